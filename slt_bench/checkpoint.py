@@ -1,0 +1,89 @@
+"""Files that are whole or not there, and the state that lets a killed search go on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from slt_bench.errors import BenchError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place, flushed to disk, once the block has ended well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror or error}; nothing that was there is lost") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file or nothing."""
+    with atomic(path) as temporary:
+        temporary.write_text(text)
+
+
+@contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """Hold the lock of a directory; the operating system frees it with the process, however that ends.
+
+    Raises:
+        BenchError: another process holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchError(f"another process is at work in {directory}; wait for it or end it") from None
+        yield
+
+
+class Checkpoint:
+    """The state of one running search, in `directory`; `key` names everything that determines its result."""
+
+    def __init__(self, directory: Path, key: dict[str, str]) -> None:
+        self.path = directory / "checkpoint.pt"
+        self.key = key
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the saved state; a kill in the middle leaves the one before."""
+        import torch
+
+        with atomic(self.path) as temporary:
+            torch.save({"key": self.key, "state": state}, temporary)
+
+    def load(self) -> dict[str, Any] | None:
+        """The saved state, or None where there is none.
+
+        Raises:
+            BenchError: it is unreadable or belongs to other parameters, data or code.
+        """
+        import torch
+
+        if not self.path.exists():
+            return None
+        try:
+            saved = torch.load(self.path, weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise BenchError(f"checkpoint {self.path} is damaged: delete it to start this search afresh") from error
+        if saved["key"] != self.key:
+            differs = ", ".join(name for name in self.key if saved["key"].get(name) != self.key[name])
+            raise BenchError(f"checkpoint {self.path} was made with other {differs}: delete it to start afresh")
+        state: dict[str, Any] = saved["state"]
+        return state
+
+    def delete(self) -> None:
+        """Remove the state of a search that is done."""
+        self.path.unlink(missing_ok=True)

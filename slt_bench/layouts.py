@@ -1,0 +1,153 @@
+"""Layouts: how a number of kept edges is spread over layers, exactly.
+
+A layout first gives every layer a real-valued share; `round_to_total` turns the shares into integers that sum to the
+asked total. Equations: Otsuka et al. 2025 (their released code) and, for ERK, Evci et al. 2020 (RigL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt_bench.errors import BenchError
+
+LayoutName = Literal["epl", "erk", "igq", "uniform"]
+LockRule = Literal["joint", "mirrored"]
+Shape = tuple[int, ...]
+
+
+def spread(layout: LayoutName, shapes: Sequence[Shape], total: int) -> NDArray[np.int64]:
+    """Kept edges of each layer: integers in [0, N_l] that sum to `total` (0 <= total <= N)."""
+    return round_to_total(real_shares(layout, shapes, total), total, _sizes(shapes))
+
+
+def real_shares(layout: LayoutName, shapes: Sequence[Shape], total: int) -> NDArray[np.float64]:
+    """What the layout's equation gives each layer, before rounding; sums to `total` up to float error."""
+    sizes = _sizes(shapes).astype(np.float64)
+    if not 0 <= total <= sizes.sum():
+        raise BenchError(f"cannot keep {total} of {int(sizes.sum())} edges")
+    if total in (0, sizes.sum()):
+        return sizes * (total > 0)
+    return _EQUATIONS[layout](shapes, sizes, total)
+
+
+def round_to_total(shares: NDArray[np.float64], total: int, room: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Largest-remainder rounding with a cap per layer; equal remainders go to the lower layer.
+
+    Args:
+        shares: real-valued share of each layer, summing to about `total`.
+        total: the exact sum of the result.
+        room: the most that each layer can take.
+
+    Raises:
+        BenchError: `total` is more than all the room.
+    """
+    if not 0 <= total <= int(room.sum()):
+        raise BenchError(f"{total} edges do not fit into layers with room for {int(room.sum())}")
+    whole = np.minimum(np.floor(shares).astype(np.int64), room)
+    missing = total - int(whole.sum())
+    while missing != 0:
+        step = 1 if missing > 0 else -1  # -1 only where float error made the floors too large
+        open_layers = np.flatnonzero(whole < room) if step > 0 else np.flatnonzero(whole > 0)
+        order = open_layers[np.argsort(-step * (shares - whole)[open_layers], kind="stable")]
+        chosen = order[: abs(missing)]
+        whole[chosen] += step
+        missing -= step * len(chosen)
+    return whole
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Exact integer budgets of a source network, per layer and in all."""
+
+    sizes: NDArray[np.int64]
+    pruned: NDArray[np.int64]
+    locked: NDArray[np.int64]
+
+    @property
+    def free(self) -> NDArray[np.int64]:
+        """Edges of each layer that the search decides on."""
+        return self.sizes - self.pruned - self.locked
+
+
+def freeze(
+    shapes: Sequence[Shape], prune_ratio: float, lock_ratio: float, layout: LayoutName, lock_rule: LockRule
+) -> Budget:
+    """Spread round(pN) pruned and round(lN) locked edges over the layers.
+
+    `joint` (Otsuka's released configurations): a layer's locked share is its frozen share at p + l less its pruned share
+    at p, both from the layout. `mirrored`: the locked edges are what the layout would keep at density l, by itself.
+
+    Raises:
+        BenchError: `mirrored` asks a layer for more than it has (the message names the layer).
+    """
+    sizes = _sizes(shapes)
+    total = int(sizes.sum())
+    n_pruned, n_locked = round(prune_ratio * total), round(lock_ratio * total)
+    open_shares = real_shares(layout, shapes, total - n_pruned)
+    pruned = sizes - round_to_total(open_shares, total - n_pruned, sizes)
+    if lock_rule == "joint":
+        shares = open_shares - real_shares(layout, shapes, total - n_pruned - n_locked)
+        return Budget(sizes, pruned, round_to_total(shares, n_locked, sizes - pruned))
+    locked = spread(layout, shapes, n_locked)
+    if (over := np.flatnonzero(pruned + locked > sizes)).size:
+        layer = int(over[0])
+        raise BenchError(
+            f"layout {layout} with lock rule mirrored does not fit: layer {layer} has {sizes[layer]} edges, but "
+            f"{pruned[layer]} are to be pruned and {locked[layer]} locked; use lock_rule: joint or smaller ratios"
+        )
+    return Budget(sizes, pruned, locked)
+
+
+def _sizes(shapes: Sequence[Shape]) -> NDArray[np.int64]:
+    return np.array([int(np.prod(shape)) for shape in shapes], dtype=np.int64)
+
+
+def _water_fill(weights: NDArray[np.float64], sizes: NDArray[np.float64], total: float) -> NDArray[np.float64]:
+    """min(N_l, c * weight_l), c solved so that the sum is `total`: full layers leave the equation one after another."""
+    full = np.zeros(len(sizes), dtype=bool)
+    while True:
+        factor = (total - sizes[full].sum()) / weights[~full].sum()
+        over = ~full & (factor * weights >= sizes)
+        if not over.any():
+            return np.where(full, sizes, factor * weights)
+        full |= over
+        if full.all():
+            return sizes.copy()
+
+
+def _epl(shapes: Sequence[Shape], sizes: NDArray[np.float64], total: int) -> NDArray[np.float64]:
+    """Edges per layer: the same number everywhere; what exceeds a layer is shared equally among the others."""
+    return _water_fill(np.ones(len(sizes)), sizes, total)
+
+
+def _erk(shapes: Sequence[Shape], sizes: NDArray[np.float64], total: int) -> NDArray[np.float64]:
+    """Erdos-Renyi-kernel: kept share of a layer min(1, c * sum(shape) / prod(shape))."""
+    return _water_fill(np.array([float(sum(shape)) for shape in shapes]), sizes, total)
+
+
+def _igq(shapes: Sequence[Shape], sizes: NDArray[np.float64], total: int) -> NDArray[np.float64]:
+    """Ideal gas quotas: N_l / (1 + f N_l), f >= 0 by bisection on its logarithm."""
+    low, high = -60.0, 60.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        kept = (sizes / (1 + np.exp(middle) * sizes)).sum()
+        low, high = (middle, high) if kept > total else (low, middle)
+    return sizes / (1 + np.exp((low + high) / 2) * sizes)
+
+
+def _uniform(shapes: Sequence[Shape], sizes: NDArray[np.float64], total: int) -> NDArray[np.float64]:
+    """The same density everywhere."""
+    return sizes * (total / sizes.sum())
+
+
+_EQUATIONS: dict[LayoutName, Callable[[Sequence[Shape], NDArray[np.float64], int], NDArray[np.float64]]] = {
+    "epl": _epl,
+    "erk": _erk,
+    "igq": _igq,
+    "uniform": _uniform,
+}

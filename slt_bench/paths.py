@@ -1,0 +1,33 @@
+"""Where everything lies, relative to the project's root (the working directory of every command)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+SCHEMA = Path("docs/params.schema.json")
+DATA = Path("data")
+DOWNLOADS = Path("data/downloads")
+OUTPUTS = Path("outputs")
+STATE = Path(".state")  # what lets an interrupted search go on: no DVC output, since DVC deletes outputs before a run
+MLFLOW_STORE = Path("mlflow.db")
+
+
+def dataset_dir(dataset: str) -> Path:
+    """The prepared .beton files and the manifest of a dataset."""
+    return DATA / dataset
+
+
+def cell_dir(cell_id: str) -> Path:
+    """Ticket, history and metrics of a cell."""
+    return OUTPUTS / "cells" / cell_id
+
+
+def table_dir(table: str) -> Path:
+    """Markdown, CSV, LaTeX and figures of a table."""
+    return OUTPUTS / "tables" / table
+
+
+def state_dir(cell_id: str, identity: str) -> Path:
+    """Checkpoint of a running search, keyed by the hash of what determines its result."""
+    return STATE / f"{cell_id}-{identity}"

@@ -1,0 +1,73 @@
+"""What a table needs: which cells are done, stale or missing, and how long the rest takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from slt_bench import paths
+from slt_bench.cells import Cell
+from slt_bench.params import IterativeEdgePopup
+from slt_bench.record import code_digest
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell, where it stands, and the seconds that it took or is expected to take (None where nothing alike has run)."""
+
+    cell: Cell
+    status: Literal["done", "stale", "missing"]
+    seconds: float | None
+
+
+def plan(cells: list[Cell]) -> list[Planned]:
+    """Look at the result files; estimates come from cells of the same dataset and network, per epoch."""
+    records = {cell.id: _record(cell) for cell in cells}
+    code = code_digest("slt_bench.search")
+    rates: dict[tuple[str, str], list[float]] = {}
+    for cell in cells:
+        if (record := records[cell.id]) is not None:
+            rates.setdefault(_kind(cell), []).extend(record["epoch_seconds"])
+    planned = []
+    for cell in cells:
+        record = records[cell.id]
+        if record is None:
+            status: Literal["done", "stale", "missing"] = "missing"
+        else:
+            status = "done" if (record["identity"], record["code"]) == (cell.identity, code) else "stale"
+        if record is not None and status == "done":
+            seconds: float | None = sum(record["epoch_seconds"])
+        else:
+            alike = rates.get(_kind(cell))
+            seconds = epochs(cell) * sum(alike) / len(alike) if alike else None
+        planned.append(Planned(cell, status, seconds))
+    return planned
+
+
+def epochs(cell: Cell) -> int:
+    """Epochs that the cell's search runs in all."""
+    repeats = isinstance(cell.search, IterativeEdgePopup) and cell.search.epochs == "per_iteration"
+    return cell.recipe.epochs * (cell.search.iterations if repeats and isinstance(cell.search, IterativeEdgePopup) else 1)
+
+
+def duration(seconds: float) -> str:
+    """For a reader: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _kind(cell: Cell) -> tuple[str, str]:
+    return cell.dataset_name, cell.network_name
+
+
+def _record(cell: Cell) -> dict[str, Any] | None:
+    directory = paths.cell_dir(cell.id)
+    try:
+        if not (directory / "metrics.json").is_file():
+            return None
+        record: dict[str, Any] = json.loads((directory / "search.json").read_text())
+        return record
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None

@@ -1,0 +1,100 @@
+"""What a result was made with: code, libraries, machine."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = Path(__file__).parent
+_LIBRARIES = ("torch", "torchvision", "ffcv", "numpy", "numba")
+
+
+def code_digest(*modules: str) -> str:
+    """Twelve hex digits over the modules and all of this package that they import; comments and layout do not count."""
+    hasher = hashlib.sha256()
+    for name in sorted(_closure(set(modules))):
+        path = _file(name)
+        if path is not None:
+            hasher.update(name.encode() + ast.dump(_without_docstrings(ast.parse(path.read_text()))).encode())
+    return hasher.hexdigest()[:12]
+
+
+def code_version() -> str:
+    """The commit, with `+` where the package differs from it; `unknown` outside a git checkout."""
+    here = str(_PACKAGE.parent)
+    try:
+        commit = _git(here, "rev-parse", "--short=12", "HEAD")
+        return commit + ("+" if _git(here, "status", "--porcelain", "--", "slt_bench", "stages") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware, for the record of a run."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+    }
+
+
+def _git(directory: str, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", directory, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _closure(names: set[str]) -> set[str]:
+    found: set[str] = set()
+    while names:
+        name = names.pop()
+        found.add(name)
+        if path := _file(name):
+            names |= set(_imports(path)) - found
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("slt_bench"):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _file(name: str) -> Path | None:
+    """The source of a module; None for a name that is no module."""
+    base = _PACKAGE.joinpath(*name.split(".")[1:])
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return tree

@@ -1,0 +1,140 @@
+"""Figures of a table, as SVG and PNG; the same results give the same bytes of SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from slt_bench.report.table import Line
+
+_STYLE: dict[str, Any] = {
+    "svg.hashsalt": "slt-bench", "figure.dpi": 120, "savefig.dpi": 160, "font.size": 10, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.8, "axes.axisbelow": True,
+    "axes.edgecolor": "#777777", "axes.titlesize": 12, "axes.titleweight": "bold", "axes.titlelocation": "left",
+    "legend.frameon": False, "legend.fontsize": 9,
+}  # fmt: skip
+# Okabe and Ito's colours, told apart with any colour vision.
+_COLOURS = {"weight-training": "#000000", "edge-popup": "#0072B2", "iterative-edge-popup": "#D55E00", "random-mask": "#999999"}
+_MARKERS = {"dense": "o", "randomly pruned": "s", "frozen": "D"}
+_DASHES: dict[str, Any] = {"dense": "-", "randomly pruned": (0, (5, 2)), "frozen": (0, (1, 1.5))}
+
+
+def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str]:
+    """Draw every figure that the results allow; returns their names (without ending)."""
+    done = [line for line in lines if line.results]
+    figures: dict[str, Callable[[Axes, Sequence[Line]], None]] = {
+        "accuracy-size": _accuracy_against_size,
+        "accuracy-sparsity": _accuracy_against_sparsity,
+        "learning-curves": _learning_curves,
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, draw in figures.items() if done else ():
+        with plt.rc_context(_STYLE):
+            figure, axes = plt.subplots(figsize=(8.2, 4.4), layout="constrained")
+            draw(axes, done)
+            axes.set_title(title)
+            _legend(axes)
+            _save(figure, directory / name)
+    return list(figures) if done else []
+
+
+def confusion_figure(matrix: list[list[int]], classes: list[str], path: Path) -> None:
+    """Confusion matrix as a PNG: rows are true classes, in percent of the row."""
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(figsize=(6, 5.4), layout="constrained")
+        shares = [[100 * count / max(1, sum(row)) for count in row] for row in matrix]
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+        if len(classes) <= 20:
+            axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+            axes.set_yticks(range(len(classes)), classes)
+        axes.grid(False)
+        axes.set(xlabel="predicted class", ylabel="true class", title="Confusion on the test set")
+        figure.colorbar(image, label="% of the true class", shrink=0.8)
+        figure.savefig(path, format="png")
+        plt.close(figure)
+
+
+def _accuracy_against_size(axes: Axes, lines: Sequence[Line]) -> None:
+    for line in lines:
+        _point(axes, line, mean(line.values("bytes")))
+    axes.set_xscale("log")
+    axes.set(xlabel="size of the ticket file (bytes)", ylabel="test top-1 (%)")
+
+
+def _accuracy_against_sparsity(axes: Axes, lines: Sequence[Line]) -> None:
+    for same in _series(lines):
+        if len(same) > 1:
+            ordered = sorted(same, key=lambda line: line.cell.sparsity)
+            xs, ys = zip(*((line.cell.sparsity, mean(line.values("top1"))) for line in ordered), strict=True)
+            axes.plot(xs, ys, color=_colour(same[0]), linestyle=_dash(same[0]), linewidth=1.2)
+        for line in same:
+            _point(axes, line, line.cell.sparsity)
+    axes.set(xlabel="sparsity (share of all weights that are zero)", ylabel="test top-1 (%)", xlim=(-0.03, 1.0))
+
+
+def _learning_curves(axes: Axes, lines: Sequence[Line]) -> None:
+    for line in lines:
+        runs = [[epoch.val_top1 for epoch in result.history] for result in line.results]
+        curve = [mean(values) for values in zip(*runs, strict=True)]
+        epochs = range(1, len(curve) + 1)
+        axes.plot(epochs, curve, color=_colour(line), linestyle=_dash(line), linewidth=1.6, alpha=_depth(line), label=_name(line))
+        if len(runs) > 1:
+            low, high = zip(*((min(values), max(values)) for values in zip(*runs, strict=True)), strict=True)
+            axes.fill_between(epochs, low, high, color=_colour(line), alpha=0.08, linewidth=0)
+    axes.set(xlabel="epoch", ylabel="validation top-1 (%), mean and range over seeds")
+
+
+def _point(axes: Axes, line: Line, x: float) -> None:
+    values = line.values("top1")
+    axes.errorbar(
+        x, mean(values), yerr=stdev(values) if len(values) > 1 else None, color=_colour(line), alpha=_depth(line),
+        marker=_MARKERS[line.cell.source.kind], markersize=7, capsize=3, linestyle="none", label=_name(line),
+    )  # fmt: skip
+
+
+def _series(lines: Sequence[Line]) -> list[list[Line]]:
+    """Lines that differ in sparsity alone."""
+    groups: dict[tuple[str, ...], list[Line]] = {}
+    for line in lines:
+        cell = line.cell
+        groups.setdefault((cell.dataset_name, cell.network_name, cell.search_name, cell.recipe_name, cell.source.id), []).append(line)
+    return list(groups.values())
+
+
+def _name(line: Line) -> str:
+    sparsity = "" if line.cell.search.kind == "weight-training" else f", s = {line.cell.sparsity:g}"
+    return f"{line.label}, {line.cell.source.id}{sparsity}"
+
+
+def _colour(line: Line) -> str:
+    return _COLOURS[line.cell.search.kind]
+
+
+def _dash(line: Line) -> Any:
+    return _DASHES[line.cell.source.kind]
+
+
+def _depth(line: Line) -> float:
+    """Sparser tickets are paler."""
+    return 1.0 - 0.6 * line.cell.sparsity
+
+
+def _legend(axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    axes.legend(list(once.values()), list(once), loc="center left", bbox_to_anchor=(1.01, 0.5))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+    figure.savefig(path.with_suffix(".png"))
+    plt.close(figure)

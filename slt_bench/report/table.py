@@ -1,0 +1,183 @@
+"""A table: the cells of each setting over its seeds, with the published value beside them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from tabulate import tabulate
+
+from slt_bench import paths
+from slt_bench.cells import Cell, expand_row, flatten
+from slt_bench.checkpoint import write_text
+from slt_bench.history import Epoch, read_history
+from slt_bench.params import Params
+from slt_bench.published import Published, published_values
+
+UNKNOWN = "—"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The files of one finished cell."""
+
+    cell: Cell
+    record: dict[str, Any]
+    metrics: dict[str, Any]
+    history: list[Epoch]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: a setting and its results, one a seed (none where the cells have not run)."""
+
+    label: str
+    cell: Cell  # any of the setting's
+    results: list[Result]
+    published: Published | None
+
+    def values(self, name: str) -> list[float]:
+        """A metric of every seed."""
+        return [float(result.metrics[name]) for result in self.results]
+
+    def recorded(self, name: str) -> list[float]:
+        """A number from the search's record, of every seed."""
+        return [float(result.record[name]) for result in self.results]
+
+
+def read_result(cell: Cell) -> Result | None:
+    """The result of a cell, or None where it has not run to its end."""
+    directory = paths.cell_dir(cell.id)
+    try:
+        record = json.loads((directory / "search.json").read_text())
+        metrics = json.loads((directory / "metrics.json").read_text())
+        return Result(cell, record, metrics, read_history(directory / "history.csv"))
+    except FileNotFoundError:
+        return None
+
+
+def lines(params: Params, table: str) -> list[Line]:
+    """The lines of a table in the order of its rows."""
+    return [line for index in range(len(params.tables[table].rows)) for line in _row_lines(params, table, index)]
+
+
+def _row_lines(params: Params, table: str, index: int) -> Iterator[Line]:
+    row = params.tables[table].rows[index]
+    settings: dict[str, list[Cell]] = {}
+    for cell in expand_row(params, table, index):
+        settings.setdefault(cell.setting, []).append(cell)
+    for cells in settings.values():
+        results = [result for cell in cells if (result := read_result(cell)) is not None]
+        yield Line(
+            label=row.label or cells[0].search.kind.replace("-", " "),
+            cell=cells[0],
+            results=results,
+            published=published_values()[row.published] if row.published else None,
+        )
+
+
+def spread(values: list[float], digits: int = 2) -> str:
+    """Mean ± sample standard deviation; the deviation of one value is unknown."""
+    if not values:
+        return UNKNOWN
+    deviation = f"{stdev(values):.{digits}f}" if len(values) > 1 else UNKNOWN
+    return f"{mean(values):.{digits}f} ± {deviation}"
+
+
+def write_table(params: Params, table: str, directory: Path, figures: list[str]) -> str:
+    """Write table.md, table.csv, table.tex and results.json; returns the Markdown."""
+    content = lines(params, table)
+    shown = [_shown(line) for line in content]
+    grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
+    markdown = f"# {params.tables[table].title}\n\n{grid}\n\n{_notes(params, table, content)}"
+    write_text(directory / "table.md", markdown + "".join(f"\n![{name}](figures/{name}.svg)\n" for name in figures))
+    write_text(directory / "table.tex", tabulate(shown, headers="keys", tablefmt="latex_booktabs", disable_numparse=True) + "\n")
+    write_text(directory / "table.csv", _csv([_full(line) for line in content]))
+    return markdown
+
+
+def _shown(line: Line) -> dict[str, str]:
+    """What a person reads."""
+    metrics = line.results[0].metrics if line.results else None
+    return {
+        "method": line.label,
+        "source": line.cell.source.id,
+        "sparsity asked": f"{line.cell.sparsity:g}",
+        "realised": f"{metrics['sparsity']:.4f}" if metrics else UNKNOWN,
+        "kept edges": f"{metrics['kept']:,}" if metrics else UNKNOWN,
+        "test top-1 (%)": spread(line.values("top1")),
+        "last epoch (%)": spread(line.values("last_top1")),
+        "n": str(len(line.results)),
+        "published": str(line.published) if line.published else UNKNOWN,
+        "file (bytes)": f"{metrics['bytes']:,}" if metrics else UNKNOWN,
+        "(1-F)N / 8": f"{formula_bytes(line):,}" if metrics and line.cell.search.kind != "weight-training" else UNKNOWN,
+        "dying edges": f"{mean(line.recorded('dying_edge_ratio')):.4f}" if line.results else UNKNOWN,
+    }
+
+
+def formula_bytes(line: Line) -> int:
+    """The paper's model size (1-F)N in bytes, rounded up: Otsuka et al. 2025."""
+    metrics = line.results[0].metrics
+    return -(-(metrics["total"] - metrics["pruned"] - metrics["locked"]) // 8)
+
+
+def _full(line: Line) -> dict[str, Any]:
+    """Everything, for a machine: parameters, asked and realised counts, seeds, versions, hardware, times (law 10)."""
+    row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": len(line.results)}
+    row |= flatten(line.cell.model_dump(mode="json", exclude={"seed"}))
+    for name in ("top1", "top5", "loss", "last_top1", "bytes"):
+        values = line.values(name)
+        row[f"{name}_mean"] = mean(values) if values else None
+        row[f"{name}_std"] = stdev(values) if len(values) > 1 else None
+    row["published"] = line.published.value if line.published else None
+    row["published_how"] = line.published.how if line.published else None
+    if line.results:
+        record = line.results[0].record
+        row["seeds"] = " ".join(str(result.cell.seed) for result in line.results)
+        row |= flatten({"asked": record["asked"], "realised": record["realised"]})
+        row["model_size_bits"] = record["realised"]["total"] - record["realised"]["pruned"] - record["realised"]["locked"]
+        row["dying_edge_ratio_mean"] = mean(line.recorded("dying_edge_ratio"))
+        row["seconds_mean"] = mean(sum(result.record["epoch_seconds"]) for result in line.results)
+        row["commit"] = " ".join(sorted({result.record["commit"] for result in line.results}))
+        row["code"] = " ".join(sorted({result.record["code"] for result in line.results}))
+        row |= flatten({"data": {key: record["data"][key] for key in ("digest", "origin")}})
+        row |= flatten({"environment": record["environment"]})
+    return row
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    out = StringIO()
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _notes(params: Params, table: str, content: list[Line]) -> str:
+    results = [result for line in content for result in line.results]
+    missing = sum(not line.results for line in content)
+    parts = [params.tables[table].note] if params.tables[table].note else []
+    parts.append(
+        "Test accuracy of the best validation epoch at the final sparsity, read once from the ticket file: mean ± sample "
+        "standard deviation over n seeds. Sparsity counts all weights, frozen ones included. — is unknown; † marks a "
+        "published value from a secondary source."
+    )
+    if missing:
+        parts.append(f"{missing} of {len(content)} lines have not run yet.")
+    if any(line.cell.search.kind == "weight-training" for line in content):
+        parts.append("Weight training is the baseline: its file holds the trained weights.")
+    for origin in sorted({f"{r.cell.dataset_name}: {r.record['data']['origin']}" for r in results}):
+        images = next(r.record["data"]["images"] for r in results if origin.startswith(f"{r.cell.dataset_name}: "))
+        parts.append(f"Data {origin}; {images['train']:,} train, {images['val']:,} validation, {images['test']:,} test images.")
+    for result in results[:1]:
+        machine = result.record["environment"]
+        libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items() if number)
+        parts.append(f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores.")
+    return "\n\n".join(parts) + "\n"

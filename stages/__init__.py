@@ -1,0 +1,1 @@
+"""What DVC runs: each script parses, calls the package and lets it write."""
