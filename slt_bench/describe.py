@@ -24,7 +24,9 @@ def describe(file: TicketFile) -> str:
     ]
     if file.ticket.mask is not None:
         facts.append(("formula (1-F)N", f"{free:,} bits = {-(-free // 8):,} bytes"))
-        facts.append(("entropy of the mask", f"{_entropy_bits(free, counts.kept_free):,.0f} bits, were all masks of that size alike"))
+        facts.append(
+            ("entropy of the mask", f"{_entropy_bits(free, counts.kept_free):,.0f} bits, were all masks of that size alike")
+        )
     else:
         facts.append(("no ticket", f"a baseline with {free:,} trained weights"))
     rows = [
@@ -33,7 +35,9 @@ def describe(file: TicketFile) -> str:
     ]
     rows.append(("all", "", *_row(counts)))
     head = ("layer", "shape", "edges", "pruned", "locked", "free kept", "free dropped", "density")
-    return f"{tabulate(facts, tablefmt='plain')}\n\n{tabulate(rows, head)}\n\nverified: rebuilt from seed and bits, digest matches"
+    return (
+        f"{tabulate(facts, tablefmt='plain')}\n\n{tabulate(rows, head)}\n\nverified: rebuilt from seed and bits, digest matches"
+    )
 
 
 def _row(counts: Counts) -> tuple[int, int, int, int, int, str]:

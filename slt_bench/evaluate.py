@@ -60,14 +60,14 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     """
     from slt_bench.data.loader import Loader
     from slt_bench.data.manifest import read_manifest, verify_file
-    from slt_bench.params import Dataset, Images
+    from slt_bench.params import View
     from slt_bench.ticket import read_ticket
 
     best = read_ticket(cell_directory / "ticket.safetensors")
     last = read_ticket(cell_directory / "last.safetensors")
     manifest = read_manifest(dataset_directory)
     spec = best.ticket.spec
-    view = Dataset(images=Images(source="digits"), mean=spec.mean, std=spec.std)  # only the normalisation is used
+    view = View(mean=spec.mean, std=spec.std)
     loader = Loader(verify_file(dataset_directory, "test", manifest), view, batch_size=256, workers=workers)
     device = torch.device("cpu")
     batches = list(loader.epoch())

@@ -20,6 +20,7 @@ from slt_bench.errors import BenchError
 from slt_bench.evaluate import measure
 from slt_bench.history import Epoch
 from slt_bench.networks import batch_norm_statistics, set_batch_norm_statistics
+from slt_bench.optimizer import Sgd
 from slt_bench.schedules import Learned, Phase, learning_rate, make_schedule
 from slt_bench.selection import Diverged
 from slt_bench.source import FREE, Source, initial_scores, uniform_scores
@@ -49,16 +50,13 @@ class Fit:
         set_batch_norm_statistics(module, *(each.to(device) for each in batch_norm_statistics(module)))
         learned = self.schedule.learned
         self.network = TicketNetwork(module, source.to(device), start.to(device), learned, cell.recipe.scale)
-        self.optimizer = torch.optim.SGD(
-            [self.network.learned], lr=cell.recipe.learning_rate, momentum=cell.recipe.momentum,
-            weight_decay=cell.recipe.weight_decay,
-        )  # fmt: skip
+        self.optimizer = Sgd(self.network.learned, cell.recipe.momentum, cell.recipe.weight_decay)
         self.dying = DyingEdges(self.network.learned.numel(), device)
         self.history: list[Epoch] = []
         self.seconds: list[float] = []
         self.best: dict[str, Any] | None = None
 
-    def run(self, checkpoint: Checkpoint, after_epoch: Callable[[Fit], None], step: Callable[[], None]) -> None:
+    def run(self, checkpoint: Checkpoint, after_epoch: Callable[[Fit], None], step: Callable[[], object]) -> None:
         """Do what is left of the schedule; the checkpoint is replaced after every epoch. `step` is called every step."""
         if (state := checkpoint.load()) is not None:
             self.load_state(state)
@@ -69,7 +67,7 @@ class Fit:
             checkpoint.save(self.state())
             after_epoch(self)
 
-    def run_epoch(self, epoch: int, step: Callable[[], None] = lambda: None) -> None:
+    def run_epoch(self, epoch: int, step: Callable[[], object] = lambda: None) -> None:
         """Train one epoch, validate, and keep the ticket if it is the best so far at the final sparsity."""
         phase, inside = self.schedule.at(epoch)
         keep = self.network.keep_for(phase.sparsity)
@@ -93,9 +91,7 @@ class Fit:
         if final and (self.best is None or found.top1 > self.best["val_top1"]):
             self.best = {"epoch": epoch + 1, "val_top1": found.top1, **self._stored()}
 
-    def _train(
-        self, epoch: int, phase: Phase, inside: int, keep: int, step: Callable[[], None]
-    ) -> tuple[float, int, int]:
+    def _train(self, epoch: int, phase: Phase, inside: int, keep: int, step: Callable[[], object]) -> tuple[float, int, int]:
         network, recipe, steps = self.network.train(), self.cell.recipe, len(self.train_loader)
         learns = self.schedule.learned != "nothing"
         total = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -108,10 +104,8 @@ class Fit:
                 loss = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
             if learns:
                 rate = learning_rate(recipe, inside * steps + number, phase.epochs * steps, steps)
-                self.optimizer.param_groups[0]["lr"] = rate
-                self.optimizer.zero_grad()
                 loss.backward()
-                self.optimizer.step()
+                self.optimizer.step(rate)
                 self._select(keep, epoch, number)
             total += loss.detach().double() * len(labels)
             correct += (logits.argmax(1) == labels).sum()
@@ -152,7 +146,7 @@ class Fit:
         mean, var = batch_norm_statistics(self.network.module)
         return {
             "learned": self.network.learned.detach(),
-            "optimizer": self.optimizer.state_dict(),
+            "velocity": self.optimizer.velocity,
             "batch_norm": [mean, var],
             "seen": self.dying.seen,
             "history": [asdict(epoch) for epoch in self.history],
@@ -164,7 +158,7 @@ class Fit:
         """Take over what `state` gave."""
         with torch.no_grad():
             self.network.learned.copy_(state["learned"])
-        self.optimizer.load_state_dict(state["optimizer"])
+            self.optimizer.velocity.copy_(state["velocity"])
         set_batch_norm_statistics(self.network.module, *(each.to(self.device) for each in state["batch_norm"]))
         self.dying.seen = state["seen"].to(self.device)
         self.history = [Epoch(**epoch) for epoch in state["history"]]

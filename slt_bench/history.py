@@ -6,6 +6,7 @@ import csv
 from dataclasses import asdict, dataclass, fields
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from slt_bench.checkpoint import write_text
 
@@ -39,6 +40,6 @@ def write_history(path: Path, history: list[Epoch]) -> None:
 
 def read_history(path: Path) -> list[Epoch]:
     """Read it back, value for value."""
-    kinds = {field.name: int if field.type == "int" else float for field in fields(Epoch)}
+    kinds: dict[str, Any] = {field.name: int if field.type == "int" else float for field in fields(Epoch)}
     with path.open(newline="") as file:
         return [Epoch(**{name: kinds[name](row[name]) for name in _NAMES}) for row in csv.DictReader(file)]

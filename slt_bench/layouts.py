@@ -74,33 +74,24 @@ class Budget:
         return self.sizes - self.pruned - self.locked
 
 
-def freeze(
-    shapes: Sequence[Shape], prune_ratio: float, lock_ratio: float, layout: LayoutName, lock_rule: LockRule
-) -> Budget:
+def freeze(shapes: Sequence[Shape], prune_ratio: float, lock_ratio: float, layout: LayoutName, lock_rule: LockRule) -> Budget:
     """Spread round(pN) pruned and round(lN) locked edges over the layers.
 
     `joint` (Otsuka's released configurations): a layer's locked share is its frozen share at p + l less its pruned share
-    at p, both from the layout. `mirrored`: the locked edges are what the layout would keep at density l, by itself.
-
-    Raises:
-        BenchError: `mirrored` asks a layer for more than it has (the message names the layer).
+    at p, both from the layout. `mirrored`: the locked edges are what the layout would keep at density l, by itself; since
+    every layout gives a layer more at a higher density, they always fit beside the pruned ones.
     """
     sizes = _sizes(shapes)
     total = int(sizes.sum())
-    n_pruned, n_locked = round(prune_ratio * total), round(lock_ratio * total)
+    n_pruned = round(prune_ratio * total)
+    n_locked = min(round(lock_ratio * total), total - n_pruned)  # p + l = 1: both may round up
     open_shares = real_shares(layout, shapes, total - n_pruned)
     pruned = sizes - round_to_total(open_shares, total - n_pruned, sizes)
     if lock_rule == "joint":
-        shares = open_shares - real_shares(layout, shapes, total - n_pruned - n_locked)
-        return Budget(sizes, pruned, round_to_total(shares, n_locked, sizes - pruned))
-    locked = spread(layout, shapes, n_locked)
-    if (over := np.flatnonzero(pruned + locked > sizes)).size:
-        layer = int(over[0])
-        raise BenchError(
-            f"layout {layout} with lock rule mirrored does not fit: layer {layer} has {sizes[layer]} edges, but "
-            f"{pruned[layer]} are to be pruned and {locked[layer]} locked; use lock_rule: joint or smaller ratios"
-        )
-    return Budget(sizes, pruned, locked)
+        locked_shares = open_shares - real_shares(layout, shapes, total - n_pruned - n_locked)
+    else:
+        locked_shares = real_shares(layout, shapes, n_locked)
+    return Budget(sizes, pruned, round_to_total(locked_shares, n_locked, sizes - pruned))
 
 
 def _sizes(shapes: Sequence[Shape]) -> NDArray[np.int64]:

@@ -62,14 +62,19 @@ class Images(Model):
         return self
 
 
-class Dataset(Model):
-    """Images and how they are shown to the network."""
+class View(Model):
+    """How images are shown to a network."""
 
-    images: Images
     mean: Rgb = Field(description="subtracted from pixels in [0, 1], per channel")
     std: PositiveRgb = Field(description="divides what is left, per channel")
     crop_padding: int = Field(0, ge=0, le=32, description="random crop after zero-padding by so many pixels")
     flip: bool = Field(False, description="random horizontal flip")
+
+
+class Dataset(View):
+    """Images and how they are shown to the network."""
+
+    images: Images
 
 
 class Network(Model):

@@ -92,7 +92,8 @@ def _line(path: Path, document: Any, location: Location, message: str) -> str:
     for part in location:
         found = (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int))
         if found:
-            line = (node.lc.key(part) if isinstance(node, dict) else node.lc.item(part))[0]
+            places = node.lc
+            line = (places.key(part) if isinstance(node, dict) else places.item(part))[0]
             node = node[part]
         if found or (part == location[-1] and isinstance(part, str) and part != "[key]"):
             shown += f"[{part}]" if isinstance(part, int) else f".{part}"

@@ -83,7 +83,8 @@ def _closure(names: set[str]) -> set[str]:
 def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("slt_bench"):
-            yield node.module or ""
+            if node.module != "slt_bench":  # the package's own __init__ imports what load_ticket needs
+                yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 

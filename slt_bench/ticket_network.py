@@ -67,8 +67,12 @@ class TicketNetwork(nn.Module):
         self.mask = torch.ones_like(self.free_weights, dtype=torch.bool)
 
     def keep_for(self, sparsity: float) -> int:
-        """Free edges that a ticket of that sparsity keeps: N - round(sN) less the locked ones."""
-        return self.source.size - round(sparsity * self.source.size) - sum(self.locked)
+        """Free edges that a ticket of that sparsity keeps: N - round(sN) less the locked ones.
+
+        At an end of the feasible range the three roundings may disagree by one edge; then all or none are kept.
+        """
+        wanted = self.source.size - round(sparsity * self.source.size) - sum(self.locked)
+        return min(max(wanted, 0), self.free_weights.numel())
 
     def select(self, keep_free: int) -> Tensor:
         """Refresh the mask: the `keep_free` free edges of largest |score| over all layers. Trained weights are all kept."""
@@ -78,7 +82,7 @@ class TicketNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [batch, classes]; call `select` first."""
-        views = _EffectiveWeights.apply(self.learned, self, self.layer_scales())
+        views = _EffectiveWeights.apply(self.learned, self, self.layer_scales())  # type: ignore[no-untyped-call]
         weights = {layer.name: view for layer, view in zip(self.source.layers, views, strict=True)}
         return functional_call(self.module, weights, (images,))
 
@@ -117,9 +121,7 @@ class TicketNetwork(nn.Module):
         return compose(self.source, self.fixed, self.free, values, self.layer_scales())
 
 
-def compose(
-    source: Source, fixed: Tensor, free: Tensor | None, values: Tensor, scales: list[float] | None
-) -> Tensor:
+def compose(source: Source, fixed: Tensor, free: Tensor | None, values: Tensor, scales: list[float] | None) -> Tensor:
     """Lay the values of the free edges over the fixed edges and scale layer by layer: float32[N]."""
     effective = values.clone() if free is None else fixed.index_copy(0, free, values)
     if scales is not None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -110,17 +111,17 @@ class _SerialWriter(DatasetWriter):  # type: ignore[misc]
         (dataset,) = arguments
         self.num_samples = num_samples
         self.prepare()
-        metadata = np.frombuffer(self.metadata_sm.buf, dtype=self.metadata_type, count=num_samples)
-        try:
-            allocator = MemoryAllocator(self.fname, self.data_region_start, self.page_size)
-            with allocator, tqdm(total=num_samples, desc=Path(self.fname).suffixes[0][1:], unit="image", leave=False, disable=None) as bar:
-                for chunk in chunks:
-                    for destination, index in chunk:
-                        sample = dataset[index]
-                        handle_sample(sample, destination, metadata.dtype.names, metadata, allocator, self.fields)
-                    bar.update(len(chunk))
-            self.finalize(allocator.allocations)
-        finally:
-            del metadata  # a view of the shared memory must be gone before that is closed
-            self.metadata_sm.close()
-            self.metadata_sm.unlink()
+        shared: Any = vars(self)["metadata_sm"]  # made for the worker processes that there are not
+        shared.close()
+        shared.unlink()
+        self.metadata_sm = SimpleNamespace(buf=bytearray(num_samples * self.metadata_type.itemsize))
+        metadata = np.frombuffer(self.metadata_sm.buf, dtype=self.metadata_type)
+        allocator = MemoryAllocator(self.fname, self.data_region_start, self.page_size)
+        split = Path(self.fname).name.split(".")[1]
+        with allocator, tqdm(total=num_samples, desc=split, unit="image", leave=False, disable=None) as bar:
+            for chunk in chunks:
+                for destination, index in chunk:
+                    sample = dataset[index]
+                    handle_sample(sample, destination, metadata.dtype.names, metadata, allocator, self.fields)
+                bar.update(len(chunk))
+        self.finalize(allocator.allocations)

@@ -69,8 +69,8 @@ def balanced_indices(labels: NDArray[np.int64], count: int, seed: int, purpose: 
     """`count` indices with every class in its share (largest remainder), chosen at random and sorted."""
     from slt_bench.layouts import round_to_total
 
-    sizes = np.bincount(labels)
-    quota = round_to_total(sizes * (count / len(labels)), count, sizes)
+    sizes = np.bincount(labels).astype(np.int64)
+    quota = round_to_total(sizes.astype(np.float64) * (count / len(labels)), count, sizes)
     chosen = []
     for label, (size, share) in enumerate(zip(sizes, quota, strict=True)):
         members = np.flatnonzero(labels == label)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slt_bench import streams
-from slt_bench.data.ffcv_mended import IntDecoder, Operation, SimpleRGBImageDecoder
+from slt_bench.data.ffcv_mended import AllocationQuery, IntDecoder, Operation, SimpleRGBImageDecoder
 from slt_bench.data.ffcv_mended import Loader as FfcvLoader
 from slt_bench.data.image_sources import Split
-from slt_bench.params import Dataset
+from slt_bench.params import View
 
 
 class Loader:
@@ -25,13 +25,13 @@ class Loader:
 
     Args:
         path: the file, verified before (`manifest.verify_file`).
-        view: normalisation, and for training the augmentation.
+        view: normalisation and augmentation; evaluation takes only the first.
         batch_size: images a batch.
         seed: of order and augmentation; None for evaluation, which sees every image once, in file order, as it is.
         workers: threads that decode; they do not change what comes out.
     """
 
-    def __init__(self, path: Path, view: Dataset, batch_size: int, seed: int | None = None, workers: int = 1) -> None:
+    def __init__(self, path: Path, view: View, batch_size: int, seed: int | None = None, workers: int = 1) -> None:
         self.seed = seed
         self.training = seed is not None
         self._augment = _CropFlip(view.crop_padding, view.flip) if self.training else None
@@ -105,13 +105,11 @@ class _CropFlip(Operation):  # type: ignore[misc]
         return crop_flip
 
     def declare_state_and_memory(self, previous_state: Any) -> tuple[Any, Any]:
-        from ffcv.pipeline.allocation_query import AllocationQuery
-
         query = AllocationQuery(previous_state.shape, previous_state.dtype)
         return replace(previous_state, jit_mode=False), query
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _mix(x: np.uint64) -> np.uint64:
     """The finaliser of SplitMix64 (Steele et al. 2014): a bijection that scatters neighbouring inputs."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -119,7 +117,7 @@ def _mix(x: np.uint64) -> np.uint64:
     return x ^ (x >> np.uint64(31))
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _crop_flip(images: Any, output: Any, indices: Any, key: Any, padding: int, flip: bool) -> None:
     count, height, width, channels = images.shape
     places = np.uint64(2 * padding + 1)

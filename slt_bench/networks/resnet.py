@@ -10,7 +10,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 _BLOCKS = {"resnet18": [2, 2, 2, 2], "resnet34": [3, 4, 6, 3]}
 
 
-class CifarResNet(ResNet):
+class CifarResNet(ResNet):  # type: ignore[misc]  # torchvision is untyped
     """ResNet-18 or -34 as used for CIFAR: 3x3 stem with stride 1, no max-pooling, no biases, non-affine batch norm.
 
     Args:
@@ -24,7 +24,7 @@ class CifarResNet(ResNet):
         super().__init__(BasicBlock, _BLOCKS[kind], num_classes=classes)
         self.conv1 = nn.Conv2d(3, self._scaled(64), 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(self._scaled(64))
-        self.maxpool = nn.Identity()  # type: ignore[assignment]
+        self.maxpool = nn.Identity()
         self.fc = nn.Linear(self._scaled(512), classes, bias=False)
         _drop_affine(self)
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from slt_bench.report.table import Line
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.hashsalt": "slt-bench", "figure.dpi": 120, "savefig.dpi": 160, "font.size": 10, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.8, "axes.axisbelow": True,
     "axes.edgecolor": "#777777", "axes.titlesize": 12, "axes.titleweight": "bold", "axes.titlelocation": "left",
@@ -86,7 +86,9 @@ def _learning_curves(axes: Axes, lines: Sequence[Line]) -> None:
         runs = [[epoch.val_top1 for epoch in result.history] for result in line.results]
         curve = [mean(values) for values in zip(*runs, strict=True)]
         epochs = range(1, len(curve) + 1)
-        axes.plot(epochs, curve, color=_colour(line), linestyle=_dash(line), linewidth=1.6, alpha=_depth(line), label=_name(line))
+        axes.plot(
+            epochs, curve, color=_colour(line), linestyle=_dash(line), linewidth=1.6, alpha=_depth(line), label=_name(line)
+        )
         if len(runs) > 1:
             low, high = zip(*((min(values), max(values)) for values in zip(*runs, strict=True)), strict=True)
             axes.fill_between(epochs, low, high, color=_colour(line), alpha=0.08, linewidth=0)
@@ -106,7 +108,9 @@ def _series(lines: Sequence[Line]) -> list[list[Line]]:
     groups: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
         cell = line.cell
-        groups.setdefault((cell.dataset_name, cell.network_name, cell.search_name, cell.recipe_name, cell.source.id), []).append(line)
+        groups.setdefault(
+            (cell.dataset_name, cell.network_name, cell.search_name, cell.recipe_name, cell.source.id), []
+        ).append(line)
     return list(groups.values())
 
 

@@ -97,7 +97,9 @@ def write_table(params: Params, table: str, directory: Path, figures: list[str])
     grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
     markdown = f"# {params.tables[table].title}\n\n{grid}\n\n{_notes(params, table, content)}"
     write_text(directory / "table.md", markdown + "".join(f"\n![{name}](figures/{name}.svg)\n" for name in figures))
-    write_text(directory / "table.tex", tabulate(shown, headers="keys", tablefmt="latex_booktabs", disable_numparse=True) + "\n")
+    write_text(
+        directory / "table.tex", tabulate(shown, headers="keys", tablefmt="latex_booktabs", disable_numparse=True) + "\n"
+    )
     write_text(directory / "table.csv", _csv([_full(line) for line in content]))
     return markdown
 

@@ -1,0 +1,84 @@
+"""Shared small things: a prepared digits dataset, cells at toy scale, a working directory of one's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slt_bench.cells import Cell, Source
+from slt_bench.data.beton import prepare
+from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe
+
+DIGITS = Dataset(images=Images(source="digits"), mean=[0.3] * 3, std=[0.4] * 3, crop_padding=1, flip=True)
+
+
+@pytest.fixture(scope="session")
+def digits_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data/digits, prepared once."""
+    directory = tmp_path_factory.mktemp("project") / "data" / "digits"
+    prepare(DIGITS.images, directory)
+    return directory
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store without runs, made once (its schema takes seconds)."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def project_with_store(project: Path, empty_store: Path) -> Path:
+    """The project with MLflow's store in place."""
+    shutil.copy(empty_store, project / "mlflow.db")
+    return project
+
+
+@pytest.fixture
+def project(digits_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project with the digits prepared, as working directory."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "digits").symlink_to(digits_directory)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def make_cell() -> Callable[..., Cell]:
+    """A cell on digits that runs in a second; keywords replace its parts."""
+
+    def make(**parts: Any) -> Cell:
+        recipe = {"epochs": 3, "batch_size": 64, "learning_rate": 0.1} | parts.pop("recipe", {})
+        defaults: dict[str, Any] = {
+            "dataset_name": "digits",
+            "dataset": DIGITS,
+            "network_name": "tiny",
+            "network": Network(kind="conv2", width=0.125),
+            "source": Source(),
+            "search_name": "ep",
+            "search": EdgePopup(kind="edge-popup"),
+            "recipe_name": "quick",
+            "recipe": Recipe(**recipe),
+            "sparsity": 0.5,
+            "seed": 0,
+        }
+        return Cell(**(defaults | parts))
+
+    return make
+
+
+FROZEN = Source(prune_ratio=0.25, lock_ratio=0.25, layout="epl", lock_rule="joint")
+PRUNED = Source(prune_ratio=0.4, layout="erk")

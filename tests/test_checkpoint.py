@@ -1,0 +1,62 @@
+"""Files are whole or not there; a checkpoint of something else is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slt_bench.checkpoint import Checkpoint, atomic, exclusive, write_text
+from slt_bench.errors import BenchError
+
+
+def test_an_interrupted_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "before")
+    with pytest.raises(KeyboardInterrupt), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "before")
+    with (
+        pytest.raises(BenchError, match=r"cannot write .*No space left on device; nothing that was there is lost"),
+        atomic(path),
+    ):
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "before"
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    import torch
+
+    checkpoint = Checkpoint(tmp_path, {"parameters": "a", "data": "b"})
+    assert checkpoint.load() is None
+    checkpoint.save({"scores": torch.arange(3.0), "history": [{"epoch": 1}]})
+    state = checkpoint.load()
+    assert state is not None and state["scores"].tolist() == [0, 1, 2] and state["history"] == [{"epoch": 1}]
+    checkpoint.delete()
+    assert checkpoint.load() is None
+
+
+def test_a_checkpoint_of_other_data_is_refused_by_name(tmp_path: Path) -> None:
+    Checkpoint(tmp_path, {"parameters": "a", "data": "b", "code": "c"}).save({})
+    with pytest.raises(BenchError, match="was made with other data, code: delete it"):
+        Checkpoint(tmp_path, {"parameters": "a", "data": "x", "code": "y"}).load()
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path, {})
+    checkpoint.path.write_bytes(b"torn")
+    with pytest.raises(BenchError, match=r"checkpoint\.pt is damaged: delete it"):
+        checkpoint.load()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with exclusive(tmp_path), pytest.raises(BenchError, match="another process is at work"), exclusive(tmp_path):
+        pass
+    with exclusive(tmp_path):
+        pass

@@ -1,0 +1,133 @@
+"""params.yaml: mistakes become one line that names path, line, value and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from slt_bench.cells import Source, expand, find, percent
+from slt_bench.errors import BenchError
+from slt_bench.params_file import load_params, schema
+
+ROOT = Path(__file__).parent.parent
+GOOD = """\
+datasets:
+  digits: {images: {source: digits}, mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4]}
+networks:
+  tiny: {kind: conv4, width: 0.125}
+recipes:
+  quick: {epochs: 2, batch_size: 64, learning_rate: 0.1, weight_decay: 1e-4}
+searches:
+  ep: {kind: edge-popup}
+  iep: {kind: iterative-edge-popup, iterations: 2}
+  training: {kind: weight-training}
+tables:
+  one:
+    title: One
+    dataset: digits
+    network: tiny
+    recipe: quick
+    seeds: [0, 1]
+    rows:
+      - {search: training}
+      - {search: ep, sparsity: [0.3, 0.5]}
+      - {search: [ep, iep], source: {prune_ratio: [0.1, 0.2], lock_ratio: 0.2, layout: epl, lock_rule: joint}, sparsity: 0.5}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "params.yaml"
+
+
+def test_the_good_one_expands(file: Path) -> None:
+    file.write_text(GOOD)
+    cells = expand(load_params(file), "one")
+    assert len(cells) == 2 * (1 + 2 + 4)
+    assert len({cell.id for cell in cells}) == len({cell.identity for cell in cells}) == len(cells)
+    assert cells[0].recipe.weight_decay == 1e-4  # YAML 1.1 would read a string
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs: 2", "epochs: two", r":6: recipes\.quick\.epochs: must be a valid integer, got 'two'"),
+        ("epochs: 2", "epochs: 0", r":6: recipes\.quick\.epochs: must be greater than or equal to 1, got 0"),
+        ("weight_decay", "weight_decoy", r"quick\.weight_decoy: unknown key; did you mean 'weight_decay'\? \(allowed:"),
+        ("iterations: 2", "iteration: 2", r":9: searches\.iep\.iteration: unknown key; did you mean 'iterations'"),
+        ("iterations: 2", "iteration: 2", r"searches\.iep\.iterations: is missing"),
+        ("kind: edge-popup", "kind: edgepopup", r":8: searches\.ep: .*'edge-popup'"),
+        ("layout: epl", "layout: erl", r":21: .*rows\[2\]\.source\.layout: must be 'epl', 'erk', 'igq' or 'uniform'"),
+        (", lock_rule: joint", "", r":21: tables\.one\.rows\[2\]\.source: a source with locked edges needs a lock_rule"),
+        ("network: tiny", "network: tini", r":15: tables\.one\.network: 'tini' is not declared; did you mean 'tiny'"),
+        ("sparsity: 0.5}", "sparsity: 0.9}", r":21: .*rows\[2\]\.sparsity: .*does not hold: 0\.1 <= 0\.9 <= 0\.8"),
+        ("sparsity: 0.5}", "sparsity: 0.05}", r"does not hold: 0\.1 <= 0\.05 <= 0\.8"),
+        ("[0.1, 0.2]", "0.9", r"prune_ratio \+ lock_ratio = 0\.9 \+ 0\.2 is more than 1"),
+        ("search: training", "search: training, sparsity: 0.5", r":19: .*leave sparsity out"),
+        ("sparsity: [0.3, 0.5]", "label: x", r":20: .*sparsity is missing: edge-popup needs one"),
+        ("batch_size: 64", "batch_size: 2000", r"batch_size 2000 of recipe quick exceeds the 1150 training images"),
+        ("kind: conv4", "kind: conv8", r"network tiny \(conv8\) needs images of 16 pixels, dataset digits has 8"),
+        ("source: digits", "source: image_folder", r":2: datasets\.digits\.images: path and size are given"),
+        ("std: [0.4, 0.4, 0.4]", "std: [0.4, 0.4, 0]", r":2: datasets\.digits\.std\[2\]: must be greater than 0"),
+        ("search: training", "search: training, published: otsuka", r":19: .*published: 'otsuka' is not a known value"),
+        ("seeds: [0, 1]", "seeds: []", r":17: tables\.one\.seeds: .*at least 1"),
+        ("iterations: 2", "iterations: 3", r"3 iterations in 2 epochs leave none"),
+        ("tables:", "tables: [", r"not valid YAML"),
+        ("  one:", "  One.:", r"tables\.One\.: .*pattern"),
+    ],
+)  # fmt: skip
+def test_mistakes(file: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    file.write_text(GOOD.replace(old, new))
+    with pytest.raises(BenchError) as caught:
+        load_params(file)
+    assert re.search(message, str(caught.value)), str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_missing_and_an_empty_file(file: Path) -> None:
+    with pytest.raises(BenchError, match="is missing: run the command in the root"):
+        load_params(file)
+    file.write_text("# nothing\n")
+    with pytest.raises(BenchError, match="is empty"):
+        load_params(file)
+
+
+def test_ends_of_the_feasible_range_survive_float_arithmetic(file: Path) -> None:
+    file.write_text(
+        GOOD.replace("[0.1, 0.2], lock_ratio: 0.2", "0.1, lock_ratio: 0.9").replace("sparsity: 0.5}", "sparsity: 0.1}")
+    )
+    assert expand(load_params(file), "one")[-1].sparsity == 0.1
+
+
+def test_identity_depends_on_what_determines_the_result_alone(file: Path) -> None:
+    file.write_text(GOOD)
+    before = {cell.id: cell.identity for cell in expand(load_params(file), "one")}
+    file.write_text(GOOD.replace("quick", "swift"))
+    assert [cell.identity for cell in expand(load_params(file), "one")] == list(before.values())
+    file.write_text(GOOD.replace("epochs: 2", "epochs: 3"))
+    assert not set(before.values()) & {cell.identity for cell in expand(load_params(file), "one")}
+
+
+def test_identities_are_pinned_so_that_old_results_stay_addressable(file: Path) -> None:
+    file.write_text(GOOD)
+    cell = expand(load_params(file), "one")[-1]
+    assert cell.id == "digits_tiny_p20l20-epl_iep_quick_s50_seed1"
+    assert cell.identity == "98e760224f4a"
+
+
+def test_ids(file: Path) -> None:
+    assert percent(0.832) == "83-2" and percent(0.5) == "50"
+    assert Source().id == "dense"
+    assert Source(prune_ratio=0.1, lock_ratio=0.2, layout="igq", lock_rule="mirrored").id == "p10l20-igq-mirrored"
+    file.write_text(GOOD)
+    with pytest.raises(BenchError, match="did you mean 'digits_tiny_dense_ep_quick_s"):
+        find(load_params(file), "digits_tiny_dense_ep_quick_s30_seed")
+
+
+def test_the_projects_own_parameters_and_their_schema() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert {"demo", "smoke"} <= set(params.tables)
+    assert (ROOT / "docs/params.schema.json").read_text() == schema(), "run `slt-bench schema`"

@@ -1,0 +1,115 @@
+"""DVC: the generated files follow params.yaml, and a change re-runs what depends on it and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slt_bench.cells import expand
+from slt_bench.params_file import load_params
+from slt_bench.record import code_digest
+from stages.plan import pipeline_files
+from tests.test_params import GOOD
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_generated_files_follow_params() -> None:
+    files = pipeline_files(load_params(ROOT / "params.yaml"))
+    for path, content in files.items():
+        assert (ROOT / path).read_text() == content, "run `python -m stages.plan`"
+
+
+def test_a_cell_that_two_tables_share_is_run_by_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    one = GOOD[GOOD.index("  one:") :]
+    file.write_text(GOOD + one.replace("  one:", "  two:").replace("sparsity: [0.3, 0.5]", "sparsity: [0.5, 0.7]"))
+    params = load_params(file)
+    files = pipeline_files(params)
+    shared = {cell.id for cell in expand(params, "one")} & {cell.id for cell in expand(params, "two")}
+    assert shared
+    for cell in shared:
+        assert cell in files[Path("pipelines/one/cells.json")] and cell not in files[Path("pipelines/two/cells.json")]
+        assert f"{cell}/metrics.json" in files[Path("pipelines/two/dvc.yaml")]
+
+
+def test_code_digest_ignores_comments_and_sees_what_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from slt_bench import record
+
+    package = shutil.copytree(ROOT / "slt_bench", tmp_path / "slt_bench")
+    monkeypatch.setattr(record, "_PACKAGE", package)
+    before = {name: code_digest(f"slt_bench.{name}") for name in ("search", "data.beton", "report.figures")}
+    layouts = package / "layouts.py"
+    layouts.write_text(layouts.read_text().replace('"""Layouts:', '"""About layouts:') + "\n# a remark\n")
+    assert before == {name: code_digest(f"slt_bench.{name}") for name in before}
+    selection = package / "selection.py"
+    selection.write_text(selection.read_text() + "\nNEW = 1\n")
+    after = {name: code_digest(f"slt_bench.{name}") for name in before}
+    assert after["search"] != before["search"] and after["data.beton"] == before["data.beton"]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of the project with a small table in place of its own."""
+    for name in ("slt_bench", "stages", ".dvc/config", "dvc.yaml", ".dvcignore"):
+        source, target = ROOT / name, tmp_path / name
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    (tmp_path / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    rows = GOOD.index("      - {search: training}")
+    table = "      - {search: training}\n      - {search: ep, sparsity: 0.5}\n"
+    (tmp_path / "params.yaml").write_text(GOOD[:rows].replace("seeds: [0, 1]", "seeds: [0]") + table)
+    stages = (tmp_path / "dvc.yaml").read_text()
+    (tmp_path / "dvc.yaml").write_text(stages[: stages.index("  demo:")].rstrip() + "\n")
+    return tmp_path
+
+
+def dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(clone)}
+    return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=clone, env=environment, capture_output=True, text=True)
+
+
+def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
+    lines = [line for line in done.stdout.splitlines() if line.startswith("Running stage")]
+    return [line.split("'")[1].removeprefix("pipelines/one/dvc.yaml:") for line in lines]
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_table_and_only_what_changed_again(clone: Path) -> None:
+    assert "table one is no target yet; add to the stages of dvc.yaml" in dvc(clone, "repro", "plan").stderr
+    target = "  one:\n    cmd: cat outputs/tables/one/table.md\n    deps: [outputs/tables/one]\n"
+    (clone / "dvc.yaml").write_text((clone / "dvc.yaml").read_text() + target)
+    first = dvc(clone, "repro", "plan")
+    assert first.returncode != 0 and "pipelines/ now follows it: run the same command again" in first.stderr
+
+    whole = dvc(clone, "repro", "one")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    training, ep = "digits_tiny_dense_training_quick_s0_seed0", "digits_tiny_dense_ep_quick_s50_seed0"
+    assert sorted(ran(whole)) == sorted(
+        ["plan", "prepare@digits", *(f"{stage}@{cell}" for stage in ("search", "evaluate") for cell in (training, ep)),
+         "report", "one"]
+    )  # fmt: skip
+    assert "| edge popup" in whole.stdout
+    assert ran(dvc(clone, "repro", "one")) == []
+    assert "metrics.json" in dvc(clone, "metrics", "show", "--md").stdout
+
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("      - {search: ep, sparsity: 0.5}", "      - {search: ep, sparsity: 0.6}"))
+    asked = dvc(clone, "repro", "one")
+    assert asked.returncode != 0 and "run the same command again" in asked.stderr and ran(asked) == ["plan"]
+    again = dvc(clone, "repro", "one")
+    other = ep.replace("s50", "s60")
+    assert ran(again) == ["plan", f"search@{other}", f"evaluate@{other}", "report", "one"], again.stderr
+
+    module = clone / "slt_bench/fit.py"
+    module.write_text(module.read_text() + "\n# a remark\n")
+    assert ran(dvc(clone, "repro", "one")) == ["plan"]

@@ -1,0 +1,116 @@
+"""The ticket file: it rebuilds the network bit for bit, and says so when it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import slt_bench
+from slt_bench.cells import Source
+from slt_bench.describe import describe
+from slt_bench.errors import BenchError
+from slt_bench.layouts import freeze
+from slt_bench.params import Network
+from slt_bench.source import FREE
+from slt_bench.ticket import Spec, Ticket, read_ticket, save_ticket
+from tests.conftest import FROZEN, PRUNED
+
+SOURCES = {"dense": Source(), "pruned": PRUNED, "frozen": FROZEN}
+
+
+def make_ticket(source: Source = FROZEN, learned: str = "scores", kind: str = "conv2", scale: str = "none") -> Ticket:
+    spec = Spec(
+        network=Network(kind=kind, width=0.125), source=source, seed=3, weight_init="kaiming_uniform", scale=scale,
+        classes=list("abc"), image_size=8, mean=[0.5] * 3, std=[0.5] * 3, learned=learned, cell="cell", epoch=7,
+    )  # fmt: skip
+    module, made = spec.build()
+    generator = torch.Generator().manual_seed(0)
+    channels = sum(part.num_features for part in module.modules() if isinstance(part, nn.BatchNorm2d))
+    values = torch.randn(made.count(FREE), generator=generator)
+    trained = learned == "weights"
+    mean, var = torch.randn(channels, generator=generator), torch.rand(channels, generator=generator) + 0.5
+    return Ticket(spec, None if trained else values > 0, values if trained else None, mean, var)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("learned", ["scores", "weights"])
+@pytest.mark.parametrize("scale", ["none", "dynamic"])
+def test_round_trip_is_bit_exact(tmp_path: Path, source: str, learned: str, scale: str) -> None:
+    ticket, path = make_ticket(SOURCES[source], learned, scale=scale), tmp_path / "ticket"
+    save_ticket(ticket, path)
+    images = torch.randn(4, 3, 8, 8)
+    read = read_ticket(path)
+    assert torch.equal(read.network(images), ticket.network()(images))
+    assert read.size == path.stat().st_size
+    save_ticket(read.ticket, tmp_path / "again")
+    assert path.read_bytes() == (tmp_path / "again").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["conv2", "resnet18"])
+def test_a_plain_module_gives_the_same_logits(tmp_path: Path, kind: str) -> None:
+    ticket, path = make_ticket(kind=kind), tmp_path / "ticket"
+    save_ticket(ticket, path)
+    module = slt_bench.load_ticket(path)
+    images = torch.randn(4, 3, 8, 8)
+    torch.testing.assert_close(module(images), ticket.network()(images), rtol=0, atol=0)
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_the_mask_costs_one_bit_an_edge(tmp_path: Path) -> None:
+    def size(source: Source) -> tuple[int, int]:
+        ticket = make_ticket(source)
+        assert ticket.mask is not None
+        save_ticket(ticket, tmp_path / "ticket")
+        return (tmp_path / "ticket").stat().st_size, ticket.mask.numel()
+
+    (dense, bits), (frozen, fewer) = size(SOURCES["dense"]), size(FROZEN)
+    assert dense - frozen == pytest.approx((bits - fewer) / 8, abs=80)
+
+
+def test_any_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "ticket"
+    save_ticket(make_ticket(), path)
+    whole = path.read_bytes()
+    free = make_ticket().mask
+    assert free is not None
+    for place in [*range(0, len(whole), 13), *range(len(whole) - 40, len(whole))]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        with pytest.raises(BenchError, match=r"damaged|no ticket|not known to this version"):
+            read_ticket(path)
+
+
+@pytest.mark.parametrize("left", [0, 7, 100, -1])
+def test_a_truncated_file_is_noticed(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "ticket"
+    save_ticket(make_ticket(), path)
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(BenchError, match="no ticket, or a damaged one"):
+        read_ticket(path)
+
+
+def test_foreign_and_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="there is no ticket"):
+        read_ticket(tmp_path / "nothing")
+    save_file({"x": torch.zeros(3)}, tmp_path / "foreign")
+    with pytest.raises(BenchError, match="but no ticket of slt-bench"):
+        read_ticket(tmp_path / "foreign")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(BenchError, match="is no ticket"):
+        read_ticket(tmp_path / "text")
+
+
+def test_description(tmp_path: Path) -> None:
+    ticket, path = make_ticket(), tmp_path / "ticket"
+    save_ticket(ticket, path)
+    text = describe(read_ticket(path))
+    _, made = ticket.spec.build()
+    shapes = [layer.shape for layer in made.layers]
+    assert freeze(shapes, 0.25, 0.25, "epl", "joint").free.sum() == made.count(FREE)
+    assert f"{made.count(FREE):,} bits" in text and f"{path.stat().st_size:,} bytes" in text
+    assert "frozen (p25l25-epl)" in text and "features.0.weight" in text and "digest matches" in text
+    save_ticket(make_ticket(learned="weights"), path)
+    assert "no ticket" in describe(read_ticket(path))

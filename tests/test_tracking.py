@@ -1,0 +1,80 @@
+"""MLflow is a view of the files: no duplicates, no loss, no race."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slt_bench.cells import Cell
+from slt_bench.history import Epoch
+from slt_bench.tracking import LiveRun, experiment, open_store, track
+from tests.test_report import pretend
+
+pytestmark = pytest.mark.slow
+
+
+def epoch(number: int) -> Epoch:
+    return Epoch(number, 0.5, 0.1, 1.0, 40.0 + number, 1.0, 80.0 - number, 500, 0.2)
+
+
+def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    cell = make_cell()
+    for epochs in ((1,), (1, 2)):  # interrupted after one epoch, then told of it again
+        live = LiveRun("one", cell)
+        for number in epochs:
+            live.epoch(epoch(number))
+        live.close()
+    client = open_store()
+    where = [experiment(client, "one")]
+    (run,) = client.search_runs(where)
+    assert run.info.status == "RUNNING" and run.data.metrics["val_top1"] == 78.0
+    assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
+
+    pretend(cell, 80.0)
+    assert track("one", [cell]) == (where[0], 1)
+    assert track("one", [cell]) == (where[0], 0)
+    (done,) = client.search_runs(where)
+    assert done.info.run_id == run.info.run_id and done.info.status == "FINISHED"
+    assert done.data.metrics["test_top1"] == 80.0 and done.data.metrics["edges_kept"] == 500
+    assert done.data.params["recipe.learning_rate"] == "0.1" and done.data.params["source.prune_ratio"] == "0.0"
+    assert {"table", "cell", "code_version", "data_digest", "seed"} <= set(done.data.tags)
+    assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "figures")] == ["figures/confusion.png"]
+
+
+def test_a_changed_result_replaces_the_run(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    cell = make_cell()
+    pretend(cell, 80.0)
+    where, _ = track("one", [cell], figures=False)
+    metrics = Path("outputs/cells") / cell.id / "metrics.json"
+    metrics.write_text(metrics.read_text().replace("80.0", "81.0"))
+    assert track("one", [cell], figures=False) == (where, 1)
+    (run,) = open_store().search_runs([where])
+    assert run.data.metrics["test_top1"] == 81.0
+
+
+def test_cells_that_have_not_run_are_left_out(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    assert track("one", [make_cell()])[1] == 0
+
+
+def test_a_search_does_not_fail_with_its_display(
+    project: Path, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////dev/null/mlflow.db")
+    live = LiveRun("one", make_cell())
+    live.epoch(epoch(1))
+    live.close()
+    assert "`slt-bench track` makes up for it" in capsys.readouterr().out
+
+
+def test_processes_that_come_first_together_create_one_store(project: Path) -> None:
+    script = "from slt_bench.tracking import *; client = open_store(); print('id', experiment(client, 'one'))"
+    command = [sys.executable, "-c", script]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    ended = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], ended
+    assert len({out for out, _ in ended}) == 1
