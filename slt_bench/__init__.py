@@ -19,4 +19,4 @@ def load_ticket(path: str | Path) -> nn.Module:
     """
     from slt_bench.ticket import read_ticket
 
-    return read_ticket(Path(path)).ticket.plain_module()
+    return read_ticket(Path(path)).network.plain_module()

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 from slt_bench import paths
-from slt_bench.cells import Cell, did_you_mean, expand, find
+from slt_bench.cells import Cell, expand, find
 from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError, run_command
+from slt_bench.feasibility import did_you_mean
 from slt_bench.params import Params
 from slt_bench.params_file import load_params, schema
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,30 +26,48 @@ class Metrics:
     confusion: list[list[int]]  # [true class][predicted class]
 
 
+class _Tally:
+    """Running sums of one network's metrics."""
+
+    def __init__(self, classes: int, device: torch.device) -> None:
+        self.classes = classes
+        self.loss = torch.zeros((), dtype=torch.float64, device=device)
+        self.in_top5 = torch.zeros((), dtype=torch.long, device=device)
+        self.confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        self.loss += cross_entropy(logits, labels, reduction="sum").double()
+        self.in_top5 += (logits.topk(min(5, self.classes)).indices == labels[:, None]).sum()
+        self.confusion += torch.bincount(labels * self.classes + logits.argmax(1), minlength=self.classes**2)
+
+    def metrics(self) -> Metrics:
+        matrix = self.confusion.view(self.classes, self.classes).cpu()
+        images = int(matrix.sum())
+        return Metrics(
+            images=images,
+            loss=float(self.loss) / images,
+            top1=100 * int(matrix.diagonal().sum()) / images,
+            top5=100 * int(self.in_top5) / images,
+            confusion=matrix.tolist(),
+        )
+
+
 @torch.no_grad()
-def measure(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], classes: int, device: torch.device) -> Metrics:
-    """Run the network in evaluation mode over all batches; each image counts once."""
-    was_training = network.training
-    network.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    in_top5 = torch.zeros((), dtype=torch.long, device=device)
-    confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
+def measure(
+    networks: Sequence[nn.Module], batches: Iterable[tuple[Tensor, Tensor]], classes: int, device: torch.device
+) -> list[Metrics]:
+    """Run networks in evaluation mode over the batches, which are read once; each image counts once."""
+    were_training = [network.training for network in networks]
+    tallies = [_Tally(classes, device) for _ in networks]
+    for network in networks:
+        network.eval()
     for images, labels in batches:
-        labels = labels.to(device, non_blocking=True)
-        logits = network(images.to(device, non_blocking=True)).float()
-        loss += cross_entropy(logits, labels, reduction="sum").double()
-        in_top5 += (logits.topk(min(5, classes)).indices == labels[:, None]).sum()
-        confusion += torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
-    network.train(was_training)
-    matrix = confusion.view(classes, classes).cpu()
-    images_seen = int(matrix.sum())
-    return Metrics(
-        images=images_seen,
-        loss=float(loss) / images_seen,
-        top1=100 * int(matrix.diagonal().sum()) / images_seen,
-        top5=100 * int(in_top5) / images_seen,
-        confusion=matrix.tolist(),
-    )
+        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        for network, tally in zip(networks, tallies, strict=True):
+            tally.add(network(images).float(), labels)
+    for network, training in zip(networks, were_training, strict=True):
+        network.train(training)
+    return [tally.metrics() for tally in tallies]
 
 
 def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) -> dict[str, Any]:
@@ -69,10 +87,9 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     spec = best.ticket.spec
     view = View(mean=spec.mean, std=spec.std)
     loader = Loader(verify_file(dataset_directory, "test", manifest), view, batch_size=256, workers=workers)
-    device = torch.device("cpu")
-    batches = list(loader.epoch())
-    of_best = measure(best.network, batches, len(spec.classes), device)
-    of_last = measure(last.network, batches, len(spec.classes), device)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    networks = [file.network.plain_module().to(device) for file in (best, last)]
+    of_best, of_last = measure(networks, loader.epoch(), len(spec.classes), device)
     counts = best.counts
     metrics = {
         "top1": of_best.top1,

@@ -72,7 +72,7 @@ class Fit:
         phase, inside = self.schedule.at(epoch)
         keep = self.network.keep_for(phase.sparsity)
         loss, correct, seen = self._train(epoch, phase, inside, keep, step)
-        found = measure(self.network, self.val_loader.epoch(), len(self.spec.classes), self.device)
+        (found,) = measure([self.network], self.val_loader.epoch(), len(self.spec.classes), self.device)
         steps = len(self.train_loader)
         self.history.append(
             Epoch(

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
-from slt_bench.cells import Infeasible, Location, did_you_mean, expand_row
+from slt_bench.cells import expand_row
 from slt_bench.errors import BenchError
+from slt_bench.feasibility import Infeasible, Location, did_you_mean
 from slt_bench.params import Params
 from slt_bench.published import published_values
 

@@ -24,9 +24,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from slt_bench import networks
-from slt_bench.cells import Source as SourceParams
 from slt_bench.checkpoint import atomic
 from slt_bench.errors import BenchError
+from slt_bench.feasibility import Source as SourceParams
 from slt_bench.layouts import freeze
 from slt_bench.params import Model, Network, PositiveRgb, Rgb, Seed
 from slt_bench.source import FREE, Source, WeightInit, make_source
@@ -87,15 +87,6 @@ class Ticket:
             network.mask = self.mask
         networks.set_batch_norm_statistics(module, self.batch_norm_mean, self.batch_norm_var)
         return network.eval()
-
-    def plain_module(self) -> nn.Module:
-        """The network as an ordinary module that holds its effective weights; no class of this package in a ResNet."""
-        network = self.network()
-        effective = network.effective_weights()
-        for layer in network.source.layers:
-            owner = network.module.get_submodule(layer.name.removesuffix(".weight"))
-            owner.weight = nn.Parameter(effective[layer.start : layer.stop].view(layer.shape).clone(), requires_grad=False)
-        return network.module.eval()
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,14 @@ class TicketNetwork(nn.Module):
         values = self.learned if self.learns == "weights" else self.free_weights * self.mask
         return compose(self.source, self.fixed, self.free, values, self.layer_scales())
 
+    def plain_module(self) -> nn.Module:
+        """The architecture with the effective weights as its parameters, in evaluation mode; this network shares it."""
+        effective = self.effective_weights()
+        for layer in self.source.layers:
+            owner = self.module.get_submodule(layer.name.removesuffix(".weight"))
+            owner.weight = nn.Parameter(effective[layer.start : layer.stop].view(layer.shape).clone(), requires_grad=False)
+        return self.module.eval()
+
 
 def compose(source: Source, fixed: Tensor, free: Tensor | None, values: Tensor, scales: list[float] | None) -> Tensor:
     """Lay the values of the free edges over the fixed edges and scale layer by layer: float32[N]."""

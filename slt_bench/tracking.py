@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from queue import Queue
 from tempfile import TemporaryDirectory
@@ -105,7 +106,7 @@ def _track_cell(client: MlflowClient, experiment_id: str, table: str, cell: Cell
     content = digest([record, metrics])
     if [run.data.tags.get("result") for run in _runs(client, experiment_id, cell)] == [content]:
         return False
-    run = _open_run(client, experiment_id, table, cell)
+    run = _open_run(client, experiment_id, table, cell, started=_milliseconds(record["started"]))
     _log_result(client, run.info.run_id, record, metrics, directory)
     if figures:
         _log_confusion(client, run.info.run_id, directory)
@@ -113,11 +114,11 @@ def _track_cell(client: MlflowClient, experiment_id: str, table: str, cell: Cell
             "data_digest": record["data"]["digest"][:12], "data": record["data"]["origin"]}  # fmt: skip
     for name, value in tags.items():
         client.set_tag(run.info.run_id, name, value)
-    client.set_terminated(run.info.run_id)
+    client.set_terminated(run.info.run_id, end_time=_milliseconds(record["finished"]))
     return True
 
 
-def _open_run(client: MlflowClient, experiment_id: str, table: str, cell: Cell) -> Run:
+def _open_run(client: MlflowClient, experiment_id: str, table: str, cell: Cell, started: int | None = None) -> Run:
     """The unfinished run of this very cell (a search that goes on), or a new one in place of older ones."""
     runs = _runs(client, experiment_id, cell)
     for run in runs:
@@ -125,23 +126,28 @@ def _open_run(client: MlflowClient, experiment_id: str, table: str, cell: Cell) 
             return run
     for run in runs:
         client.delete_run(run.info.run_id)
-    return _create(client, experiment_id, table, cell)
+    return _create(client, experiment_id, table, cell, started)
 
 
 def _runs(client: MlflowClient, experiment_id: str, cell: Cell) -> list[Run]:
     return list(client.search_runs([experiment_id], f"tags.cell = '{cell.id}'"))
 
 
-def _create(client: MlflowClient, experiment_id: str, table: str, cell: Cell) -> Run:
+def _create(client: MlflowClient, experiment_id: str, table: str, cell: Cell, started: int | None) -> Run:
     from mlflow.entities import Param
 
     tags = {"table": table, "cell": cell.id, "setting": cell.setting, "identity": cell.identity,
-            "source": cell.source.kind, "search": cell.search_name, "seed": str(cell.seed)}  # fmt: skip
+            "source": cell.source.kind, "search": cell.search_name, "seed": str(cell.seed),
+            "mlflow.source.name": "slt-bench"}  # fmt: skip
     name = f"{cell.search_name} {cell.source.id} s{cell.sparsity:g} seed{cell.seed}"
-    run = client.create_run(experiment_id, run_name=name, tags=tags)
+    run = client.create_run(experiment_id, start_time=started, run_name=name, tags=tags)
     params = [Param(key, str(value)) for key, value in flatten(cell.model_dump(mode="json")).items()]
     client.log_batch(run.info.run_id, params=params)
     return run
+
+
+def _milliseconds(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def _log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:

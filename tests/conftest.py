@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from slt_bench.cells import Cell, Source
+from slt_bench.cells import Cell
 from slt_bench.data.beton import prepare
+from slt_bench.feasibility import Source
 from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe
 
 DIGITS = Dataset(images=Images(source="digits"), mean=[0.3] * 3, std=[0.4] * 3, crop_padding=1, flip=True)

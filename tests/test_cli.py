@@ -74,25 +74,25 @@ def wait_for(process: subprocess.Popen[str], text: str) -> str:
 
 @pytest.mark.slow
 def test_stopped_killed_and_started_twice(bench: Path) -> None:
-    Path("params.yaml").write_text(GOOD.replace("epochs: 2", "epochs: 400"))
+    Path("params.yaml").write_text(GOOD.replace("epochs: 2", "epochs: 9000"))
     process = start()
     wait_for(process, "epoch 3/")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=90)
     assert process.returncode == 130
-    assert "of 400; the same command goes on after epoch" in errors, errors
+    assert "of 9000; the same command goes on after epoch" in errors, errors
     assert "Traceback" not in errors
     done = int(errors.split("goes on after epoch ")[1].split()[0])
 
     process = start()
-    assert f"epoch {done + 1}/400" in wait_for(process, "epoch")
+    assert f"epoch {done + 1}/9000" in wait_for(process, "epoch")
     second = command("run", CELL)
     assert second.returncode == 2 and "another process is at work" in second.stderr
     process.kill()
     process.communicate()
 
     process = start()  # the lock died with its holder
-    assert f"epoch {done + 1}/400" not in wait_for(process, "epoch")
+    assert f"epoch {done + 1}/9000" not in wait_for(process, "epoch")
     process.terminate()
     process.communicate(timeout=90)
     assert process.returncode == 130
@@ -112,6 +112,6 @@ def test_run_makes_a_ticket_that_can_be_shown(bench: Path) -> None:
 
 
 def test_doctor(bench: Path) -> None:
-    done = command("doctor", env=os.environ | {"SLT_BENCH_CIFAR10": "/nowhere"})
+    done = command("doctor", env=os.environ | {"SLT_BENCH_CIFAR10": "no/such/file"})
     assert "✓ Python" in done.stdout and "✓ torch" in done.stdout
-    assert done.returncode == 2 and "/nowhere does not exist" in done.stdout
+    assert done.returncode == 2 and "no/such/file does not exist" in done.stdout

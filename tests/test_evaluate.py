@@ -27,7 +27,7 @@ def test_against_a_naive_count(batch: int) -> None:
     logits, labels = torch.randn(20, 7, generator=generator), torch.randint(0, 7, (20,), generator=generator)
     images = torch.arange(20.0)[:, None]
     network = Table(logits).train()
-    found = measure(network, zip(images.split(batch), labels.split(batch), strict=True), 7, torch.device("cpu"))
+    (found,) = measure([network], zip(images.split(batch), labels.split(batch), strict=True), 7, torch.device("cpu"))
     ranks = [sorted(range(7), key=lambda c, n=n: -float(logits[n, c])).index(int(labels[n])) for n in range(20)]
     assert found.images == 20 and network.training
     assert found.top1 == pytest.approx(5 * sum(rank == 0 for rank in ranks))
@@ -40,5 +40,5 @@ def test_against_a_naive_count(batch: int) -> None:
 
 
 def test_fewer_than_five_classes() -> None:
-    found = measure(Table(torch.eye(3)), [(torch.arange(3.0)[:, None], torch.tensor([0, 1, 1]))], 3, torch.device("cpu"))
+    (found,) = measure([Table(torch.eye(3))], [(torch.arange(3.0)[:, None], torch.tensor([0, 1, 1]))], 3, torch.device("cpu"))
     assert found.top5 == 100 and found.top1 == pytest.approx(200 / 3)

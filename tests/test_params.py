@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from slt_bench.cells import Source, expand, find, percent
+from slt_bench.cells import expand, find
 from slt_bench.errors import BenchError
+from slt_bench.feasibility import Source, percent
 from slt_bench.params_file import load_params, schema
 
 ROOT = Path(__file__).parent.parent

@@ -36,7 +36,8 @@ def pretend(cell: Cell, top1: float, code: str = "c0de", seconds: float = 2.0) -
                "locked": 201, "kept": 500, "sparsity": 0.5}  # fmt: skip
     counts = {"total": 1000, "pruned": 100, "locked": 201, "kept": 500}
     record = {"identity": cell.identity, "commit": "abc", "code": code, "asked": counts, "realised": counts,
-              "dying_edge_ratio": 0.25, "epoch_seconds": [seconds, seconds], "best_epoch": 1, "best_val_top1": 50.0,
+              "dying_edge_ratio": 0.25, "epoch_seconds": [seconds, seconds], "best_epoch": 1,
+              "started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-01T10:00:09+00:00", "best_val_top1": 50.0,
               "data": {"origin": "digits", "digest": "d" * 64, "images": {"train": 3, "val": 2, "test": 1}},
               "environment": {"libraries": {"torch": "2"}, "cpu": "one", "cores": 2, "gpu": None}}  # fmt: skip
     directory.mkdir(parents=True)

@@ -67,6 +67,7 @@ def test_a_stopped_search_goes_on_and_ends_bit_identical(project: Path, make_cel
     assert not (paths.state_dir(cell.id, cell.identity) / "checkpoint.pt").exists()
 
 
+@pytest.mark.slow
 def test_searches_find_what_random_masks_do_not(project: Path, make_cell: MakeCell) -> None:
     accuracy = {}
     for kind in ("ep", "ep in frozen", "iep", "random"):

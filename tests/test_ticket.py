@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import slt_bench
-from slt_bench.cells import Source
 from slt_bench.describe import describe
 from slt_bench.errors import BenchError
+from slt_bench.feasibility import Source
 from slt_bench.layouts import freeze
 from slt_bench.params import Network
 from slt_bench.source import FREE

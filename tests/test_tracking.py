@@ -55,6 +55,7 @@ def test_a_changed_result_replaces_the_run(project_with_store: Path, make_cell: 
     assert track("one", [cell], figures=False) == (where, 1)
     (run,) = open_store().search_runs([where])
     assert run.data.metrics["test_top1"] == 81.0
+    assert run.info.end_time - run.info.start_time == 9000  # the search's own time, not that of the import
 
 
 def test_cells_that_have_not_run_are_left_out(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:

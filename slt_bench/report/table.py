@@ -107,9 +107,10 @@ def write_table(params: Params, table: str, directory: Path, figures: list[str])
 def _shown(line: Line) -> dict[str, str]:
     """What a person reads."""
     metrics = line.results[0].metrics if line.results else None
+    searched = line.cell.search.kind != "weight-training"
     return {
         "method": line.label,
-        "source": line.cell.source.id,
+        "source": str(line.cell.source),
         "sparsity asked": f"{line.cell.sparsity:g}",
         "realised": f"{metrics['sparsity']:.4f}" if metrics else UNKNOWN,
         "kept edges": f"{metrics['kept']:,}" if metrics else UNKNOWN,
@@ -118,8 +119,8 @@ def _shown(line: Line) -> dict[str, str]:
         "n": str(len(line.results)),
         "published": str(line.published) if line.published else UNKNOWN,
         "file (bytes)": f"{metrics['bytes']:,}" if metrics else UNKNOWN,
-        "(1-F)N / 8": f"{formula_bytes(line):,}" if metrics and line.cell.search.kind != "weight-training" else UNKNOWN,
-        "dying edges": f"{mean(line.recorded('dying_edge_ratio')):.4f}" if line.results else UNKNOWN,
+        "(1-F)N / 8": f"{formula_bytes(line):,}" if metrics and searched else UNKNOWN,
+        "dying edges": f"{mean(line.recorded('dying_edge_ratio')):.4f}" if line.results and searched else UNKNOWN,
     }
 
 

@@ -1,0 +1,30 @@
+"""Selection of half of the scores: radix selection beside torch's sort and k-th value."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from slt_bench.selection import keep_largest
+
+SIZES = {"conv6": 2_261_184, "resnet50": 25_502_912}
+
+
+def by_sort(scores: Tensor, count: int) -> Tensor:
+    mask = torch.zeros(len(scores), dtype=torch.bool)
+    mask[torch.sort(scores.abs(), descending=True, stable=True).indices[:count]] = True
+    return mask
+
+
+def by_kth_value(scores: Tensor, count: int) -> Tensor:
+    magnitude = scores.abs()
+    return magnitude >= torch.kthvalue(magnitude, len(scores) - count + 1).values
+
+
+@pytest.mark.parametrize("network", SIZES)
+@pytest.mark.parametrize("select", [keep_largest, by_kth_value, by_sort], ids=lambda select: select.__name__)
+def test_selection(benchmark, network, select) -> None:
+    scores = torch.randn(SIZES[network], generator=torch.Generator().manual_seed(0))
+    mask = benchmark.pedantic(select, (scores, len(scores) // 2), rounds=5, warmup_rounds=1)
+    assert abs(int(mask.sum()) - len(scores) // 2) < 10
