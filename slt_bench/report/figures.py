@@ -110,8 +110,9 @@ def _leave_out_controls(axes: Axes, lines: Sequence[Line]) -> None:
     means = {kind: [mean(line.values("top1")) for line in lines if (line.cell.search.kind == "random-mask") is kind]
              for kind in (True, False)}  # fmt: skip
     if means[True] and means[False] and max(means[True]) < min(means[False]) - 5:
-        low, high = min(means[False]), max(means[False])
-        axes.set_ylim(low - max(2.0, 0.35 * (high - low)), high + max(1.0, 0.15 * (high - low)))
+        shown = [value for line in lines if line.cell.search.kind != "random-mask" for value in line.values("top1")]
+        low, high = min(shown), max(shown)
+        axes.set_ylim(low - max(2.0, 0.3 * (high - low)), high + max(1.0, 0.15 * (high - low)))
         where = f"random mask: {mean(means[True]):.1f} %, below this axis"
         axes.text(0.01, 0.02, where, transform=axes.transAxes, color="#777777", fontsize=9)
 
