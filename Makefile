@@ -8,7 +8,6 @@ APT         := build-essential git pkg-config libopencv-dev libturbojpeg0-dev py
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export UV_COMPILE_BYTECODE      := 1
 export MLFLOW_DISABLE_TELEMETRY := true
-export CUBLAS_WORKSPACE_CONFIG  := :4096:8
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke all test lint unit bench ui lock clean
@@ -26,7 +25,7 @@ help:
 # Set-up: a stamp for each step, so that a second call has nothing to do.
 $(VENV)/.system: Makefile
 	@if pkg-config --exists opencv4 2>/dev/null && { pkg-config --exists libturbojpeg 2>/dev/null || [ -e /usr/include/turbojpeg.h ]; } \
-	    && command -v git c++ >/dev/null && $(PYTHON) -c 'import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then :; \
+	    && command -v git >/dev/null && command -v c++ >/dev/null && $(PYTHON) -c 'import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing system packages: $(APT)"; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT) >/dev/null; \
@@ -77,4 +76,4 @@ lock: $(BIN)/uv
 	$(LOCK) bootstrap.in -o bootstrap.lock
 
 clean:
-	rm -rf $(VENV) data outputs .state mlflow.db mlruns
+	rm -rf $(VENV) data outputs .state mlflow.db* mlruns .dvc/cache .dvc/tmp dvc.lock

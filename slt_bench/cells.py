@@ -43,6 +43,7 @@ class Cell(Model):
     def identity(self) -> str:
         """Hash of what determines the result; names are not part of it."""
         content = self.model_dump(mode="json", exclude={"dataset_name", "network_name", "search_name", "recipe_name"})
+        del content["dataset"]["images"]["path"]  # where the images lie; what they are is in the manifest's digest
         return digest(content)
 
 
@@ -61,13 +62,14 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def expand_row(params: Params, table_name: str, index: int) -> list[Cell]:
-    """The cells of one row, seeds last.
+    """The cells of one row, each once, seeds last.
 
     Raises:
         Infeasible: a name that does not exist, or numbers that do not go together.
     """
     table = params.tables[table_name]
-    return list(_cells_of_row(params, table, table.rows[index], ("tables", table_name, "rows", index)))
+    cells = _cells_of_row(params, table, table.rows[index], ("tables", table_name, "rows", index))
+    return list({cell.id: cell for cell in cells}.values())
 
 
 def expand(params: Params, table_name: str) -> list[Cell]:

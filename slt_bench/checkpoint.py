@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,13 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file or nothing."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing. (Libraries that write by themselves hide a full disk behind errors of their own.)"""
     with atomic(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_bytes(content)
 
 
 @contextmanager
@@ -61,8 +67,9 @@ class Checkpoint:
         """Replace the saved state; a kill in the middle leaves the one before."""
         import torch
 
-        with atomic(self.path) as temporary:
-            torch.save({"key": self.key, "state": state}, temporary)
+        content = BytesIO()
+        torch.save({"key": self.key, "state": state}, content)
+        write_bytes(self.path, content.getvalue())
 
     def load(self) -> dict[str, Any] | None:
         """The saved state, or None where there is none.
@@ -75,7 +82,7 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            saved = torch.load(self.path, weights_only=True)
+            saved = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file
             raise BenchError(f"checkpoint {self.path} is damaged: delete it to start this search afresh") from error
         if saved["key"] != self.key:

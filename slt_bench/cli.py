@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slt_bench import paths
-from slt_bench.cells import Cell, expand, find
-from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError, run_command
-from slt_bench.feasibility import did_you_mean
-from slt_bench.params import Params
-from slt_bench.params_file import load_params, schema
+
+if TYPE_CHECKING:
+    from slt_bench.cells import Cell
+    from slt_bench.params import Params
 
 
 def main() -> None:
@@ -52,26 +51,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def load() -> Params:
+    """The project's parameters."""
+    from slt_bench.params_file import load_params
+
+    return load_params(paths.PARAMS)
+
+
 def tables_of(params: Params, table: str | None) -> list[str]:
     """The named table, or all."""
     if table is None:
         return list(params.tables)
     if table not in params.tables:
+        from slt_bench.feasibility import did_you_mean
+
         known = ", ".join(params.tables)
         raise BenchError(f"there is no table '{table}'{did_you_mean(table, params.tables)} (there are: {known})")
     return [table]
 
 
 def _check(options: argparse.Namespace) -> None:
-    params = load_params(paths.PARAMS)
+    from slt_bench.cells import expand
+
+    params = load()
     cells = {cell.id for table in params.tables for cell in expand(params, table)}
     print(f"{paths.PARAMS}: {len(params.tables)} tables, {len(cells)} cells, no mistake found")
 
 
 def _plan(options: argparse.Namespace) -> None:
+    from slt_bench.cells import expand
     from slt_bench.plan import duration, plan
 
-    params = load_params(paths.PARAMS)
+    params = load()
     for table in tables_of(params, options.table):
         planned = plan(expand(params, table))
         print(f"{table}: {params.tables[table].title}")
@@ -86,40 +97,56 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    prepare_dataset(load_params(paths.PARAMS), options.dataset)
+    prepare_dataset(load(), options.dataset)
 
 
 def prepare_dataset(params: Params, name: str) -> None:
     """Write a declared dataset."""
     if name not in params.datasets:
+        from slt_bench.feasibility import did_you_mean
+
         raise BenchError(f"there is no dataset '{name}'{did_you_mean(name, params.datasets)}")
     from slt_bench.data.beton import prepare
+    from slt_bench.data.manifest import read_origin
 
     manifest = prepare(params.datasets[name].images, paths.dataset_dir(name))
     counts = ", ".join(f"{split.images:,} {each}" for each, split in manifest.splits.items())
-    print(f"{name}: {counts} images of {manifest.origin}, digest {manifest.digest[:12]}")
+    print(f"{name}: {counts} images of {read_origin(paths.dataset_dir(name))}, digest {manifest.digest[:12]}")
 
 
 def _run(options: argparse.Namespace) -> None:
-    params = load_params(paths.PARAMS)
+    from slt_bench.cells import find
+    from slt_bench.data.manifest import check_manifest, read_manifest
+
+    params = load()
     cell = find(params, options.cell)
-    table = next(table for table in params.tables if cell.id in {each.id for each in expand(params, table)})
-    if not (paths.dataset_dir(cell.dataset_name) / "manifest.json").is_file():
-        prepare_dataset(params, cell.dataset_name)
-    search_cell(table, cell, options.workers)
+    name = cell.dataset_name
+    try:
+        check_manifest(read_manifest(paths.dataset_dir(name)), cell.dataset.images, name)
+    except BenchError as reason:
+        print(f"{reason}; doing so")
+        prepare_dataset(params, name)
+    search_cell(params, cell, options.workers)
     evaluate_cell(cell, options.workers)
 
 
-def search_cell(table: str, cell: Cell, workers: int = 1) -> None:
-    """Search a cell with MLflow following."""
+def search_cell(params: Params, cell: Cell, workers: int = 1) -> None:
+    """Search a cell with MLflow following, in the experiment of the first table that has it."""
+    from slt_bench.cells import expand
+    from slt_bench.errors import Interrupted
     from slt_bench.search import search
     from slt_bench.tracking import LiveRun
 
-    live = LiveRun(table, cell)
+    tables = [table for table in params.tables if any(each.id == cell.id for each in expand(params, table))]
+    live = LiveRun(tables[0] if tables else "cells", cell)
     try:
         search(cell, live, workers)
-    finally:
-        live.close()
+    except BaseException as error:
+        live.close("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
+        raise
+    live.close()
+    if live.link:
+        print(f"compare: `mlflow ui`, then {live.link}")
 
 
 def evaluate_cell(cell: Cell, workers: int = 1) -> None:
@@ -138,7 +165,7 @@ def _ticket(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    params = load_params(paths.PARAMS)
+    params = load()
     for table in tables_of(params, options.table):
         print(report_table(params, table))
 
@@ -154,13 +181,14 @@ def report_table(params: Params, table: str) -> str:
 
 
 def _track(options: argparse.Namespace) -> None:
-    params = load_params(paths.PARAMS)
+    params = load()
     for table in tables_of(params, options.table):
         track_table(params, table)
 
 
 def track_table(params: Params, table: str) -> None:
     """Bring a table's MLflow experiment up to date and print where to see it."""
+    from slt_bench.cells import expand
     from slt_bench.tracking import comparison_link, track
 
     experiment_id, written = track(table, expand(params, table))
@@ -168,6 +196,9 @@ def track_table(params: Params, table: str) -> None:
 
 
 def _schema(options: argparse.Namespace) -> None:
+    from slt_bench.checkpoint import write_text
+    from slt_bench.params_file import schema
+
     write_text(paths.SCHEMA, schema())
     print(f"wrote {paths.SCHEMA}")
 
@@ -180,11 +211,3 @@ def _doctor(options: argparse.Namespace) -> None:
         print(finding)
     if any(finding.mend for finding in findings):
         raise BenchError("mend what is marked with ✗, then run `slt-bench doctor` again")
-
-
-def cell_from_json(path: Path, cell_id: str) -> Cell:
-    """A cell as it was written for a pipeline."""
-    cells = json.loads(path.read_text())["cells"]
-    if cell_id not in cells:
-        raise BenchError(f"{path} has no cell '{cell_id}'{did_you_mean(cell_id, cells)}")
-    return Cell.model_validate(cells[cell_id])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from slt_bench.checkpoint import write_text
+from slt_bench.errors import BenchError
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     last = read_ticket(cell_directory / "last.safetensors")
     manifest = read_manifest(dataset_directory)
     spec = best.ticket.spec
+    if (manifest.classes, manifest.image_size) != (spec.classes, spec.image_size):
+        raise BenchError(f"the tickets in {cell_directory} were found on other classes or image sizes than {dataset_directory}")
     view = View(mean=spec.mean, std=spec.std)
     loader = Loader(verify_file(dataset_directory, "test", manifest), view, batch_size=256, workers=workers)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

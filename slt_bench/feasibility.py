@@ -12,7 +12,7 @@ from slt_bench.params import Dataset, Model, Network, Ratio, Recipe, Search
 Location = tuple[str | int, ...]
 _EPSILON = 1e-9  # 1 - 0.9 is a little less than 0.1
 _IMAGE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32}
-_TRAIN_IMAGES = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000}
+_TRAIN_IMAGES = {"digits": 1438, "cifar10": 50_000, "cifar100": 50_000}
 
 
 class Infeasible(BenchError):
@@ -106,9 +106,17 @@ def check_fits(names: dict[str, Any], dataset: Dataset, network: Network, search
             at, f"network {names['network']} ({network.kind}) needs images of {network.smallest_image} pixels, "
             f"dataset {names['dataset']} has {size}"
         )  # fmt: skip
-    train = images.train_images or _TRAIN_IMAGES.get(images.source)
-    if train is not None and batch > (left := round(train * (1 - images.validation))):
-        raise Infeasible(at, f"batch_size {batch} of recipe {names['recipe']} exceeds the {left} training images")
+    there = _TRAIN_IMAGES.get(images.source)
+    if there is not None and (images.train_images or 0) > there:
+        raise Infeasible(at, f"dataset {names['dataset']} asks for {images.train_images} of {there} training images")
+    if (train := images.train_images or there) is not None:
+        held_out = round(images.validation * train)
+        if not 0 < held_out < train:
+            raise Infeasible(at, f"validation {images.validation} of dataset {names['dataset']} leaves train or val empty")
+        if batch > train - held_out:
+            raise Infeasible(
+                at, f"batch_size {batch} of recipe {names['recipe']} exceeds the {train - held_out} training images"
+            )
     if search.kind == "iterative-edge-popup" and search.epochs == "total":
         iterations, epochs = search.iterations, recipe.epochs
         if epochs // iterations <= recipe.warmup_epochs:

@@ -23,7 +23,7 @@ from slt_bench.networks import batch_norm_statistics, set_batch_norm_statistics
 from slt_bench.optimizer import Sgd
 from slt_bench.schedules import Learned, Phase, learning_rate, make_schedule
 from slt_bench.selection import Diverged
-from slt_bench.source import FREE, Source, initial_scores, uniform_scores
+from slt_bench.source import FREE, SourceNetwork, initial_scores, uniform_scores
 from slt_bench.statistics import DyingEdges
 from slt_bench.ticket import Spec, Ticket
 from slt_bench.ticket_network import TicketNetwork
@@ -54,17 +54,20 @@ class Fit:
         self.dying = DyingEdges(self.network.learned.numel(), device)
         self.history: list[Epoch] = []
         self.seconds: list[float] = []
+        self.saved = 0  # epochs that a checkpoint holds
         self.best: dict[str, Any] | None = None
 
     def run(self, checkpoint: Checkpoint, after_epoch: Callable[[Fit], None], step: Callable[[], object]) -> None:
         """Do what is left of the schedule; the checkpoint is replaced after every epoch. `step` is called every step."""
         if (state := checkpoint.load()) is not None:
             self.load_state(state)
+            self.saved = len(self.history)
         while len(self.history) < self.schedule.epochs:
             started = time.perf_counter()
             self.run_epoch(len(self.history), step)
             self.seconds.append(time.perf_counter() - started)
             checkpoint.save(self.state())
+            self.saved = len(self.history)
             after_epoch(self)
 
     def run_epoch(self, epoch: int, step: Callable[[], object] = lambda: None) -> None:
@@ -87,7 +90,7 @@ class Fit:
                 dying_edge_ratio=self.dying.ratio,
             )
         )
-        final = phase.sparsity == self.schedule.phases[-1].sparsity
+        final = keep == self.network.keep_for(self.schedule.phases[-1].sparsity)
         if final and (self.best is None or found.top1 > self.best["val_top1"]):
             self.best = {"epoch": epoch + 1, "val_top1": found.top1, **self._stored()}
 
@@ -163,9 +166,11 @@ class Fit:
         self.dying.seen = state["seen"].to(self.device)
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.seconds, self.best = state["seconds"], state["best"]
+        phase, _ = self.schedule.at(len(self.history) - 1)
+        self.network.select(self.network.keep_for(phase.sparsity))
 
 
-def initial_values(source: Source, seed: int, learned: Learned) -> Tensor:
+def initial_values(source: SourceNetwork, seed: int, learned: Learned) -> Tensor:
     """Where the search starts: scores, the free weights themselves, or a uniformly random ranking."""
     if learned == "weights":
         return source.weights[source.roles == FREE]

@@ -40,7 +40,7 @@ Axis = Annotated[list[T], Field(min_length=1), _OneOrMany()]  # a list spans the
 class Model(BaseModel):
     """A group of parameters: unknown keys are refused, values are taken as they are written."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Images(Model):

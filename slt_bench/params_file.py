@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from slt_bench.cells import expand_row
+from slt_bench.cells import Cell, expand_row
 from slt_bench.errors import BenchError
 from slt_bench.feasibility import Infeasible, Location, did_you_mean
 from slt_bench.params import Params
-from slt_bench.published import published_values
+from slt_bench.published import Published, published_values
 
 
 def load_params(path: Path) -> Params:
@@ -30,6 +30,8 @@ def load_params(path: Path) -> Params:
     except MarkedYAMLError as error:
         mark = error.problem_mark
         raise BenchError(f"{path}:{mark.line + 1 if mark else '?'}: not valid YAML: {error.problem}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise BenchError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from error
     if document is None:
         raise BenchError(f"{path} is empty")
     try:
@@ -68,10 +70,20 @@ def _infeasible(params: Params) -> list[Infeasible]:
                 place: Location = ("tables", name, "rows", row, "published")
                 problems.append(Infeasible(place, f"'{published}' is not a known value{did_you_mean(published, known)}"))
             try:
-                expand_row(params, name, row)
+                cells = expand_row(params, name, row)
+                if published is not None and published in known:
+                    problems += _misplaced(known[published], published, cells[0], ("tables", name, "rows", row, "published"))
             except Infeasible as problem:
                 problems.append(problem)
     return list({(problem.location[:2], str(problem)): problem for problem in reversed(problems)}.values())[::-1]
+
+
+def _misplaced(value: Published, name: str, cell: Cell, place: Location) -> list[Infeasible]:
+    """A published value may stand only beside cells of its dataset and network."""
+    ours, theirs = (cell.dataset.images.source, cell.network.kind), (value.dataset, value.network)
+    if ours == theirs:
+        return []
+    return [Infeasible(place, f"'{name}' is of {theirs[1]} on {theirs[0]}, this row is of {ours[1]} on {ours[0]}")]
 
 
 def _describe(path: Path, document: Any, error: dict[str, Any]) -> str:

@@ -22,9 +22,12 @@ class Published(Model):
     quantity: Literal["top1", "gain", "dying-edge ratio", "size ratio"]
     value: float
     how: Literal["abstract", "readme", "code", "log", "secondary", "derived"]
+    network_how: Literal["secondary"] | None = None  # where the network is not named by the source of the value
 
     def __str__(self) -> str:
-        return f"{self.value:g} ({self.paper}, {self.how}{' †' if self.how == 'secondary' else ''})"
+        what = "" if self.quantity == "top1" else f" {self.quantity}"
+        doubt = " †" if "secondary" in (self.how, self.network_how) else ""
+        return f"{self.value:g}{what} ({self.paper}, {self.how}{doubt})"
 
 
 @cache

@@ -23,6 +23,8 @@ def code_digest(*modules: str) -> str:
         path = _file(name)
         if path is not None:
             hasher.update(name.encode() + ast.dump(_without_docstrings(ast.parse(path.read_text()))).encode())
+            if (data := path.with_suffix(".yaml")).is_file():
+                hasher.update(data.read_bytes())
     return hasher.hexdigest()[:12]
 
 

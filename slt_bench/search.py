@@ -18,7 +18,7 @@ from slt_bench import paths, record
 from slt_bench.cells import Cell
 from slt_bench.checkpoint import Checkpoint, exclusive, write_text
 from slt_bench.data.loader import Loader
-from slt_bench.data.manifest import Manifest, read_manifest, verify_file
+from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, read_origin, verify_file
 from slt_bench.errors import Interrupted
 from slt_bench.fit import Fit
 from slt_bench.history import Epoch, write_history
@@ -41,8 +41,9 @@ def search(cell: Cell, tracker: Tracker | None = None, workers: int = 1) -> dict
     """
     dataset = paths.dataset_dir(cell.dataset_name)
     manifest = read_manifest(dataset)
-    code = record.code_digest("slt_bench.search")
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    check_manifest(manifest, cell.dataset.images, cell.dataset_name)
+    code = record.code_digest("slt_bench.search")  # now, not at the end: somebody may edit it meanwhile
+    made = {"code": code, "commit": record.code_version(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
     state = paths.state_dir(cell.id, cell.identity)
     with exclusive(state):
         train, val = (verify_file(dataset, split, manifest) for split in ("train", "val"))
@@ -57,10 +58,12 @@ def search(cell: Cell, tracker: Tracker | None = None, workers: int = 1) -> dict
         _run(fit, checkpoint, tracker)
         directory = paths.cell_dir(cell.id)
         best, last = fit.tickets()
+        for stale in ("metrics.json", "confusion.json"):  # of an earlier ticket
+            (directory / stale).unlink(missing_ok=True)
         save_ticket(best, directory / "ticket.safetensors")
         save_ticket(last, directory / "last.safetensors")
         write_history(directory / "history.csv", fit.history)
-        result = _record(fit, manifest, {"code": code, "started": started, "commit": record.code_version()})
+        result = _record(fit, manifest, made)
         write_text(directory / "search.json", json.dumps(result, indent=1) + "\n")
         checkpoint.delete()
     return result
@@ -87,7 +90,7 @@ def _run(fit: Fit, checkpoint: Checkpoint, tracker: Tracker | None) -> None:
         try:
             fit.run(checkpoint, after_epoch, bar.update)
         except KeyboardInterrupt:
-            done = len(fit.history)
+            done = fit.saved
             raise Interrupted(
                 f"stopped in epoch {min(done + 1, fit.schedule.epochs)} of {fit.schedule.epochs}; the same command goes "
                 f"on after epoch {done}"
@@ -118,7 +121,7 @@ def _record(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, Any
         "cell": cell.id,
         "identity": cell.identity,
         "parameters": cell.model_dump(mode="json"),
-        "data": {"digest": manifest.digest, "origin": manifest.origin,
+        "data": {"digest": manifest.digest, "origin": read_origin(paths.dataset_dir(cell.dataset_name)),
                  "images": {name: split.images for name, split in manifest.splits.items()}},
         **made,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -21,7 +21,7 @@ FREE, PRUNED, LOCKED = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceNetwork:
     """A source network as flat vectors over all N edges."""
 
     layers: tuple[Layer, ...]
@@ -37,12 +37,12 @@ class Source:
         """Edges with that role."""
         return int((self.roles == role).sum())
 
-    def to(self, device: torch.device | str) -> Source:
+    def to(self, device: torch.device | str) -> SourceNetwork:
         """The same source network on another device."""
-        return Source(self.layers, self.weights.to(device), self.roles.to(device))
+        return SourceNetwork(self.layers, self.weights.to(device), self.roles.to(device))
 
 
-def make_source(layers: Sequence[Layer], seed: int, weight_init: WeightInit, budget: Budget) -> Source:
+def make_source(layers: Sequence[Layer], seed: int, weight_init: WeightInit, budget: Budget) -> SourceNetwork:
     """Draw weights and roles; the weights depend on seed, layer and init alone, so every kind of source shares them."""
     weights = np.concatenate([_weights(layer, index, seed, weight_init) for index, layer in enumerate(layers)])
     roles = np.concatenate(
@@ -51,10 +51,10 @@ def make_source(layers: Sequence[Layer], seed: int, weight_init: WeightInit, bud
             for index, layer in enumerate(layers)
         ]
     )
-    return Source(tuple(layers), torch.from_numpy(weights), torch.from_numpy(roles))
+    return SourceNetwork(tuple(layers), torch.from_numpy(weights), torch.from_numpy(roles))
 
 
-def initial_scores(source: Source, seed: int) -> Tensor:
+def initial_scores(source: SourceNetwork, seed: int) -> Tensor:
     """Scores of the free edges, Kaiming normal per layer: standard deviation sqrt(2 / fan_in)."""
     parts = []
     for index, layer in enumerate(source.layers):
@@ -63,7 +63,7 @@ def initial_scores(source: Source, seed: int) -> Tensor:
     return torch.from_numpy(np.concatenate(parts))
 
 
-def uniform_scores(source: Source, seed: int) -> Tensor:
+def uniform_scores(source: SourceNetwork, seed: int) -> Tensor:
     """Scores whose largest are a uniformly random subset of the free edges: the random-mask control."""
     values = np.concatenate([streams.uniform(seed, "scores", i, layer.size) for i, layer in enumerate(source.layers)])
     return torch.from_numpy(values.astype(np.float32))[source.roles == FREE]

@@ -24,12 +24,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from slt_bench import networks
-from slt_bench.checkpoint import atomic
+from slt_bench.checkpoint import write_bytes
 from slt_bench.errors import BenchError
-from slt_bench.feasibility import Source as SourceParams
+from slt_bench.feasibility import Source
 from slt_bench.layouts import freeze
 from slt_bench.params import Model, Network, PositiveRgb, Rgb, Seed
-from slt_bench.source import FREE, Source, WeightInit, make_source
+from slt_bench.schedules import Learned
+from slt_bench.source import FREE, SourceNetwork, WeightInit, make_source
 from slt_bench.ticket_network import Counts, Scale, TicketNetwork
 
 _KEY = "slt-bench"
@@ -40,7 +41,7 @@ class Spec(Model):
 
     format: int = 1
     network: Network
-    source: SourceParams
+    source: Source
     seed: Seed
     weight_init: WeightInit
     scale: Scale
@@ -48,11 +49,11 @@ class Spec(Model):
     image_size: int
     mean: Rgb
     std: PositiveRgb
-    learned: str  # "scores", "weights" or "nothing"
+    learned: Learned
     cell: str  # id and identity of the cell that found it, for the reader
     epoch: int  # epoch (from 1) after which it was taken
 
-    def build(self) -> tuple[nn.Module, Source]:
+    def build(self) -> tuple[nn.Module, SourceNetwork]:
         """The bare architecture and the source network."""
         module = networks.build(
             self.network.kind, self.network.width, self.image_size, len(self.classes), self.network.batch_norm
@@ -74,7 +75,7 @@ class Ticket:
     batch_norm_mean: Tensor
     batch_norm_var: Tensor
 
-    def network(self, built: tuple[nn.Module, Source] | None = None) -> TicketNetwork:
+    def network(self, built: tuple[nn.Module, SourceNetwork] | None = None) -> TicketNetwork:
         """Rebuild the network, in evaluation mode; `built` is what `spec.build()` gave, where that is at hand."""
         module, source = built or self.spec.build()
         free = source.count(FREE)
@@ -99,22 +100,9 @@ class TicketFile:
     counts: Counts
 
 
-def take_ticket(network: TicketNetwork, spec: Spec) -> Ticket:
-    """The ticket that a network holds now."""
-    mean, var = networks.batch_norm_statistics(network.module)
-    trained = network.learns == "weights"
-    return Ticket(
-        spec,
-        None if trained else network.mask.cpu().clone(),
-        network.learned.detach().cpu().clone() if trained else None,
-        mean,
-        var,
-    )
-
-
 def save_ticket(ticket: Ticket, path: Path) -> None:
     """Write the file; its header carries a digest of everything that it rebuilds to."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {"batch_norm_mean": ticket.batch_norm_mean, "batch_norm_var": ticket.batch_norm_var}
     if ticket.mask is not None:
@@ -122,8 +110,7 @@ def save_ticket(ticket: Ticket, path: Path) -> None:
     if ticket.weights is not None:
         tensors["weights"] = ticket.weights
     header = {"spec": ticket.spec.model_dump(mode="json"), "digest": _digest(ticket, ticket.network())}
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, {_KEY: json.dumps(header, sort_keys=True, separators=(",", ":"))})
+    write_bytes(path, save(tensors, {_KEY: json.dumps(header, sort_keys=True, separators=(",", ":"))}))
 
 
 def read_ticket(path: Path) -> TicketFile:

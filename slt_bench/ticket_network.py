@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from slt_bench.schedules import Learned
 from slt_bench.selection import keep_largest
-from slt_bench.source import FREE, LOCKED, PRUNED, Source
+from slt_bench.source import FREE, LOCKED, PRUNED, SourceNetwork
 
 Scale = Literal["none", "static", "dynamic"]
 
@@ -50,7 +50,7 @@ class TicketNetwork(nn.Module):
         scale: of the effective weights (law 4).
     """
 
-    def __init__(self, module: nn.Module, source: Source, learned: Tensor, learns: Learned, scale: Scale) -> None:
+    def __init__(self, module: nn.Module, source: SourceNetwork, learned: Tensor, learns: Learned, scale: Scale) -> None:
         super().__init__()
         self.module = module
         self.source = source
@@ -117,7 +117,7 @@ class TicketNetwork(nn.Module):
     @torch.no_grad()
     def effective_weights(self) -> Tensor:
         """float32[N]: weights * mask * scale, the locked ones kept and the pruned ones zero."""
-        values = self.learned if self.learns == "weights" else self.free_weights * self.mask
+        values = self.learned.clone() if self.learns == "weights" else self.free_weights * self.mask
         return compose(self.source, self.fixed, self.free, values, self.layer_scales())
 
     def plain_module(self) -> nn.Module:
@@ -129,9 +129,9 @@ class TicketNetwork(nn.Module):
         return self.module.eval()
 
 
-def compose(source: Source, fixed: Tensor, free: Tensor | None, values: Tensor, scales: list[float] | None) -> Tensor:
-    """Lay the values of the free edges over the fixed edges and scale layer by layer: float32[N]."""
-    effective = values.clone() if free is None else fixed.index_copy(0, free, values)
+def compose(source: SourceNetwork, fixed: Tensor, free: Tensor | None, values: Tensor, scales: list[float] | None) -> Tensor:
+    """Lay the values of the free edges (used up) over the fixed edges and scale layer by layer: float32[N]."""
+    effective = values if free is None else fixed.index_copy(0, free, values)
     if scales is not None:
         for layer, factor in zip(source.layers, scales, strict=True):
             effective[layer.start : layer.stop] *= factor
@@ -153,7 +153,7 @@ class _EffectiveWeights(torch.autograd.Function):
     def forward(ctx: Any, learned: Tensor, network: TicketNetwork, scales: list[float] | None) -> tuple[Tensor, ...]:
         ctx.network, ctx.scales = network, scales
         ctx.save_for_backward(learned)
-        values = learned if network.learns == "weights" else network.free_weights * network.mask
+        values = learned.clone() if network.learns == "weights" else network.free_weights * network.mask
         effective = compose(network.source, network.fixed, network.free, values, scales)
         return tuple(effective[layer.start : layer.stop].view(layer.shape) for layer in network.source.layers)
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from queue import Queue
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from slt_bench import paths
 from slt_bench.cells import Cell, digest, flatten
 from slt_bench.history import Epoch, read_history
+from slt_bench.record import code_digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,8 +65,9 @@ class LiveRun:
     """Tells MLflow of a search while it runs, from a thread of its own: the search never waits for it, nor fails with it."""
 
     def __init__(self, table: str, cell: Cell) -> None:
+        self.link = ""  # to the table's comparison, once the store is open
         self._queue: Queue[Epoch | None] = Queue()
-        self._table, self._cell = table, cell
+        self._table, self._cell, self._status = table, cell, "RUNNING"
         self._thread = Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -73,17 +75,21 @@ class LiveRun:
         """Hand over a finished epoch."""
         self._queue.put(epoch)
 
-    def close(self) -> None:
-        """Wait until all is written, but not for ever."""
+    def close(self, status: Literal["RUNNING", "KILLED", "FAILED"] = "RUNNING") -> None:
+        """Wait until all is written, but not for ever. A finished search stays RUNNING until it is evaluated."""
+        self._status = status
         self._queue.put(None)
         self._thread.join(timeout=60)
 
     def _work(self) -> None:
         try:
             client = open_store()
-            run = _open_run(client, experiment(client, self._table), self._table, self._cell)
+            where = experiment(client, self._table)
+            self.link = comparison_link(where)
+            run = _open_run(client, where, self._table, self._cell, code_digest("slt_bench.search"))
             while (epoch := self._queue.get()) is not None:
                 _log_epochs(client, run.info.run_id, [epoch])
+            client.update_run(run.info.run_id, self._status)
         except Exception as error:  # the files are the truth; a search must not die of its display
             print(f"note: MLflow could not be written ({error}); `slt-bench track` makes up for it", flush=True)
 
@@ -103,14 +109,16 @@ def _track_cell(client: MlflowClient, experiment_id: str, table: str, cell: Cell
         metrics = json.loads((directory / "metrics.json").read_text())
     except FileNotFoundError:
         return False
+    if record["identity"] != cell.identity:
+        return False  # of other parameters under the same name
     content = digest([record, metrics])
     if [run.data.tags.get("result") for run in _runs(client, experiment_id, cell)] == [content]:
         return False
-    run = _open_run(client, experiment_id, table, cell, started=_milliseconds(record["started"]))
+    run = _open_run(client, experiment_id, table, cell, record["code"], _milliseconds(record["started"]))
     _log_result(client, run.info.run_id, record, metrics, directory)
     if figures:
         _log_confusion(client, run.info.run_id, directory)
-    tags = {"result": content, "code_version": record["commit"], "code": record["code"],
+    tags = {"result": content, "code_version": record["commit"],
             "data_digest": record["data"]["digest"][:12], "data": record["data"]["origin"]}  # fmt: skip
     for name, value in tags.items():
         client.set_tag(run.info.run_id, name, value)
@@ -118,25 +126,27 @@ def _track_cell(client: MlflowClient, experiment_id: str, table: str, cell: Cell
     return True
 
 
-def _open_run(client: MlflowClient, experiment_id: str, table: str, cell: Cell, started: int | None = None) -> Run:
-    """The unfinished run of this very cell (a search that goes on), or a new one in place of older ones."""
+def _open_run(client: MlflowClient, experiment_id: str, table: str, cell: Cell, code: str, started: int | None = None) -> Run:
+    """The run of this very search that has no result yet (one that goes on), or a new one in place of older ones."""
     runs = _runs(client, experiment_id, cell)
     for run in runs:
-        if run.info.status == "RUNNING" and run.data.tags.get("identity") == cell.identity:
+        tags = run.data.tags
+        if "result" not in tags and (tags.get("identity"), tags.get("code")) == (cell.identity, code):
+            client.update_run(run.info.run_id, "RUNNING")
             return run
     for run in runs:
         client.delete_run(run.info.run_id)
-    return _create(client, experiment_id, table, cell, started)
+    return _create(client, experiment_id, table, cell, code, started)
 
 
 def _runs(client: MlflowClient, experiment_id: str, cell: Cell) -> list[Run]:
     return list(client.search_runs([experiment_id], f"tags.cell = '{cell.id}'"))
 
 
-def _create(client: MlflowClient, experiment_id: str, table: str, cell: Cell, started: int | None) -> Run:
+def _create(client: MlflowClient, experiment_id: str, table: str, cell: Cell, code: str, started: int | None) -> Run:
     from mlflow.entities import Param
 
-    tags = {"table": table, "cell": cell.id, "setting": cell.setting, "identity": cell.identity,
+    tags = {"table": table, "cell": cell.id, "setting": cell.setting, "identity": cell.identity, "code": code,
             "source": cell.source.kind, "search": cell.search_name, "seed": str(cell.seed),
             "mlflow.source.name": "slt-bench"}  # fmt: skip
     name = f"{cell.search_name} {cell.source.id} s{cell.sparsity:g} seed{cell.seed}"

@@ -1,11 +1,10 @@
-"""evaluate TABLE CELL: tickets and test images -> metrics in outputs/cells/CELL."""
+"""evaluate GROUP CELL: tickets and test images -> metrics in outputs/cells/CELL."""
 
 import sys
-from pathlib import Path
 
-from slt_bench.cli import cell_from_json, evaluate_cell
+from slt_bench.cli import evaluate_cell
 from slt_bench.errors import run_command
+from stages.plan import planned_cell
 
 if __name__ == "__main__":
-    table, cell = sys.argv[1:]
-    run_command(lambda: evaluate_cell(cell_from_json(Path("pipelines") / table / "cells.json", cell)))
+    run_command(lambda: evaluate_cell(planned_cell(*sys.argv[1:])))

@@ -1,4 +1,4 @@
-"""plan: params.yaml -> pipelines/TABLE/{cells.json,dvc.yaml} and pipelines/code.json.
+"""plan: params.yaml -> pipelines/cells/GROUP, pipelines/tables/TABLE and pipelines/code.json.
 
 DVC reads its graph before it runs anything, so the files that hold the graph are kept in the repository and must agree with
 params.yaml. This is the first stage of every pipeline: where they do not agree, it mends them and asks to run again.
@@ -18,6 +18,7 @@ from slt_bench import paths
 from slt_bench.cells import Cell, expand
 from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError, run_command
+from slt_bench.feasibility import did_you_mean
 from slt_bench.params import Params
 from slt_bench.params_file import load_params
 from slt_bench.record import code_digest
@@ -28,67 +29,76 @@ _HEADER = "# Generated from params.yaml by `python -m stages.plan`: do not edit.
 
 
 def pipeline_files(params: Params) -> dict[Path, str]:
-    """Path -> content of every generated file. A cell that several tables need is run by the first of them."""
+    """Path -> content of every generated file: the cells by dataset and network, and a report for each table."""
     files: dict[Path, str] = {}
-    owner: dict[str, str] = {}
+    groups: dict[str, dict[str, Cell]] = {}
     for table in params.tables:
         cells = expand(params, table)
-        own = [cell for cell in cells if owner.setdefault(cell.id, table) == table]
-        content = {
-            "cells": {cell.id: cell.model_dump(mode="json") for cell in own},
-            "table": params.tables[table].model_dump(mode="json"),
-        }
-        files[PIPELINES / table / "cells.json"] = json.dumps(content, indent=1) + "\n"
-        files[PIPELINES / table / "dvc.yaml"] = _HEADER + _yaml(_pipeline(table, cells, own))
+        for cell in cells:
+            groups.setdefault(f"{cell.dataset_name}_{cell.network_name}", {})[cell.id] = cell
+        directory = PIPELINES / "tables" / table
+        files[directory / "table.json"] = _json(params.tables[table].model_dump(mode="json"))
+        files[directory / "dvc.yaml"] = _HEADER + _yaml(_table_pipeline(table, cells))
+    for group, found in groups.items():
+        directory = PIPELINES / "cells" / group
+        ordered = dict(sorted(found.items()))  # whichever table names a cell first
+        files[directory / "cells.json"] = _json({"cells": {key: cell.model_dump(mode="json") for key, cell in ordered.items()}})
+        stages = {name: {"foreach": "${cells}", "do": make(group)} for name, make in _CELL_STAGES.items()}
+        files[directory / "dvc.yaml"] = _HEADER + _yaml({"vars": ["cells.json"], "stages": stages})
     return files
 
 
-def _pipeline(table: str, cells: list[Cell], own: list[Cell]) -> dict[str, Any]:
-    stages: dict[str, Any] = {}
-    if own:
-        stages["search"] = {"foreach": "${cells}", "do": _search(table)}
-        stages["evaluate"] = {"foreach": "${cells}", "do": _evaluate(table)}
-    stages["report"] = _report(table, cells)
-    figures = [f"../../{paths.table_dir(table)}/figures/{name}.png" for name in ("accuracy-size", "accuracy-sparsity")]
-    curves = {f"../../{paths.cell_dir(cell.id)}/history.csv": "val_top1" for cell in cells}
-    plots = [*figures, {f"{table}: validation accuracy": {"x": "epoch", "y": curves}}]
-    return {**({"vars": ["cells.json"]} if own else {}), "stages": stages, "plots": plots}
+def planned_cell(group: str, cell_id: str) -> Cell:
+    """A cell as it is written for DVC: what DVC has taken note of is what is run."""
+    path = PIPELINES / "cells" / group / "cells.json"
+    cells = json.loads(path.read_text())["cells"]
+    if cell_id not in cells:
+        raise BenchError(f"{path} has no cell '{cell_id}'{did_you_mean(cell_id, cells)}")
+    return Cell.model_validate(cells[cell_id])
 
 
-def _search(table: str) -> dict[str, Any]:
+def _search(group: str) -> dict[str, Any]:
     cell = str(paths.cell_dir("${key}"))
     names = ("ticket.safetensors", "last.safetensors", "history.csv", "search.json")
     return {
-        "wdir": "../..",
-        "cmd": f"python -m stages.search {table} ${{key}}",
+        "wdir": "../../..",
+        "cmd": f"python -m stages.search {group} ${{key}}",
         "deps": [f"{paths.dataset_dir('${item.dataset_name}')}/manifest.json"],
-        "params": [{f"{PIPELINES}/{table}/cells.json": ["cells.${key}"]}, {str(CODE): ["search"]}],
+        "params": [{f"{PIPELINES}/cells/{group}/cells.json": ["cells.${key}"]}, {str(CODE): ["search"]}],
         "outs": [f"{cell}/{name}" for name in names],
     }
 
 
-def _evaluate(table: str) -> dict[str, Any]:
+def _evaluate(group: str) -> dict[str, Any]:
     cell = str(paths.cell_dir("${key}"))
+    tickets = [f"{cell}/ticket.safetensors", f"{cell}/last.safetensors"]
     return {
-        "wdir": "../..",
-        "cmd": f"python -m stages.evaluate {table} ${{key}}",
-        "deps": [f"{cell}/ticket.safetensors", f"{cell}/last.safetensors",
-                 f"{paths.dataset_dir('${item.dataset_name}')}/manifest.json"],
+        "wdir": "../../..",
+        "cmd": f"python -m stages.evaluate {group} ${{key}}",
+        "deps": [*tickets, f"{paths.dataset_dir('${item.dataset_name}')}/manifest.json"],
         "params": [{str(CODE): ["evaluate"]}],
         "outs": [f"{cell}/confusion.json"],
         "metrics": [f"{cell}/metrics.json"],
-    }  # fmt: skip
+    }
 
 
-def _report(table: str, cells: list[Cell]) -> dict[str, Any]:
+_CELL_STAGES = {"search": _search, "evaluate": _evaluate}
+
+
+def _table_pipeline(table: str, cells: list[Cell]) -> dict[str, Any]:
     names = ("search.json", "history.csv", "metrics.json")
-    return {
-        "wdir": "../..",
+    report = {
+        "wdir": "../../..",
         "cmd": f"python -m stages.report {table}",
-        "deps": [f"{paths.cell_dir(cell.id)}/{name}" for cell in cells for name in names],
-        "params": [{f"{PIPELINES}/{table}/cells.json": ["table"]}, {str(CODE): ["report"]}],
+        "deps": [f"{PIPELINES}/tables/{table}/table.json"]
+        + [f"{paths.cell_dir(cell.id)}/{name}" for cell in cells for name in names],
+        "params": [{str(CODE): ["report"]}],
         "outs": [str(paths.table_dir(table))],
     }
+    figures = [f"../../../{paths.table_dir(table)}/figures/{name}.png" for name in ("accuracy-size", "accuracy-sparsity")]
+    curves = {f"../../../{paths.cell_dir(cell.id)}/history.csv": "val_top1" for cell in cells}
+    plots = [*figures, {f"{table}: validation accuracy": {"x": "epoch", "y": curves}}]
+    return {"stages": {"report": report}, "plots": plots}
 
 
 def update(params: Params) -> list[Path]:
@@ -97,7 +107,8 @@ def update(params: Params) -> list[Path]:
     changed = [path for path, content in files.items() if not path.is_file() or path.read_text() != content]
     for path in changed:
         write_text(path, files[path])
-    gone = [path for path in PIPELINES.glob("*/*") if path.name in ("cells.json", "dvc.yaml") and path not in files]
+    written = ("cells.json", "table.json", "dvc.yaml")
+    gone = [path for path in PIPELINES.glob("*/*/*") if path.name in written and path not in files]
     for path in gone:
         path.unlink()
     return changed + gone
@@ -119,6 +130,10 @@ def check_targets(params: Params) -> None:
             )
 
 
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1) + "\n"
+
+
 def _yaml(content: dict[str, Any]) -> str:
     yaml, out = YAML(), StringIO()
     yaml.width = 4096
@@ -136,11 +151,15 @@ def main() -> None:
         return
     if changed:
         raise BenchError("params.yaml had changed; pipelines/ now follows it: run the same command again")
-    code = {stage: code_digest(f"slt_bench.{module}") for stage, module in _MODULES.items()}
-    write_text(CODE, json.dumps(code, indent=1) + "\n")
+    write_text(CODE, _json({stage: code_digest(*modules) for stage, modules in _MODULES.items()}))
 
 
-_MODULES = {"prepare": "data.beton", "search": "search", "evaluate": "evaluate", "report": "report.figures"}
+_MODULES = {
+    "prepare": ["slt_bench.data.beton"],
+    "search": ["slt_bench.search"],
+    "evaluate": ["slt_bench.evaluate"],
+    "report": ["slt_bench.report.table", "slt_bench.report.figures", "slt_bench.tracking"],
+}
 
 if __name__ == "__main__":
     run_command(main)

@@ -2,15 +2,13 @@
 
 import sys
 
-from slt_bench import paths
-from slt_bench.cli import report_table, track_table
+from slt_bench.cli import load, report_table, track_table
 from slt_bench.errors import run_command
-from slt_bench.params_file import load_params
 
 
 def main() -> None:
     """Write the table, then MLflow's view of it."""
-    params = load_params(paths.PARAMS)
+    params = load()
     print(report_table(params, sys.argv[1]))
     track_table(params, sys.argv[1])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,21 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
     ):
         raise OSError(28, "No space left on device")
     assert path.read_text() == "before"
+
+
+def test_a_file_size_limit_ends_in_the_same_error(tmp_path: Path) -> None:
+    """A full disk as the operating system reports it, for what torch and safetensors write too."""
+    script = (
+        "import resource, signal, sys; from pathlib import Path; import torch\n"
+        "from slt_bench.checkpoint import Checkpoint; from slt_bench.errors import BenchError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    Checkpoint(Path(sys.argv[1]), {}).save({'scores': torch.zeros(10_000)})\n"
+        "except BenchError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
+    assert "cannot write" in done.stdout, done.stderr
+    assert "File too large" in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:

@@ -146,6 +146,11 @@ def test_torchs_thread_count_is_left_alone_and_compiled_code_is_cached(digits_di
     assert list((tmp_path / "numba").rglob("*.nbc"))
 
 
+def test_a_last_batch_of_one_keeps_its_shape(digits_directory: Path) -> None:
+    *_, (images, labels) = Loader(digits_directory / "test.beton", DIGITS, 358).epoch()
+    assert images.shape == (1, 3, 8, 8) and labels.shape == (1,)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -186,6 +191,8 @@ def test_directory_and_tar_give_the_same_images_of_one_size(folder: Path, tmp_pa
     for ending, mode in ((".tar", "w"), (".tar.xz", "w:xz")):
         with tarfile.open(tmp_path / f"images{ending}", mode) as archive:
             archive.add(folder, ".")
+    (folder / "train" / "cat" / ".thumbnails").mkdir()  # what people leave lying about
+    (folder / "train" / "cat" / "notes.txt").write_text("no picture")
     sets = [image_folder(path, 16) for path in (folder, tmp_path / "images.tar", tmp_path / "images.tar.xz")]
     assert sets[0].classes == ["ant", "cat"]
     assert len({digest(each.train) for each in sets}) == 1
@@ -222,9 +229,19 @@ def test_what_is_no_dataset_is_refused(folder: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder / "test" / "cat")
     with pytest.raises(BenchError, match="2 classes in train and 1 in test"):
         image_folder(folder, 8)
-    (tmp_path / "no.tar").write_bytes(b"no archive")
-    with pytest.raises(BenchError, match="cannot be read as a tar archive"):
-        image_folder(tmp_path / "no.tar", 8)
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tar.xz"])
+def test_a_damaged_archive_is_never_a_smaller_dataset(folder: Path, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"images{ending}"
+    with tarfile.open(path, f"w:{ending[5:]}") as archive:
+        archive.add(folder, ".")
+    whole = path.read_bytes()
+    cut = whole[: len(whole) // 2 // 512 * 512]
+    for damaged in (b"no archive", cut, cut[:-1], cut + bytes([cut[-1] ^ 255]) * 600 + whole[len(cut) + 600 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(BenchError, match=r"cannot be read as a tar archive|unreadable image"):
+            image_folder(path, 8)
 
 
 def test_no_space_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,6 +249,14 @@ def test_no_space_is_said_before_anything_is_written(tmp_path: Path, monkeypatch
     with pytest.raises(BenchError, match=r"no space for .*: about 64 MiB are needed, 1 MiB are free"):
         prepare(DIGITS.images, tmp_path / "digits")
     assert not list((tmp_path / "digits").glob("*.beton"))
+
+
+def test_no_space_does_not_cost_what_is_there(digits_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = shutil.copytree(digits_directory, tmp_path / "digits")
+    monkeypatch.setattr(beton.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1 << 20))
+    with pytest.raises(BenchError, match="no space"):
+        prepare(DIGITS.images, directory)
+    verify_file(directory, "train", read_manifest(directory))
 
 
 def test_a_disk_that_fills_up_while_writing_leaves_nothing_that_looks_whole(
@@ -288,8 +313,20 @@ def test_no_release_and_no_network_is_one_clear_error(tmp_path: Path, monkeypatc
         raise URLError("offline")
 
     monkeypatch.setattr(CIFAR10, "download", offline)
-    monkeypatch.setenv("SLT_BENCH_CIFAR10", str(tmp_path))
+    monkeypatch.delenv("SLT_BENCH_CIFAR10", raising=False)
     with pytest.raises(BenchError, match=r"cifar10 is neither in .* nor to be downloaded .* SLT_BENCH_CIFAR10"):
+        load_images(Images(source="cifar10"))
+    monkeypatch.setenv("SLT_BENCH_CIFAR10", str(tmp_path / "nowhere"))
+    with pytest.raises(BenchError, match=r"names .*nowhere, which does not exist"):
+        load_images(Images(source="cifar10"))
+    monkeypatch.setenv("SLT_BENCH_CIFAR10", str(tmp_path))
+    with pytest.raises(BenchError, match="cifar10 is neither in"):
+        load_images(Images(source="cifar10"))
+
+
+def test_a_folder_of_other_classes_is_not_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLT_BENCH_CIFAR10", str(folder))
+    with pytest.raises(BenchError, match="which has 2 classes instead of 10"):
         load_images(Images(source="cifar10"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slt_bench.cells import expand, find
+from slt_bench.cells import expand, expand_row, find
 from slt_bench.errors import BenchError
 from slt_bench.feasibility import Source, percent
 from slt_bench.params_file import load_params, schema
@@ -73,6 +73,12 @@ def test_the_good_one_expands(file: Path) -> None:
         ("source: digits", "source: image_folder", r":2: datasets\.digits\.images: path and size are given"),
         ("std: [0.4, 0.4, 0.4]", "std: [0.4, 0.4, 0]", r":2: datasets\.digits\.std\[2\]: must be greater than 0"),
         ("search: training", "search: training, published: otsuka", r":19: .*published: 'otsuka' is not a known value"),
+        ("search: training", "search: training, published: iwasawa2023-training",
+         r"is of resnet34 on imagenet, this row is of conv4 on digits"),
+        ("source: digits}", "source: digits, validation: 0.0001}", r"leaves train or val empty"),
+        ("source: digits}", "source: digits, train_images: 2000}", r"asks for 2000 of 1438 training images"),
+        ("learning_rate: 0.1", "learning_rate: .inf", r"learning_rate: must be a finite number"),
+        ("title: One", "title: \x00", r"not valid YAML"),
         ("seeds: [0, 1]", "seeds: []", r":17: tables\.one\.seeds: .*at least 1"),
         ("iterations: 2", "iterations: 3", r"3 iterations in 2 epochs leave none"),
         ("tables:", "tables: [", r"not valid YAML"),
@@ -116,7 +122,14 @@ def test_identities_are_pinned_so_that_old_results_stay_addressable(file: Path) 
     file.write_text(GOOD)
     cell = expand(load_params(file), "one")[-1]
     assert cell.id == "digits_tiny_p20l20-epl_iep_quick_s50_seed1"
-    assert cell.identity == "98e760224f4a"
+    assert cell.identity == "000657ca40eb"
+
+
+def test_a_cell_that_a_row_names_twice_is_one_cell(file: Path) -> None:
+    twice = "{search: ep, sparsity: 0.5, seeds: [0, 0], source: {prune_ratio: [0, 0.4], layout: [epl, erk]}}"
+    file.write_text(GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", twice))
+    ids = [cell.id for cell in expand_row(load_params(file), "one", 1)]
+    assert len(ids) == len(set(ids)) == 3
 
 
 def test_ids(file: Path) -> None:

@@ -17,7 +17,7 @@ from slt_bench.params_file import load_params
 from slt_bench.plan import plan
 from slt_bench.published import published_values
 from slt_bench.record import code_digest
-from slt_bench.report.table import spread
+from slt_bench.report.table import mean_and_deviation
 from tests.test_params import GOOD
 
 
@@ -25,7 +25,8 @@ from tests.test_params import GOOD
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     monkeypatch.chdir(tmp_path)
     row = "{search: ep, sparsity: [0.3, 0.5], published: iwasawa2023-dying-20}"
-    Path("params.yaml").write_text(GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", row))
+    text = GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", row).replace("source: digits", "source: cifar10")
+    Path("params.yaml").write_text(text.replace("kind: conv4", "kind: resnet18"))
     return load_params(Path("params.yaml"))
 
 
@@ -48,8 +49,8 @@ def pretend(cell: Cell, top1: float, code: str = "c0de", seconds: float = 2.0) -
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
-    assert spread([1.0, 2.0, 3.0]) == "2.00 ± 1.00"
-    assert spread([1.0]) == "1.00 ± —" and spread([]) == "—"
+    assert mean_and_deviation([1.0, 2.0, 3.0]) == "2.00 ± 1.00"
+    assert mean_and_deviation([1.0]) == "1.00 ± —" and mean_and_deviation([]) == "—"
 
 
 def test_a_table_shows_mean_deviation_n_published_and_counts(params: Params) -> None:
@@ -58,7 +59,15 @@ def test_a_table_shows_mean_deviation_n_published_and_counts(params: Params) -> 
         pretend(cell, 90.0 + 2 * cell.seed)
     markdown = report_table(params, "one")
     row = next(line for line in markdown.splitlines() if "| edge popup" in line and "| 0.3" in line)
-    for part in ("91.00 ± 1.41", "90.00 ± 1.41", "| 2 ", "0.028 (iwasawa2023, secondary †)", "500", "88", "0.2500"):
+    for part in (
+        "91.00 ± 1.41",
+        "90.00 ± 1.41",
+        "| 2 ",
+        "0.028 dying-edge ratio (iwasawa2023, secondary †)",
+        "500",
+        "88",
+        "0.2500",
+    ):
         assert part in row, part
     assert "6 of 7 lines have not run yet" in markdown
     other = next(line for line in markdown.splitlines() if "| weight training" in line)
@@ -83,6 +92,15 @@ def test_figures_are_the_same_bytes_every_time(params: Params) -> None:
     assert first == {path.name: path.read_bytes() for path in (paths.table_dir("one") / "figures").glob("*.svg")}
 
 
+def test_results_of_other_parameters_under_the_same_name_are_not_shown(params: Params) -> None:
+    for cell in expand(params, "one"):
+        pretend(cell, 80.0)
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("epochs: 2", "epochs: 3"))
+    changed = load_params(Path("params.yaml"))
+    assert "7 of 7 lines have not run yet" in report_table(changed, "one")
+    assert {each.status for each in plan(expand(changed, "one"))} == {"stale"}
+
+
 def test_a_table_without_results_is_all_unknown(params: Params) -> None:
     assert "7 of 7 lines have not run yet" in report_table(params, "one")
 
@@ -99,5 +117,5 @@ def test_plan_tells_done_stale_missing_and_the_time_left(params: Params) -> None
 
 def test_published_values_say_how_they_were_read() -> None:
     values = published_values()
-    assert str(values["iwasawa2023-iep"]) == "76 (iwasawa2023, abstract)"
+    assert str(values["iwasawa2023-iep"]) == "76 (iwasawa2023, abstract †)"
     assert str(values["iwasawa2023-dying-83"]).endswith("secondary †)")

@@ -18,7 +18,7 @@ from slt_bench.params import IterativeEdgePopup, Network, RandomMask, Recipe, We
 from slt_bench.search import search
 from slt_bench.selection import Diverged
 from slt_bench.ticket import read_ticket
-from tests.conftest import FROZEN, PRUNED
+from tests.conftest import DIGITS, FROZEN, PRUNED
 
 WIDER = Network(kind="conv2", width=0.25)
 MakeCell = Callable[..., Cell]
@@ -62,6 +62,8 @@ def test_a_stopped_search_goes_on_and_ends_bit_identical(project: Path, make_cel
         search(cell, StopAfter(1))
     with pytest.raises(Interrupted, match="goes on after epoch 3"):
         search(cell, StopAfter(2))
+    with pytest.raises(Interrupted, match="goes on after epoch 4"):
+        search(cell, StopAfter(1))
     search(cell)
     assert files(cell) == straight
     assert not (paths.state_dir(cell.id, cell.identity) / "checkpoint.pt").exists()
@@ -146,6 +148,12 @@ def test_a_checkpoint_of_other_data_is_refused(project: Path, make_cell: MakeCel
         (project / "data" / "digits" / f"{split}.beton").symlink_to(real / f"{split}.beton")
     with pytest.raises(BenchError, match="was made with other data"):
         search(cell)
+
+
+def test_data_made_with_other_parameters_is_refused(project: Path, make_cell: MakeCell) -> None:
+    other = DIGITS.model_copy(update={"images": DIGITS.images.model_copy(update={"validation": 0.3})})
+    with pytest.raises(BenchError, match=r"prepared with validation 0\.2 instead of 0\.3: `slt-bench prepare digits`"):
+        search(make_cell(dataset=other))
 
 
 def test_batch_larger_than_the_split(project: Path, make_cell: MakeCell) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from slt_bench.cells import Cell
 from slt_bench.history import Epoch
+from slt_bench.record import code_digest
 from slt_bench.tracking import LiveRun, experiment, open_store, track
 from tests.test_report import pretend
 
@@ -27,14 +28,14 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
         live = LiveRun("one", cell)
         for number in epochs:
             live.epoch(epoch(number))
-        live.close()
+        live.close("KILLED")
     client = open_store()
     where = [experiment(client, "one")]
     (run,) = client.search_runs(where)
-    assert run.info.status == "RUNNING" and run.data.metrics["val_top1"] == 78.0
+    assert run.info.status == "KILLED" and run.data.metrics["val_top1"] == 78.0
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
 
-    pretend(cell, 80.0)
+    pretend(cell, 80.0, code_digest("slt_bench.search"))
     assert track("one", [cell]) == (where[0], 1)
     assert track("one", [cell]) == (where[0], 0)
     (done,) = client.search_runs(where)
@@ -44,6 +45,17 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
     assert {"table", "cell", "code_version", "data_digest", "seed"} <= set(done.data.tags)
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
     assert [file.path for file in client.list_artifacts(run.info.run_id, "figures")] == ["figures/confusion.png"]
+
+
+def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    cell = make_cell()
+    live = LiveRun("one", cell)
+    live.epoch(epoch(1))
+    live.close()
+    pretend(cell, 80.0, code="of another time")
+    where, _ = track("one", [cell], figures=False)
+    (run,) = open_store().search_runs([where])
+    assert run.data.tags["code"] == "of another time" and run.info.status == "FINISHED"
 
 
 def test_a_changed_result_replaces_the_run(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:

@@ -19,13 +19,14 @@ from slt_bench.checkpoint import atomic, exclusive, write_text
 from slt_bench.data.ffcv_mended import DatasetWriter, IntField, RGBImageField
 from slt_bench.data.image_sources import ImageSet, Split, balanced_indices, load_images
 from slt_bench.data.loader import read_split
-from slt_bench.data.manifest import SPLITS, Manifest, SplitManifest, SplitName
+from slt_bench.data.manifest import SPLITS, Manifest, SplitManifest, SplitName, described
 from slt_bench.errors import BenchError
 from slt_bench.params import Images
+from slt_bench.streams import Purpose
 
 
 def prepare(images: Images, directory: Path) -> Manifest:
-    """Load a source, split it and write train.beton, val.beton, test.beton and manifest.json into `directory`.
+    """Load a source, split it and write train, val and test.beton, origin.txt and manifest.json into `directory`.
 
     Every file is read back and compared before the manifest says that it is there.
 
@@ -35,38 +36,40 @@ def prepare(images: Images, directory: Path) -> Manifest:
     image_set = load_images(images)
     splits = divide(image_set, images)
     with exclusive(directory):
-        (directory / "manifest.json").unlink(missing_ok=True)
         _check_space(splits, directory)
+        (directory / "manifest.json").unlink(missing_ok=True)
         entries = {name: _write_and_verify(splits[name], image_set, directory / f"{name}.beton") for name in SPLITS}
         manifest = Manifest(
-            origin=image_set.origin,
+            images=described(images),
             classes=image_set.classes,
             image_size=image_set.train.images.shape[1],
             splits=entries,
             digest=hashlib.sha256("".join(entry.digest for entry in entries.values()).encode()).hexdigest(),
             written_by={name: version(name) for name in ("ffcv", "numpy", "pillow")},
         )
+        write_text(directory / "origin.txt", image_set.origin + "\n")
         write_text(directory / "manifest.json", manifest.model_dump_json(indent=1) + "\n")
-    (directory / "lock").unlink(missing_ok=True)
     return manifest
 
 
 def divide(image_set: ImageSet, images: Images) -> dict[SplitName, Split]:
     """Class-balanced subsets of train and test, and a class-balanced share of train as validation."""
-    train = _subset(image_set.train, images.train_images, "train", images.seed)
-    test = _subset(image_set.test, images.test_images, "test", images.seed + 1)
+    train = _subset(image_set.train, images.train_images, "train", images.seed, "subset")
+    test = _subset(image_set.test, images.test_images, "test", images.seed, "test-subset")
     held_out = round(images.validation * len(train.labels))
+    if not 0 < held_out < len(train.labels):
+        raise BenchError(f"validation {images.validation} of {len(train.labels)} images leaves train or val empty")
     val = balanced_indices(train.labels, held_out, images.seed, "split")
     rest = np.setdiff1d(np.arange(len(train.labels)), val)
     return {"train": train.take(rest), "val": train.take(val), "test": test}
 
 
-def _subset(split: Split, count: int | None, name: str, seed: int) -> Split:
+def _subset(split: Split, count: int | None, name: str, seed: int, purpose: Purpose) -> Split:
     if count is None:
         return split
     if count > len(split.labels):
         raise BenchError(f"{name}_images asks for {count} images, the source has {len(split.labels)}")
-    return split.take(balanced_indices(split.labels, count, seed, "subset"))
+    return split.take(balanced_indices(split.labels, count, seed, purpose))
 
 
 def digest(split: Split) -> str:

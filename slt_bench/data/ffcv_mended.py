@@ -12,9 +12,8 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
-
-os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "slt-bench" / "numba"))
 
 import numba
 import numba.typed
@@ -22,6 +21,8 @@ import torch
 from numba.core import config
 from numba.core.errors import NumbaWarning
 
+_home = Path.home() if os.access(Path.home(), os.W_OK) else Path(gettempdir())
+os.environ.setdefault("NUMBA_CACHE_DIR", str(_home / ".cache" / "slt-bench" / "numba"))
 config.reload_config()  # numba may have been imported before the cache directory was named
 _threads, _numba_threads, _typed_dict = torch.get_num_threads(), numba.get_num_threads(), numba.typed.Dict
 numba.typed.Dict = dict

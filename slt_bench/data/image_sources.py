@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -59,10 +61,17 @@ def load_images(images: Images) -> ImageSet:
     if images.source == "image_folder":
         assert images.path is not None and images.size is not None
         return image_folder(Path(images.path), images.size)
-    given = os.environ.get(environment_variable(images))
-    if given and (Path(given).is_file() or (Path(given) / "train").is_dir()):
-        return image_folder(Path(given), 32)
-    return _cifar(images, Path(given) if given else paths.DOWNLOADS)
+    variable = environment_variable(images)
+    if not (given := os.environ.get(variable)):
+        return _cifar(images, paths.DOWNLOADS, download=True)
+    if not Path(given).exists():
+        raise BenchError(f"{variable} names {given}, which does not exist")
+    if Path(given).is_dir() and not (Path(given) / "train").is_dir():
+        return _cifar(images, Path(given), download=False)
+    found, expected = image_folder(Path(given), 32), 10 if images.source == "cifar10" else 100
+    if len(found.classes) != expected:
+        raise BenchError(f"{variable} names {given}, which has {len(found.classes)} classes instead of {expected}")
+    return found
 
 
 def balanced_indices(labels: NDArray[np.int64], count: int, seed: int, purpose: streams.Purpose) -> NDArray[np.int64]:
@@ -86,13 +95,13 @@ def _digits(seed: int) -> ImageSet:
     grey = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     everything = Split(np.repeat(grey[..., None], 3, axis=3), bunch.target.astype(np.int64))
     count = round(_TEST_SHARE_OF_DIGITS * len(grey))
-    test = balanced_indices(everything.labels, count, seed, "subset")
+    test = balanced_indices(everything.labels, count, seed, "digits-test")
     train = np.setdiff1d(np.arange(len(grey)), test)
     classes = [str(digit) for digit in range(10)]
     return ImageSet(everything.take(train), everything.take(test), classes, "scikit-learn digits")
 
 
-def _cifar(images: Images, root: Path) -> ImageSet:
+def _cifar(images: Images, root: Path, download: bool) -> ImageSet:
     """The standard release through torchvision, which downloads it and verifies its checksum."""
     from urllib.error import URLError
 
@@ -100,7 +109,7 @@ def _cifar(images: Images, root: Path) -> ImageSet:
 
     kind = CIFAR10 if images.source == "cifar10" else CIFAR100
     try:
-        train, test = (kind(str(root), train=part, download=True) for part in (True, False))
+        train, test = (kind(str(root), train=part, download=download) for part in (True, False))
     except (URLError, OSError, RuntimeError) as error:
         raise BenchError(
             f"{images.source} is neither in {root} nor to be downloaded ({error}). Put the release there, or name its "
@@ -118,9 +127,8 @@ def image_folder(path: Path, size: int) -> ImageSet:
     files = _tar_files(path) if path.is_file() else _directory_files(path)
     found: dict[str, dict[str, list[NDArray[np.uint8]]]] = {"train": {}, "test": {}}
     for name, content in files:
-        parts = PurePosixPath(name).parts
-        if len(parts) >= 3 and parts[-3] in found and PurePosixPath(name).suffix.lower() in _PICTURES:
-            found[parts[-3]].setdefault(parts[-2], []).append(_decode(f"{path}: {name}", content, size))
+        split, label = PurePosixPath(name).parts[-3:-1]
+        found[split].setdefault(label, []).append(_decode(f"{path}: {name}", content, size))
     classes = sorted(found["train"])
     if not classes or sorted(found["test"]) != classes:
         raise BenchError(
@@ -137,23 +145,37 @@ def _stack(found: dict[str, list[NDArray[np.uint8]]], classes: list[str]) -> Spl
     return Split(images, labels.astype(np.int64))
 
 
+def _is_picture(name: str) -> bool:
+    parts = PurePosixPath(name)
+    return len(parts.parts) >= 3 and parts.parts[-3] in ("train", "test") and parts.suffix.lower() in _PICTURES
+
+
 def _directory_files(path: Path) -> Iterator[tuple[str, bytes]]:
     if not path.is_dir():
         raise BenchError(f"there is no image folder or archive {path}")
     for file in sorted(path.glob("*/*/*")):
-        yield str(PurePosixPath(*file.parts[-3:])), file.read_bytes()
+        name = str(PurePosixPath(*file.parts[-3:]))
+        if file.is_file() and _is_picture(name):
+            try:
+                yield name, file.read_bytes()
+            except OSError as error:
+                raise BenchError(f"unreadable image {file}: {error.strerror}; mend or remove it") from error
 
 
 def _tar_files(path: Path) -> Iterator[tuple[str, bytes]]:
     """Members in order of their names, so that directory and archive give the same dataset."""
+    contents = {}
     try:
         with tarfile.open(path) as archive:
-            contents = {}
             for member in archive:
-                if member.isfile() and (file := archive.extractfile(member)):
+                if member.isfile() and _is_picture(member.name) and (file := archive.extractfile(member)):
                     contents[member.name] = file.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+            archive.fileobj.seek(archive.offset)
+            whole = archive.fileobj.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise BenchError(f"{path} cannot be read as a tar archive: {error}") from error
+    if not whole:  # tarfile takes a damaged header for the end
+        raise BenchError(f"{path} cannot be read as a tar archive: it is cut short or damaged after {len(contents)} images")
     yield from sorted(contents.items())
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from slt_bench.errors import BenchError
-from slt_bench.params import Model
+from slt_bench.params import Images, Model
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -29,12 +29,35 @@ class SplitManifest(Model):
 class Manifest(Model):
     """A prepared dataset; the same images give the same manifest."""
 
-    origin: str
+    images: dict[str, Any]  # the parameters that it was made with
     classes: list[str]
     image_size: int
     splits: dict[SplitName, SplitManifest]
     digest: str  # of all splits' digests
     written_by: dict[str, str]
+
+
+def described(images: Images) -> dict[str, Any]:
+    """The parameters that decide what a dataset holds; where its images lie does not."""
+    return images.model_dump(mode="json", exclude={"path"})
+
+
+def read_origin(directory: Path) -> str:
+    """Where a dataset's images came from, for a reader. Not in the manifest: the same images may lie elsewhere."""
+    path = directory / "origin.txt"
+    return path.read_text().strip() if path.is_file() else "unknown"
+
+
+def check_manifest(manifest: Manifest, images: Images, name: str) -> None:
+    """A dataset must have been made with the parameters that are asked for.
+
+    Raises:
+        BenchError: naming what differs.
+    """
+    asked = described(images)
+    if differs := [key for key in asked if manifest.images.get(key) != asked[key]]:
+        was = ", ".join(f"{key} {manifest.images.get(key)} instead of {asked[key]}" for key in differs)
+        raise BenchError(f"dataset {name} was prepared with {was}: `slt-bench prepare {name}`")
 
 
 def read_manifest(directory: Path) -> Manifest:

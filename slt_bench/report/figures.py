@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -14,6 +15,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from slt_bench.checkpoint import write_bytes
 from slt_bench.report.table import Line
 
 _STYLE: Any = {
@@ -153,6 +155,8 @@ def _legend(axes: Axes) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-    figure.savefig(path.with_suffix(".png"))
+    for ending, metadata in ((".svg", {"Date": None}), (".png", None)):
+        content = BytesIO()
+        figure.savefig(content, format=ending[1:], metadata=metadata)
+        write_bytes(path.with_suffix(ending), content.getvalue())  # in place of the old file, which may be a link
     plt.close(figure)

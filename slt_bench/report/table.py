@@ -52,11 +52,13 @@ class Line:
 
 
 def read_result(cell: Cell) -> Result | None:
-    """The result of a cell, or None where it has not run to its end."""
+    """The result of a cell, or None where it has not run to its end with these parameters."""
     directory = paths.cell_dir(cell.id)
     try:
         record = json.loads((directory / "search.json").read_text())
         metrics = json.loads((directory / "metrics.json").read_text())
+        if record["identity"] != cell.identity:
+            return None  # of other parameters under the same name
         return Result(cell, record, metrics, read_history(directory / "history.csv"))
     except FileNotFoundError:
         return None
@@ -82,7 +84,7 @@ def _row_lines(params: Params, table: str, index: int) -> Iterator[Line]:
         )
 
 
-def spread(values: list[float], digits: int = 2) -> str:
+def mean_and_deviation(values: list[float], digits: int = 2) -> str:
     """Mean ± sample standard deviation; the deviation of one value is unknown."""
     if not values:
         return UNKNOWN
@@ -91,7 +93,7 @@ def spread(values: list[float], digits: int = 2) -> str:
 
 
 def write_table(params: Params, table: str, directory: Path, figures: list[str]) -> str:
-    """Write table.md, table.csv, table.tex and results.json; returns the Markdown."""
+    """Write table.md, table.csv and table.tex; returns the Markdown."""
     content = lines(params, table)
     shown = [_shown(line) for line in content]
     grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
@@ -111,14 +113,14 @@ def _shown(line: Line) -> dict[str, str]:
     return {
         "method": line.label,
         "source": str(line.cell.source),
-        "sparsity asked": f"{line.cell.sparsity:g}",
-        "realised": f"{metrics['sparsity']:.4f}" if metrics else UNKNOWN,
-        "kept edges": f"{metrics['kept']:,}" if metrics else UNKNOWN,
-        "test top-1 (%)": spread(line.values("top1")),
-        "last epoch (%)": spread(line.values("last_top1")),
+        "sparsity": f"{line.cell.sparsity:g}",
+        "edges kept: asked": f"{line.results[0].record['asked']['kept']:,}" if metrics else UNKNOWN,
+        "realised": " / ".join(sorted({f"{result.metrics['kept']:,}" for result in line.results})) or UNKNOWN,
+        "test top-1 (%)": mean_and_deviation(line.values("top1")),
+        "last epoch (%)": mean_and_deviation(line.values("last_top1")),
         "n": str(len(line.results)),
         "published": str(line.published) if line.published else UNKNOWN,
-        "file (bytes)": f"{metrics['bytes']:,}" if metrics else UNKNOWN,
+        "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if metrics else UNKNOWN,
         "(1-F)N / 8": f"{formula_bytes(line):,}" if metrics and searched else UNKNOWN,
         "dying edges": f"{mean(line.recorded('dying_edge_ratio')):.4f}" if line.results and searched else UNKNOWN,
     }
@@ -179,8 +181,7 @@ def _notes(params: Params, table: str, content: list[Line]) -> str:
     for origin in sorted({f"{r.cell.dataset_name}: {r.record['data']['origin']}" for r in results}):
         images = next(r.record["data"]["images"] for r in results if origin.startswith(f"{r.cell.dataset_name}: "))
         parts.append(f"Data {origin}; {images['train']:,} train, {images['val']:,} validation, {images['test']:,} test images.")
-    for result in results[:1]:
-        machine = result.record["environment"]
+    for machine in {json.dumps(result.record["environment"]): result.record["environment"] for result in results}.values():
         libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items() if number)
         parts.append(f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores.")
     return "\n\n".join(parts) + "\n"
