@@ -17,7 +17,7 @@ def describe(file: TicketFile) -> str:
     facts = [
         ("cell", spec.cell),
         ("network", f"{spec.network.kind}, width {spec.network.width:g}, {len(spec.classes)} classes, {spec.image_size} px"),
-        ("source", f"{spec.source.kind} ({spec.source.id}), {spec.weight_init} weights from seed {spec.seed}"),
+        ("source", f"{spec.source.kind}: {spec.source}, {spec.weight_init} weights from seed {spec.seed}"),
         ("taken after epoch", str(spec.epoch)),
         ("sparsity", f"{1 - counts.density:.6f} ({counts.kept:,} of {counts.total:,} edges kept)"),
         ("file", f"{file.size:,} bytes"),

@@ -111,6 +111,6 @@ def test_description(tmp_path: Path) -> None:
     shapes = [layer.shape for layer in made.layers]
     assert freeze(shapes, 0.25, 0.25, "epl", "joint").free.sum() == made.count(FREE)
     assert f"{made.count(FREE):,} bits" in text and f"{path.stat().st_size:,} bytes" in text
-    assert "frozen (p25l25-epl)" in text and "features.0.weight" in text and "digest matches" in text
+    assert "frozen: pruned 25 % + locked 25 % (epl)" in text and "features.0.weight" in text and "digest matches" in text
     save_ticket(make_ticket(learned="weights"), path)
     assert "no ticket" in describe(read_ticket(path))
