@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from slt_bench import paths
 from slt_bench.errors import BenchError, run_command
-
-if TYPE_CHECKING:
-    from slt_bench.cells import Cell
-    from slt_bench.params import Params
+from slt_bench.steps import evaluate_cell, load, prepare_dataset, report_table, search_cell, tables_of, track_table
 
 
 def main() -> None:
@@ -51,25 +47,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def load() -> Params:
-    """The project's parameters."""
-    from slt_bench.params_file import load_params
-
-    return load_params(paths.PARAMS)
-
-
-def tables_of(params: Params, table: str | None) -> list[str]:
-    """The named table, or all."""
-    if table is None:
-        return list(params.tables)
-    if table not in params.tables:
-        from slt_bench.feasibility import did_you_mean
-
-        known = ", ".join(params.tables)
-        raise BenchError(f"there is no table '{table}'{did_you_mean(table, params.tables)} (there are: {known})")
-    return [table]
-
-
 def _check(options: argparse.Namespace) -> None:
     from slt_bench.cells import expand
 
@@ -100,20 +77,6 @@ def _prepare(options: argparse.Namespace) -> None:
     prepare_dataset(load(), options.dataset)
 
 
-def prepare_dataset(params: Params, name: str) -> None:
-    """Write a declared dataset."""
-    if name not in params.datasets:
-        from slt_bench.feasibility import did_you_mean
-
-        raise BenchError(f"there is no dataset '{name}'{did_you_mean(name, params.datasets)}")
-    from slt_bench.data.beton import prepare
-    from slt_bench.data.manifest import read_origin
-
-    manifest = prepare(params.datasets[name].images, paths.dataset_dir(name))
-    counts = ", ".join(f"{split.images:,} {each}" for each, split in manifest.splits.items())
-    print(f"{name}: {counts} images of {read_origin(paths.dataset_dir(name))}, digest {manifest.digest[:12]}")
-
-
 def _run(options: argparse.Namespace) -> None:
     from slt_bench.cells import find
     from slt_bench.data.manifest import check_manifest, read_manifest
@@ -130,33 +93,6 @@ def _run(options: argparse.Namespace) -> None:
     evaluate_cell(cell, options.workers)
 
 
-def search_cell(params: Params, cell: Cell, workers: int = 1) -> None:
-    """Search a cell with MLflow following, in the experiment of the first table that has it."""
-    from slt_bench.cells import expand
-    from slt_bench.errors import Interrupted
-    from slt_bench.search import search
-    from slt_bench.tracking import LiveRun
-
-    tables = [table for table in params.tables if any(each.id == cell.id for each in expand(params, table))]
-    live = LiveRun(tables[0] if tables else "cells", cell)
-    try:
-        search(cell, live, workers)
-    except BaseException as error:
-        live.close("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
-        raise
-    live.close()
-    if live.link:
-        print(f"compare: `mlflow ui`, then {live.link}")
-
-
-def evaluate_cell(cell: Cell, workers: int = 1) -> None:
-    """Evaluate a cell's tickets and print the outcome."""
-    from slt_bench.evaluate import evaluate
-
-    metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir(cell.dataset_name), workers)
-    print(f"{cell.id}  test {metrics['top1']:.2f} %  {metrics['bytes']:,} bytes")
-
-
 def _ticket(options: argparse.Namespace) -> None:
     from slt_bench.describe import describe
     from slt_bench.ticket import read_ticket
@@ -170,29 +106,10 @@ def _report(options: argparse.Namespace) -> None:
         print(report_table(params, table))
 
 
-def report_table(params: Params, table: str) -> str:
-    """Write a table's files; returns its Markdown."""
-    from slt_bench.report.figures import draw_figures
-    from slt_bench.report.table import lines, write_table
-
-    directory = paths.table_dir(table)
-    figures = draw_figures(lines(params, table), params.tables[table].title, directory / "figures")
-    return write_table(params, table, directory, figures)
-
-
 def _track(options: argparse.Namespace) -> None:
     params = load()
     for table in tables_of(params, options.table):
         track_table(params, table)
-
-
-def track_table(params: Params, table: str) -> None:
-    """Bring a table's MLflow experiment up to date and print where to see it."""
-    from slt_bench.cells import expand
-    from slt_bench.tracking import comparison_link, track
-
-    experiment_id, written = track(table, expand(params, table))
-    print(f"MLflow: {written} runs written for {table}. Compare: start `mlflow ui`, open {comparison_link(experiment_id)}")
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -2,8 +2,8 @@
 
 import sys
 
-from slt_bench.cli import load, search_cell
 from slt_bench.errors import run_command
+from slt_bench.steps import load, search_cell
 from stages.plan import planned_cell
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import pytest
 
 from slt_bench import paths
 from slt_bench.cells import Cell, expand
-from slt_bench.cli import report_table
 from slt_bench.history import Epoch, write_history
 from slt_bench.params import Params
 from slt_bench.params_file import load_params
@@ -18,6 +17,7 @@ from slt_bench.plan import plan
 from slt_bench.published import published_values
 from slt_bench.record import code_digest
 from slt_bench.report.table import mean_and_deviation
+from slt_bench.steps import report_table
 from tests.test_params import GOOD
 
 
