@@ -11,8 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from ffcv.memory_allocator import MemoryAllocator
-from ffcv.writer import handle_sample
 from tqdm import tqdm
 
 from slt_bench.checkpoint import atomic, exclusive, write_text
@@ -111,6 +109,9 @@ class _SerialWriter(DatasetWriter):  # type: ignore[misc]
     def _write_common(
         self, num_samples: int, chunks: Sequence[Any], work: Callable[..., None], arguments: tuple[Any, ...]
     ) -> None:
+        from ffcv.memory_allocator import MemoryAllocator  # here: ffcv_mended must be the first to import ffcv
+        from ffcv.writer import handle_sample
+
         (dataset,) = arguments
         self.num_samples = num_samples
         self.prepare()
