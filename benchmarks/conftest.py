@@ -17,7 +17,7 @@ from slt_bench.data.beton import prepare
 from slt_bench.layouts import freeze
 from slt_bench.optimizer import Sgd
 from slt_bench.params import Images, View
-from slt_bench.source import initial_scores, make_source
+from slt_bench.source import initial_scores, make_source, random_roles
 from slt_bench.ticket_network import TicketNetwork
 
 VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, crop_padding=4, flip=True)
@@ -28,7 +28,7 @@ def weight_training_step(kind: str, width: float, batch: int) -> Callable[[], No
     module = networks.build(kind, width, 32, 10)
     layers = networks.searchable_layers(module)
     shapes = [layer.shape for layer in layers]
-    source = make_source(layers, 0, "kaiming_uniform", freeze(shapes, 0, 0, "uniform", "joint"))
+    source = make_source(layers, 0, "kaiming_uniform", random_roles(0, freeze(shapes, 0, 0, "uniform", "joint")))
     for layer in layers:
         owner = module.get_submodule(layer.name.removesuffix(".weight"))
         owner.weight = nn.Parameter(source.weights[layer.start : layer.stop].view(layer.shape).clone())
@@ -48,7 +48,7 @@ def search_step(kind: str, width: float, batch: int, prune: float = 0.0, lock: f
     module = networks.build(kind, width, 32, 10)
     layers = networks.searchable_layers(module)
     budget = freeze([layer.shape for layer in layers], prune, lock, "epl", "joint")
-    source = make_source(layers, 0, "kaiming_uniform", budget)
+    source = make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
     network = TicketNetwork(module, source, initial_scores(source, 0), "scores", "none")
     optimizer, keep = Sgd(network.learned, 0.9, 1e-4), network.keep_for(0.5)
     images, labels = batch_of(batch)

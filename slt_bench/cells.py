@@ -9,8 +9,16 @@ from itertools import product
 from typing import Any
 
 from slt_bench.errors import BenchError
-from slt_bench.feasibility import Infeasible, Location, Source, check_fits, did_you_mean, percent, sparsity_of
-from slt_bench.params import Dataset, Model, Network, Params, Recipe, Row, Search, Seed, Table
+from slt_bench.feasibility import (
+    Infeasible,
+    Location,
+    check_fits,
+    check_schedule,
+    check_ticket,
+    did_you_mean,
+    sparsity_of,
+)  # fmt: skip
+from slt_bench.params import Dataset, Model, Network, Params, Recipe, Row, Search, Seed, Source, Table, TicketOf, percent
 
 
 class Cell(Model):
@@ -42,8 +50,10 @@ class Cell(Model):
     @property
     def identity(self) -> str:
         """Hash of what determines the result; names are not part of it."""
-        content = self.model_dump(mode="json", exclude={"dataset_name", "network_name", "search_name", "recipe_name"})
-        del content["dataset"]["images"]["path"]  # where the images lie; what they are is in the manifest's digest
+        names: Any = {f"{axis}_name": True for axis in ("dataset", "network", "search", "recipe")} | {"source": {"ticket"}}
+        # Without defaults: a parameter that is new changes the identity of no cell that does not use it.
+        content = self.model_dump(mode="json", exclude=names, exclude_defaults=True)
+        content["dataset"]["images"].pop("path", None)  # where the images lie; what they are is in the manifest's digest
         return digest(content)
 
 
@@ -73,9 +83,16 @@ def expand_row(params: Params, table_name: str, index: int) -> list[Cell]:
 
 
 def expand(params: Params, table_name: str) -> list[Cell]:
-    """The cells of a table, each once, in the order of its rows."""
-    rows = range(len(params.tables[table_name].rows))
-    return list({cell.id: cell for row in rows for cell in expand_row(params, table_name, row)}.values())
+    """The cells that a table needs, each once, in the order of its rows; one whose ticket another needs comes before it."""
+    table, found = params.tables[table_name], dict[str, Cell]()
+    for index, row in enumerate(table.rows):
+        at: Location = ("tables", table_name, "rows", index)
+        for cell in expand_row(params, table_name, index):
+            if row.source.ticket is not None and cell.source.ticket:
+                parent = _parent(params, table, _names_of(cell), row.source.ticket, at)
+                found.setdefault(parent.id, parent)
+            found.setdefault(cell.id, cell)
+    return list(found.values())
 
 
 def find(params: Params, cell_id: str) -> Cell:
@@ -100,37 +117,63 @@ def _cells_of_row(params: Params, table: Table, row: Row, at: Location) -> Itera
     }
     for values in product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
-        look_up = _named(params, chosen, row, at)
-        p, lock = chosen["prune_ratio"], chosen["lock_ratio"]
-        source = Source(
-            prune_ratio=p,
-            lock_ratio=lock,
-            layout=chosen["layout"] if p + lock else None,
-            lock_rule=row.source.lock_rule if lock else None,
-        )
-        search = look_up("search", params.searches)
-        cell = Cell(
-            dataset_name=chosen["dataset"],
-            dataset=look_up("dataset", params.datasets),
-            network_name=chosen["network"],
-            network=look_up("network", params.networks),
-            source=source,
-            search_name=chosen["search"],
-            search=search,
-            recipe_name=chosen["recipe"],
-            recipe=look_up("recipe", params.recipes),
-            sparsity=sparsity_of(search, source, chosen["sparsity"], at),
-            seed=chosen["seed"],
-        )
-        check_fits(chosen, cell.dataset, cell.network, search, cell.recipe, at)
-        yield cell
+        yield _cell(params, chosen, _source(params, table, row, chosen, at), row, at)
 
 
-def _named(params: Params, chosen: dict[str, Any], row: Row, at: Location) -> Callable[[str, dict[str, Any]], Any]:
+def _cell(params: Params, chosen: dict[str, Any], source: Source, row: Row | None, at: Location) -> Cell:
+    """One cell of the chosen names and numbers; `row` is where they were written, None for a cell that a ticket comes from."""
+    look_up = _named(params, chosen, row, at)
+    search = look_up("search", params.searches)
+    cell = Cell(
+        dataset_name=chosen["dataset"],
+        dataset=look_up("dataset", params.datasets),
+        network_name=chosen["network"],
+        network=look_up("network", params.networks),
+        source=source,
+        search_name=chosen["search"],
+        search=search,
+        recipe_name=chosen["recipe"],
+        recipe=look_up("recipe", params.recipes),
+        sparsity=sparsity_of(search, source, chosen["sparsity"], at),
+        seed=chosen["seed"],
+    )
+    check_fits(chosen, cell.dataset, cell.network, at)
+    check_schedule(chosen, cell.dataset, search, source, cell.recipe, cell.sparsity, at)
+    return cell
+
+
+def _source(params: Params, table: Table, row: Row, chosen: dict[str, Any], at: Location) -> Source:
+    p, lock = chosen["prune_ratio"], chosen["lock_ratio"]
+    layout = chosen["layout"] if p + lock else None
+    if layout != "from_ticket" or row.source.ticket is None:
+        return Source(prune_ratio=p, lock_ratio=lock, layout=layout, lock_rule=row.source.lock_rule if lock else None)
+    asked = row.source.ticket
+    parent = _parent(params, table, chosen, asked, at)
+    check_ticket(p, lock, parent.sparsity, (*at, "source"))
+    return Source(
+        prune_ratio=p, lock_ratio=lock, layout=layout, ticket=parent.id, ticket_identity=parent.identity,
+        ticket_seed=asked.seed, shuffled=asked.shuffled,
+    )  # fmt: skip
+
+
+def _parent(params: Params, table: Table, heir: dict[str, Any], asked: TicketOf, at: Location) -> Cell:
+    """The cell, in a dense source, whose ticket gives a source its roles."""
+    chosen = {
+        "dataset": heir["dataset"], "network": heir["network"], "recipe": asked.recipe or table.recipe,
+        "search": asked.search, "sparsity": asked.sparsity, "seed": heir["seed"] if asked.seed is None else asked.seed,
+    }  # fmt: skip
+    return _cell(params, chosen, Source(), None, (*at, "source", "ticket"))
+
+
+def _names_of(cell: Cell) -> dict[str, Any]:
+    return {"dataset": cell.dataset_name, "network": cell.network_name, "seed": cell.seed}
+
+
+def _named(params: Params, chosen: dict[str, Any], row: Row | None, at: Location) -> Callable[[str, dict[str, Any]], Any]:
     def look_up(axis: str, entries: dict[str, Any]) -> Any:
         name = chosen[axis]
         if name not in entries:
-            place = (*at, axis) if getattr(row, axis) else (*at[:2], axis)
+            place = (*at, axis) if row is None or getattr(row, axis) else (*at[:2], axis)
             known = ", ".join(entries)
             raise Infeasible(place, f"'{name}' is not declared{did_you_mean(name, entries)} (there are: {known})")
         return entries[name]

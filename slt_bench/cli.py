@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _ticket(options: argparse.Namespace) -> None:
     from slt_bench.describe import describe
-    from slt_bench.ticket import read_ticket
+    from slt_bench.ticket_file import read_ticket
 
     print(describe(read_ticket(options.file)))
 

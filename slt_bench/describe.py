@@ -6,7 +6,7 @@ from math import log2
 
 from tabulate import tabulate
 
-from slt_bench.ticket import TicketFile
+from slt_bench.ticket_file import TicketFile
 from slt_bench.ticket_network import Counts
 
 

@@ -6,8 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from slt_bench.errors import BenchError
-from slt_bench.layouts import LayoutName, LockRule
-from slt_bench.params import Dataset, Model, Network, Ratio, Recipe, Search
+from slt_bench.params import Dataset, EdgePopup, IterativeEdgePopup, Network, Recipe, Search, Source
 
 Location = tuple[str | int, ...]
 _EPSILON = 1e-9  # 1 - 0.9 is a little less than 0.1
@@ -21,47 +20,6 @@ class Infeasible(BenchError):
     def __init__(self, location: Location, message: str) -> None:
         super().__init__(message)
         self.location = location
-
-
-class Source(Model):
-    """The source network of one cell."""
-
-    prune_ratio: Ratio = 0.0
-    lock_ratio: Ratio = 0.0
-    layout: LayoutName | None = None
-    lock_rule: LockRule | None = None
-
-    @property
-    def freezing_ratio(self) -> float:
-        """F = p + l."""
-        return self.prune_ratio + self.lock_ratio
-
-    @property
-    def kind(self) -> str:
-        """dense, randomly pruned or frozen."""
-        return "frozen" if self.lock_ratio else "randomly pruned" if self.prune_ratio else "dense"
-
-    def __str__(self) -> str:
-        """For a reader: dense, or what is frozen and by which layout."""
-        shares = [f"pruned {100 * self.prune_ratio:g} %"] if self.prune_ratio else []
-        shares += [f"locked {100 * self.lock_ratio:g} %"] if self.lock_ratio else []
-        rule = ", mirrored" if self.lock_rule == "mirrored" else ""
-        return f"{' + '.join(shares)} ({self.layout}{rule})" if shares else "dense"
-
-    @property
-    def id(self) -> str:
-        """Short name: what it freezes, in percent, and how."""
-        if not self.freezing_ratio:
-            return "dense"
-        shares = [f"p{percent(self.prune_ratio)}"] if self.prune_ratio else []
-        shares += [f"l{percent(self.lock_ratio)}"] if self.lock_ratio else []
-        rule = ["mirrored"] if self.lock_rule == "mirrored" else []
-        return "-".join(["".join(shares), str(self.layout), *rule])
-
-
-def percent(ratio: float) -> str:
-    """0.5 -> 50, 0.832 -> 83-2 (no dots: DVC reads them as paths)."""
-    return f"{100 * ratio:.10g}".replace(".", "-")
 
 
 def did_you_mean(word: str, valid: Any) -> str:
@@ -93,13 +51,13 @@ def sparsity_of(search: Search, source: Source, asked: float | None, at: Locatio
     return asked
 
 
-def check_fits(names: dict[str, Any], dataset: Dataset, network: Network, search: Search, recipe: Recipe, at: Location) -> None:
-    """Network and images, batch and split, iterations and epochs must go together; `names` is how params.yaml calls them.
+def check_fits(names: dict[str, Any], dataset: Dataset, network: Network, at: Location) -> None:
+    """Network and images, and the parts of a dataset, must go together; `names` is how params.yaml calls them.
 
     Raises:
         Infeasible: they do not.
     """
-    images, batch = dataset.images, recipe.batch_size
+    images = dataset.images
     size = images.size or _IMAGE_SIZES[images.source]
     if size < network.smallest_image:
         raise Infeasible(
@@ -113,11 +71,44 @@ def check_fits(names: dict[str, Any], dataset: Dataset, network: Network, search
         held_out = round(images.validation * train)
         if not 0 < held_out < train:
             raise Infeasible(at, f"validation {images.validation} of dataset {names['dataset']} leaves train or val empty")
-        if batch > train - held_out:
+
+
+def check_schedule(
+    names: dict[str, Any], dataset: Dataset, search: Search, source: Source, recipe: Recipe, sparsity: float, at: Location
+) -> None:
+    """Batch and split, iterations and epochs, sparsities and source must go together.
+
+    Raises:
+        Infeasible: they do not.
+    """
+    images = dataset.images
+    if (train := images.train_images or _TRAIN_IMAGES.get(images.source)) is not None:
+        left = train - round(images.validation * train)
+        if recipe.batch_size > left:
             raise Infeasible(
-                at, f"batch_size {batch} of recipe {names['recipe']} exceeds the {train - held_out} training images"
+                at, f"batch_size {recipe.batch_size} of recipe {names['recipe']} exceeds the {left} training images"
             )
-    if search.kind == "iterative-edge-popup" and search.epochs == "total":
-        iterations, epochs = search.iterations, recipe.epochs
-        if epochs // iterations <= recipe.warmup_epochs:
-            raise Infeasible(at, f"{iterations} iterations in {epochs} epochs leave none beyond the warm-up")
+    if isinstance(search, EdgePopup | IterativeEdgePopup) and search.selection == "global" and recipe.score_init == "constant":
+        raise Infeasible(
+            at, "constant scores are all equal: global selection would keep whole layers and empty others; use selection: local"
+        )
+    if search.kind == "iterative-edge-popup":
+        if search.epochs == "total" and recipe.epochs // search.count <= recipe.warmup_epochs:
+            raise Infeasible(at, f"{search.count} iterations in {recipe.epochs} epochs leave none beyond the warm-up")
+        through = search.sparsities
+        if through is not None and not (source.prune_ratio <= through[0] and through[-1] == sparsity):
+            raise Infeasible(
+                at, f"search {names['search']} goes through the sparsities {through}: they must begin at prune_ratio "
+                f"({source.prune_ratio:g}) or above and end at the row's sparsity ({sparsity:g})"
+            )  # fmt: skip
+
+
+def check_ticket(prune_ratio: float, lock_ratio: float, sparsity: float, at: Location) -> None:
+    """A source from a ticket can prune only what the ticket drops and lock only what it keeps.
+
+    Raises:
+        Infeasible: more is asked.
+    """
+    if prune_ratio > sparsity + _EPSILON or lock_ratio > 1 - sparsity + _EPSILON:
+        raise Infeasible(at, f"a ticket of sparsity {sparsity:g} has {sparsity:g} to prune and {1 - sparsity:g} to lock, "
+                             f"not {prune_ratio:g} and {lock_ratio:g}")  # fmt: skip

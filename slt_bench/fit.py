@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,12 +21,15 @@ from slt_bench.evaluate import measure
 from slt_bench.history import Epoch
 from slt_bench.networks import batch_norm_statistics, set_batch_norm_statistics
 from slt_bench.optimizer import Sgd
-from slt_bench.schedules import Learned, Phase, learning_rate, make_schedule
+from slt_bench.schedules import Phase, learning_rate, make_schedule
 from slt_bench.selection import Diverged
-from slt_bench.source import FREE, SourceNetwork, initial_scores, uniform_scores
-from slt_bench.statistics import DyingEdges
-from slt_bench.ticket import Spec, Ticket
+from slt_bench.source import initial_scores
+from slt_bench.start import initial_values, make_spec, precision, roles_of
+from slt_bench.statistics import MaskStatistics, magnitude_quantiles
+from slt_bench.ticket import Ticket
 from slt_bench.ticket_network import TicketNetwork
+
+_MEND = "lower the learning rate of this recipe"
 
 
 class Fit:
@@ -45,13 +48,16 @@ class Fit:
         self.cell, self.train_loader, self.val_loader, self.device = cell, train, val, device
         self.schedule = make_schedule(cell.search, cell.recipe, cell.source.prune_ratio, cell.sparsity)
         self.spec = make_spec(cell, manifest, self.schedule.learned)
-        module, source = self.spec.build()
-        start = initial_values(source, cell.seed, self.schedule.learned)
+        self.roles = roles_of(cell)
+        module, source = self.spec.build(self.roles)
         set_batch_norm_statistics(module, *(each.to(device) for each in batch_norm_statistics(module)))
-        learned = self.schedule.learned
-        self.network = TicketNetwork(module, source.to(device), start.to(device), learned, cell.recipe.scale)
+        learned, start = self.schedule.learned, initial_values(source, cell, self.schedule.learned)
+        self.network = TicketNetwork(
+            module, source.to(device), start.to(device), learned, cell.recipe.scale,
+            getattr(cell.search, "selection", "global"), precision(cell.recipe, device),
+        )  # fmt: skip
         self.optimizer = Sgd(self.network.learned, cell.recipe.momentum, cell.recipe.weight_decay)
-        self.dying = DyingEdges(self.network.learned.numel(), device)
+        self.masks = MaskStatistics(self.network.learned.numel(), device)
         self.history: list[Epoch] = []
         self.seconds: list[float] = []
         self.saved = 0  # epochs that a checkpoint holds
@@ -72,8 +78,11 @@ class Fit:
 
     def run_epoch(self, epoch: int, step: Callable[[], object] = lambda: None) -> None:
         """Train one epoch, validate, and keep the ticket if it is the best so far at the final sparsity."""
-        phase, inside = self.schedule.at(epoch)
+        number, inside = self.schedule.at(epoch)
+        phase = self.schedule.phases[number]
         keep = self.network.keep_for(phase.sparsity)
+        if not inside:
+            self._begin(phase, number)
         loss, correct, seen = self._train(epoch, phase, inside, keep, step)
         (found,) = measure([self.network], self.val_loader.epoch(), len(self.spec.classes), self.device)
         steps = len(self.train_loader)
@@ -81,45 +90,72 @@ class Fit:
             Epoch(
                 epoch=epoch + 1,
                 sparsity=phase.sparsity,
-                learning_rate=learning_rate(self.cell.recipe, inside * steps, phase.epochs * steps, steps),
+                learning_rate=learning_rate(self.cell.recipe, phase, inside * steps, steps),
                 train_loss=loss / seen,
                 train_top1=100 * correct / seen,
                 val_loss=found.loss,
                 val_top1=found.top1,
                 kept=self.network.counts().kept,
-                dying_edge_ratio=self.dying.ratio,
+                dying_edge_ratio=self.masks.dying_edge_ratio,
+                mask_churn=self.masks.churn(self.network.mask),
+                score_quantiles=magnitude_quantiles(self.network.learned),
+                layer_kept=[count.kept for count in self.network.layer_counts()],
             )
         )
         final = keep == self.network.keep_for(self.schedule.phases[-1].sparsity)
         if final and (self.best is None or found.top1 > self.best["val_top1"]):
             self.best = {"epoch": epoch + 1, "val_top1": found.top1, **self._stored()}
 
-    def _train(self, epoch: int, phase: Phase, inside: int, keep: int, step: Callable[[], object]) -> tuple[float, int, int]:
+    @torch.no_grad()
+    def _begin(self, phase: Phase, number: int) -> None:
+        """Enter a phase (law 7): scores, momentum and, for hard iEP, what is closed.
+
+        A closed edge has score and momentum 0: sign(0) = 0 gives it no gradient, so it stays at 0, behind all open edges.
+        """
+        learned, velocity = self.network.learned, self.optimizer.velocity
+        if phase.scores != "carried":
+            draw = number if phase.scores == "redrawn" else 0
+            source = self.network.source.to("cpu")
+            learned.copy_(initial_scores(source, self.cell.seed, self.cell.recipe.score_init, draw))
+        if phase.reset_momentum:
+            velocity.zero_()
+        if phase.inside_last_mask:
+            learned.mul_(self.network.mask)
+            velocity.mul_(self.network.mask)
+
+    def _train(
+        self, epoch: int, phase: Phase, inside: int, keep: Sequence[int], step: Callable[[], object]
+    ) -> tuple[float, int, int]:
+        """One pass over the training images; returns the summed loss, the number of hits and of images."""
         network, recipe, steps = self.network.train(), self.cell.recipe, len(self.train_loader)
         learns = self.schedule.learned != "nothing"
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         correct = torch.zeros((), dtype=torch.long, device=self.device)
         self._select(keep, epoch, 0)
+        if not epoch:
+            self.masks.churn(network.mask)
         for number, (images, labels) in enumerate(self.train_loader.epoch(epoch)):
             images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
             with torch.set_grad_enabled(learns):
                 logits = network(images)
                 loss = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
             if learns:
-                rate = learning_rate(recipe, inside * steps + number, phase.epochs * steps, steps)
+                rate = learning_rate(recipe, phase, inside * steps + number, steps)
                 loss.backward()
                 self.optimizer.step(rate)
                 self._select(keep, epoch, number)
             total += loss.detach().double() * len(labels)
+            if not loss.is_cuda and not math.isfinite(loss.item()):  # on a GPU only at the end: asking would make it wait
+                raise Diverged(f"epoch {epoch + 1}, step {number + 1}: the loss is {float(loss)}: {_MEND}")
             correct += (logits.argmax(1) == labels).sum()
             step()
         if not math.isfinite(mean := float(total)):
-            raise Diverged(f"the loss became {mean} in epoch {epoch + 1}: lower the learning rate of this recipe")
+            raise Diverged(f"epoch {epoch + 1}: the loss became {mean}: {_MEND}")
         return mean, int(correct), steps * recipe.batch_size
 
-    def _select(self, keep: int, epoch: int, number: int) -> None:
+    def _select(self, keep: Sequence[int], epoch: int, number: int) -> None:
         try:
-            self.dying.see(self.network.select(keep))
+            self.masks.see(self.network.select(keep))
         except Diverged as error:
             raise Diverged(f"epoch {epoch + 1}, step {number + 1}: {error}") from error
 
@@ -142,6 +178,7 @@ class Fit:
             weights=stored["what"] if trained else None,
             batch_norm_mean=stored["mean"],
             batch_norm_var=stored["var"],
+            roles=self.roles,
         )
 
     def state(self) -> dict[str, Any]:
@@ -151,7 +188,7 @@ class Fit:
             "learned": self.network.learned.detach(),
             "velocity": self.optimizer.velocity,
             "batch_norm": [mean, var],
-            "seen": self.dying.seen,
+            "masks": [self.masks.seen, self.masks.before],
             "history": [asdict(epoch) for epoch in self.history],
             "seconds": self.seconds,
             "best": self.best,
@@ -163,24 +200,8 @@ class Fit:
             self.network.learned.copy_(state["learned"])
             self.optimizer.velocity.copy_(state["velocity"])
         set_batch_norm_statistics(self.network.module, *(each.to(self.device) for each in state["batch_norm"]))
-        self.dying.seen = state["seen"].to(self.device)
+        self.masks.seen, self.masks.before = (each.to(self.device) for each in state["masks"])
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.seconds, self.best = state["seconds"], state["best"]
-        phase, _ = self.schedule.at(len(self.history) - 1)
-        self.network.select(self.network.keep_for(phase.sparsity))
-
-
-def initial_values(source: SourceNetwork, seed: int, learned: Learned) -> Tensor:
-    """Where the search starts: scores, the free weights themselves, or a uniformly random ranking."""
-    if learned == "weights":
-        return source.weights[source.roles == FREE]
-    return initial_scores(source, seed) if learned == "scores" else uniform_scores(source, seed)
-
-
-def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:
-    """The header of a cell's tickets."""
-    return Spec(
-        network=cell.network, source=cell.source, seed=cell.seed, weight_init=cell.recipe.weight_init,
-        scale=cell.recipe.scale, classes=manifest.classes, image_size=manifest.image_size, mean=cell.dataset.mean,
-        std=cell.dataset.std, learned=learned, cell=f"{cell.id} {cell.identity}", epoch=0,
-    )  # fmt: skip
+        number, _ = self.schedule.at(len(self.history) - 1)
+        self.network.select(self.network.keep_for(self.schedule.phases[number].sparsity))

@@ -24,22 +24,33 @@ class Epoch:
     val_top1: float  # percent
     kept: int  # non-zero edges at the end of the epoch
     dying_edge_ratio: float  # so far
+    mask_churn: float  # share of free edges on another side than an epoch ago; the first epoch counts from the first mask
+    score_quantiles: list[float]  # of |score| at 5, 25, 50, 75 and 95 %; of |weight| where weights are trained
+    layer_kept: list[int]  # non-zero edges of each layer
 
 
 _NAMES = [field.name for field in fields(Epoch)]
 
 
 def write_history(path: Path, history: list[Epoch]) -> None:
-    """Write the file whole."""
+    """Write the file whole; the numbers of a list stand in one field, with spaces between them."""
     out = StringIO()
     writer = csv.DictWriter(out, _NAMES, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(epoch) for epoch in history)
+    for epoch in history:
+        row = asdict(epoch)
+        writer.writerow({name: " ".join(map(str, row[name])) if isinstance(row[name], list) else row[name] for name in _NAMES})
     write_text(path, out.getvalue())
 
 
 def read_history(path: Path) -> list[Epoch]:
     """Read it back, value for value."""
-    kinds: dict[str, Any] = {field.name: int if field.type == "int" else float for field in fields(Epoch)}
+    kinds: dict[str, Any] = {
+        "int": int,
+        "float": float,
+        "list[int]": lambda text: [int(each) for each in text.split()],
+        "list[float]": lambda text: [float(each) for each in text.split()],
+    }
     with path.open(newline="") as file:
-        return [Epoch(**{name: kinds[name](row[name]) for name in _NAMES}) for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return [Epoch(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(Epoch)}) for row in rows]

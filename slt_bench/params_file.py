@@ -96,10 +96,10 @@ def _describe(path: Path, document: Any, error: dict[str, Any]) -> str:
         message = "is missing"
     elif not isinstance(error["input"], dict | list):
         message = f"{message}, got {error['input']!r}"
-    return _line(path, document, location, message)
+    return _line(path, document, location, message, missing=error["type"] == "missing")
 
 
-def _line(path: Path, document: Any, location: Location, message: str) -> str:
+def _line(path: Path, document: Any, location: Location, message: str, missing: bool = False) -> str:
     """`params.yaml:12: recipes.quick.momentum: message`; parts that the file does not have (union tags) are left out."""
     node, line, shown = document, 0, ""
     for part in location:
@@ -108,7 +108,7 @@ def _line(path: Path, document: Any, location: Location, message: str) -> str:
             places = node.lc
             line = (places.key(part) if isinstance(node, dict) else places.item(part))[0]
             node = node[part]
-        if found or (part == location[-1] and isinstance(part, str) and part != "[key]"):
+        if found or (missing and part == location[-1]):
             shown += f"[{part}]" if isinstance(part, int) else f".{part}"
     return f"{path}:{line + 1}: {shown.lstrip('.') or 'top level'}: {message}"
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from slt_bench import paths
 from slt_bench.cells import Cell
-from slt_bench.params import IterativeEdgePopup
 from slt_bench.record import code_digest
+from slt_bench.schedules import make_schedule
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ def plan(cells: list[Cell]) -> list[Planned]:
 
 def epochs(cell: Cell) -> int:
     """Epochs that the cell's search runs in all."""
-    repeats = isinstance(cell.search, IterativeEdgePopup) and cell.search.epochs == "per_iteration"
-    return cell.recipe.epochs * (cell.search.iterations if repeats and isinstance(cell.search, IterativeEdgePopup) else 1)
+    return make_schedule(cell.search, cell.recipe, cell.source.prune_ratio, cell.sparsity).epochs
 
 
 def duration(seconds: float) -> str:

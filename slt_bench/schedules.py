@@ -13,10 +13,14 @@ Learned = Literal["scores", "weights", "nothing"]
 
 @dataclass(frozen=True)
 class Phase:
-    """A run of epochs at one sparsity with one sweep of the learning rate; scores carry over from phase to phase."""
+    """A run of epochs at one sparsity with one sweep of the learning rate, and what happens as it begins."""
 
     epochs: int
     sparsity: float  # share of all N edges that are zero
+    warmup: bool = True  # begin with the recipe's warm-up
+    scores: Literal["carried", "redrawn", "rewound"] = "carried"
+    inside_last_mask: bool = False  # hard: what the phase before dropped is closed
+    reset_momentum: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,11 @@ class Schedule:
         """Epochs in all."""
         return sum(phase.epochs for phase in self.phases)
 
-    def at(self, epoch: int) -> tuple[Phase, int]:
-        """The phase of an epoch (from 0), and the epoch's number inside it."""
-        for phase in self.phases:
+    def at(self, epoch: int) -> tuple[int, int]:
+        """The number of an epoch's phase, and the epoch's number inside it, all from 0."""
+        for number, phase in enumerate(self.phases):
             if epoch < phase.epochs:
-                return phase, epoch
+                return number, epoch
             epoch -= phase.epochs
         raise IndexError("epoch beyond the schedule")
 
@@ -44,7 +48,7 @@ def make_schedule(search: Search, recipe: Recipe, prune_ratio: float, sparsity: 
     """The schedule of a search at its final sparsity, inside a source with that prune ratio."""
     match search.kind:
         case "edge-popup":
-            return Schedule("scores", (Phase(recipe.epochs, sparsity),))
+            return Schedule("scores", (Phase(recipe.epochs * search.length, sparsity),))
         case "iterative-edge-popup":
             return Schedule("scores", _iterations(search, recipe.epochs, prune_ratio, sparsity))
         case "weight-training":
@@ -54,27 +58,42 @@ def make_schedule(search: Search, recipe: Recipe, prune_ratio: float, sparsity: 
 
 
 def _iterations(search: IterativeEdgePopup, epochs: int, start: float, target: float) -> tuple[Phase, ...]:
-    """Soft iEP (Iwasawa et al. 2023): geometric is 1 - s_i = (1-p) ((1-s)/(1-p))^(i/n); at p = 0, s_i = 1 - (1-q)^i."""
-    n = search.iterations
+    """iEP (Iwasawa et al. 2023): soft keeps every edge in play, hard those of the last mask alone."""
     phases = []
-    for i in range(1, n + 1):
-        if i == n:
-            sparsity = target
-        elif search.rule == "linear":
-            sparsity = start + (target - start) * i / n
-        else:
-            sparsity = 1 - (1 - start) * ((1 - target) / (1 - start)) ** (i / n) if start < 1 else 1.0
-        share = epochs * i // n - epochs * (i - 1) // n if search.epochs == "total" else epochs
-        phases.append(Phase(share, sparsity))
+    for i, sparsity in enumerate(_sparsities(search, start, target), start=1):
+        n, later = search.count, i > 1
+        phases.append(
+            Phase(
+                epochs=epochs * i // n - epochs * (i - 1) // n if search.epochs == "total" else epochs,
+                sparsity=sparsity,
+                warmup=search.warmup == "every" or not later,
+                scores=search.scores if later else "carried",
+                inside_last_mask=search.space == "hard" and later,
+                reset_momentum=search.momentum == "reset" and later,
+            )
+        )
     return tuple(phases)
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int, steps_per_epoch: int) -> float:
-    """The learning rate of a step (from 0) in a phase of `steps`: linear warm-up, then half a cosine down to zero.
+def _sparsities(search: IterativeEdgePopup, start: float, target: float) -> list[float]:
+    """Geometric is 1 - s_i = (1-p) ((1-s)/(1-p))^(i/n); at p = 0 that is s_i = 1 - (1-q)^i. The last one is exact."""
+    if search.sparsities is not None:
+        return search.sparsities
+    steps = [i / search.count for i in range(1, search.count)]
+    if search.rule == "linear":
+        return [start + (target - start) * step for step in steps] + [target]
+    if start >= 1:
+        return [1.0] * search.count
+    return [1 - (1 - start) * ((1 - target) / (1 - start)) ** step for step in steps] + [target]
 
-    It starts at its full value (or at 1 / warm-up steps of it) and would reach 0 at step `steps`.
+
+def learning_rate(recipe: Recipe, phase: Phase, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a step (from 0) in a phase: linear warm-up, then half a cosine down to zero.
+
+    It starts at its full value (or at 1 / warm-up steps of it) and would reach 0 at the step after the last.
     """
-    warm = recipe.warmup_epochs * steps_per_epoch
+    steps = phase.epochs * steps_per_epoch
+    warm = recipe.warmup_epochs * steps_per_epoch if phase.warmup else 0
     if step < warm:
         return recipe.learning_rate * (step + 1) / warm
     return recipe.learning_rate * 0.5 * (1 + cos(pi * (step - warm) / (steps - warm)))

@@ -22,7 +22,8 @@ from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, rea
 from slt_bench.errors import Interrupted
 from slt_bench.fit import Fit
 from slt_bench.history import Epoch, write_history
-from slt_bench.ticket import read_ticket, save_ticket
+from slt_bench.ticket_file import save_ticket
+from slt_bench.ticket_network import TicketNetwork
 
 
 class Tracker(Protocol):
@@ -54,16 +55,18 @@ def search(cell: Cell, tracker: Tracker | None = None, workers: int = 1) -> dict
             Loader(val, cell.dataset, batch_size=256, workers=workers),
             torch.device("cuda" if torch.cuda.is_available() else "cpu"),
         )
-        checkpoint = Checkpoint(state, {"parameters": cell.identity, "data": manifest.digest, "code": code})
+        computed = str(fit.network.effective.dtype).removeprefix("torch.")
+        key = {"parameters": cell.identity, "data": manifest.digest, "code": code, "precision": computed}
+        checkpoint = Checkpoint(state, key)
         _run(fit, checkpoint, tracker)
         directory = paths.cell_dir(cell.id)
         best, last = fit.tickets()
         for stale in ("metrics.json", "confusion.json"):  # of an earlier ticket
             (directory / stale).unlink(missing_ok=True)
-        save_ticket(best, directory / "ticket.safetensors")
+        network = save_ticket(best, directory / "ticket.safetensors")
         save_ticket(last, directory / "last.safetensors")
         write_history(directory / "history.csv", fit.history)
-        result = _record(fit, manifest, made)
+        result = _record(fit, network, manifest, made | {"precision": computed})
         write_text(directory / "search.json", json.dumps(result, indent=1) + "\n")
         checkpoint.delete()
     return result
@@ -111,12 +114,11 @@ def _stop_on_signal() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _record(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
+def _record(fit: Fit, network: TicketNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
     """Everything needed to believe the result (law 10)."""
     cell, total = fit.cell, fit.network.source.size
     assert fit.best is not None
-    best = read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors")
-    layers = zip(best.network.source.layers, best.network.layer_counts(), strict=True)
+    counts, layers = network.counts(), list(zip(network.source.layers, network.layer_counts(), strict=True))
     return {
         "cell": cell.id,
         "identity": cell.identity,
@@ -129,12 +131,11 @@ def _record(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, Any
         "epoch_seconds": [round(seconds, 3) for seconds in fit.seconds],
         "asked": {"total": total, "pruned": round(cell.source.prune_ratio * total),
                   "locked": round(cell.source.lock_ratio * total), "kept": total - round(cell.sparsity * total)},
-        "realised": {"total": total, "pruned": best.counts.pruned, "locked": best.counts.locked, "kept": best.counts.kept},
+        "realised": {"total": total, "pruned": counts.pruned, "locked": counts.locked, "kept": counts.kept},
         "layers": [{"name": layer.name, **asdict(counts), "kept": counts.kept} for layer, counts in layers],
-        "emptied_layers": [layer.name for layer, counts in
-                           zip(best.network.source.layers, best.network.layer_counts(), strict=True) if not counts.kept],
+        "emptied_layers": [layer.name for layer, counts in layers if not counts.kept],
         "best_epoch": fit.best["epoch"],
         "best_val_top1": fit.best["val_top1"],
         "last_val_top1": fit.history[-1].val_top1,
-        "dying_edge_ratio": fit.dying.ratio,
+        "dying_edge_ratio": fit.masks.dying_edge_ratio,
     }  # fmt: skip

@@ -16,6 +16,7 @@ from slt_bench.layouts import Budget
 from slt_bench.networks import Layer
 
 WeightInit = Literal["kaiming_uniform", "kaiming_normal", "signed_kaiming_constant"]
+ScoreInit = Literal["kaiming_normal", "kaiming_uniform", "constant"]
 
 FREE, PRUNED, LOCKED = 0, 1, 2
 
@@ -37,28 +38,74 @@ class SourceNetwork:
         """Edges with that role."""
         return int((self.roles == role).sum())
 
+    @property
+    def budget(self) -> Budget:
+        """Edges of each layer by role."""
+        sizes = np.array([layer.size for layer in self.layers], dtype=np.int64)
+        pruned, locked = (
+            np.array([int((self.roles[x.start : x.stop] == role).sum()) for x in self.layers], dtype=np.int64)
+            for role in (PRUNED, LOCKED)
+        )
+        return Budget(sizes, pruned, locked)
+
     def to(self, device: torch.device | str) -> SourceNetwork:
         """The same source network on another device."""
         return SourceNetwork(self.layers, self.weights.to(device), self.roles.to(device))
 
 
-def make_source(layers: Sequence[Layer], seed: int, weight_init: WeightInit, budget: Budget) -> SourceNetwork:
-    """Draw weights and roles; the weights depend on seed, layer and init alone, so every kind of source shares them."""
+def make_source(layers: Sequence[Layer], seed: int, weight_init: WeightInit, roles: Tensor) -> SourceNetwork:
+    """Draw the weights; they depend on seed, layer and init alone, so every kind of source shares them."""
     weights = np.concatenate([_weights(layer, index, seed, weight_init) for index, layer in enumerate(layers)])
-    roles = np.concatenate(
-        [
-            _roles(layer.size, int(budget.pruned[index]), int(budget.locked[index]), seed, index)
-            for index, layer in enumerate(layers)
-        ]
-    )
-    return SourceNetwork(tuple(layers), torch.from_numpy(weights), torch.from_numpy(roles))
+    return SourceNetwork(tuple(layers), torch.from_numpy(weights), roles)
 
 
-def initial_scores(source: SourceNetwork, seed: int) -> Tensor:
-    """Scores of the free edges, Kaiming normal per layer: standard deviation sqrt(2 / fan_in)."""
+def random_roles(seed: int, budget: Budget) -> Tensor:
+    """uint8[N]: uniformly random positions inside each layer, as many as the budget says."""
+    counts = zip(budget.sizes.tolist(), budget.pruned.tolist(), budget.locked.tolist(), strict=True)
+    parts = [_roles(size, pruned, locked, seed, index) for index, (size, pruned, locked) in enumerate(counts)]
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def roles_from_ticket(kept: Tensor, sizes: Sequence[int], seed: int, pruned: int, locked: int, shuffled: bool) -> Tensor:
+    """uint8[N]: of what a ticket drops, `pruned` random edges are pruned; of what it keeps, `locked` random ones locked.
+
+    The oracle of the papers: a source network whose frozen edges are all where the ticket has them.
+
+    Args:
+        kept: bool[N], the ticket's non-zero edges, locked ones included.
+        sizes: edges of each layer.
+        seed: of the choice.
+        pruned, locked: at most as many as the ticket drops, keeps.
+        shuffled: permute the ticket inside each layer first, which leaves it its density in every layer alone.
+    """
+    found = kept.numpy()
+    if shuffled:
+        parts = np.split(found, np.cumsum(sizes)[:-1])
+        found = np.concatenate([part[streams.permutation(seed, "shuffle", i, len(part))] for i, part in enumerate(parts)])
+    keys = np.concatenate([streams.words(seed, "roles", index, size) for index, size in enumerate(sizes)])
+    order = np.argsort(keys, kind="stable")
+    roles = np.full(len(found), FREE, dtype=np.uint8)
+    roles[order[~found[order]][:pruned]] = PRUNED
+    roles[order[found[order]][:locked]] = LOCKED
+    return torch.from_numpy(roles)
+
+
+def initial_scores(source: SourceNetwork, seed: int, init: ScoreInit = "kaiming_normal", draw: int = 0) -> Tensor:
+    """float32[N_free]: scores to start from; `draw` counts how often they were drawn before.
+
+    kaiming_normal has standard deviation sqrt(2 / fan_in) (Otsuka et al. 2025), kaiming_uniform with a = sqrt 5 is uniform
+    within 1 / sqrt(fan_in) (Ramanujan et al. 2020, their code), constant is sqrt(2 / fan_in).
+    """
+    purpose: streams.Purpose = "new-scores" if draw else "scores"
     parts = []
     for index, layer in enumerate(source.layers):
-        scores = streams.normal(seed, "scores", index, layer.size) * np.sqrt(2.0 / layer.fan_in)
+        stream = index + draw * len(source.layers)
+        if init == "kaiming_normal":
+            scores = streams.normal(seed, purpose, stream, layer.size) * np.sqrt(2.0 / layer.fan_in)
+        elif init == "kaiming_uniform":
+            scores = (2.0 * streams.uniform(seed, purpose, stream, layer.size) - 1.0) / np.sqrt(layer.fan_in)
+        else:
+            scores = np.full(layer.size, np.sqrt(2.0 / layer.fan_in))
         parts.append(scores.astype(np.float32)[source.roles[layer.start : layer.stop].numpy() == FREE])
     return torch.from_numpy(np.concatenate(parts))
 

@@ -13,7 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Purpose = Literal["weights", "roles", "scores", "split", "subset", "test-subset", "digits-test", "order", "augmentation"]
+Purpose = Literal[
+    "weights", "roles", "scores", "new-scores", "shuffle", "split", "subset", "test-subset", "digits-test", "order",
+    "augmentation",
+]  # fmt: skip
 
 
 def key(seed: int, purpose: Purpose, index: int = 0) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Literal
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from slt_bench.layouts import even_density
+from slt_bench.params.searches import Selection
 from slt_bench.schedules import Learned
-from slt_bench.selection import keep_largest
-from slt_bench.source import FREE, LOCKED, PRUNED, SourceNetwork
+from slt_bench.selection import Scratch, keep_largest
+from slt_bench.source import FREE, LOCKED, SourceNetwork
 
 Scale = Literal["none", "static", "dynamic"]
 
@@ -40,7 +43,8 @@ class Counts:
 class TicketNetwork(nn.Module):
     """A source network with one learned value per free edge.
 
-    The plain module sees views of the effective weights; everything else is a few passes over flat vectors.
+    The plain module sees views of the effective weights, which `select` composes; everything else is a few passes over
+    flat vectors, into memory that is reused (docs/performance.md).
 
     Args:
         module: the architecture, its parameters unused.
@@ -48,43 +52,68 @@ class TicketNetwork(nn.Module):
         learned: float32[N_free]: scores, or the free weights themselves where these are trained.
         learns: what `learned` is; with "nothing" it is a fixed ranking.
         scale: of the effective weights (law 4).
+        selection: one threshold over all layers, or the same density in every layer.
+        dtype: of the effective weights, and with them of the forward and backward pass.
     """
 
-    def __init__(self, module: nn.Module, source: SourceNetwork, learned: Tensor, learns: Learned, scale: Scale) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        source: SourceNetwork,
+        learned: Tensor,
+        learns: Learned,
+        scale: Scale,
+        selection: Selection = "global",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
-        self.module = module
-        self.source = source
-        self.learns = learns
-        self.scale = scale
+        self.module, self.source, self.learns, self.scale, self.selection = module, source, learns, scale, selection
         self.learned = nn.Parameter(learned.clone(), requires_grad=learns != "nothing")
+        self.budget = source.budget
         free = torch.nonzero(source.roles == FREE).squeeze(1)
         self.free = None if free.numel() == source.size else free  # no index where every edge is free
-        self.free_weights = _at(source.weights, self.free)
-        bounds = torch.tensor([layer.stop for layer in source.layers], device=free.device)
-        self.free_stops = torch.searchsorted(free, bounds).tolist()
-        self.fixed = torch.where(source.roles == LOCKED, source.weights, torch.zeros_like(source.weights))
-        self.locked = [int((source.roles[x.start : x.stop] == LOCKED).sum()) for x in source.layers]
+        self.free_weights = source.weights if self.free is None else source.weights.index_select(0, self.free)
+        self.free_stops = self.budget.free.cumsum().tolist()
         self.mask = torch.ones_like(self.free_weights, dtype=torch.bool)
+        self.effective = torch.empty_like(source.weights, dtype=dtype)
+        self._scratch = Scratch.of(self.free_weights)
+        self._values = self.effective if self.free is None else torch.empty_like(self.free_weights, dtype=dtype)
+        self._gradient = torch.empty_like(source.weights) if learns != "nothing" else None
+        self._free_gradient = torch.empty_like(self.learned) if self.free is not None and learns != "nothing" else None
+        self._lay_fixed()
+        self.compose()
 
-    def keep_for(self, sparsity: float) -> int:
-        """Free edges that a ticket of that sparsity keeps: N - round(sN) less the locked ones.
+    def keep_for(self, sparsity: float) -> list[int]:
+        """Free edges that a ticket of that sparsity keeps: N - round(sN) less the locked ones, in all or in every layer.
 
         At an end of the feasible range the three roundings may disagree by one edge; then all or none are kept.
         """
-        wanted = self.source.size - round(sparsity * self.source.size) - sum(self.locked)
-        return min(max(wanted, 0), self.free_weights.numel())
+        locked = int(self.budget.locked.sum())
+        wanted = self.source.size - round(sparsity * self.source.size) - locked
+        wanted = min(max(wanted, 0), self.free_weights.numel())
+        return [wanted] if self.selection == "global" else even_density(self.budget, locked + wanted).tolist()
 
-    def select(self, keep_free: int) -> Tensor:
-        """Refresh the mask: the `keep_free` free edges of largest |score| over all layers. Trained weights are all kept."""
+    def select(self, keep: Sequence[int]) -> Tensor:
+        """Refresh mask and effective weights; `keep` is what `keep_for` gave. Trained weights are all kept.
+
+        Returns:
+            bool[N_free], overwritten by the next selection.
+        """
         if self.learns != "weights":
-            self.mask = keep_largest(self.learned, keep_free)
+            stops = [self.mask.numel()] if self.selection == "global" else self.free_stops
+            start = 0
+            for stop, count in zip(stops, keep, strict=True):
+                keep_largest(self.learned[start:stop], count, self.mask[start:stop], self._scratch.part(start, stop))
+                start = stop
+        self.compose()
         return self.mask
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [batch, classes]; call `select` first."""
-        views = _EffectiveWeights.apply(self.learned, self, self.layer_scales())  # type: ignore[no-untyped-call]
+        """Logits [batch, classes] in float32; call `select` after every change of what is learned."""
+        views = _EffectiveWeights.apply(self.learned, self)  # type: ignore[no-untyped-call]
         weights = {layer.name: view for layer, view in zip(self.source.layers, views, strict=True)}
-        return functional_call(self.module, weights, (images,))
+        logits: Tensor = functional_call(self.module, weights, (images.to(self.effective.dtype),))
+        return logits.float()
 
     def layer_scales(self) -> list[float] | None:
         """One factor per layer, or None where all are 1.
@@ -102,72 +131,74 @@ class TicketNetwork(nn.Module):
     def layer_counts(self) -> list[Counts]:
         """Realised counts of every layer under the current mask."""
         counts, start = [], 0
-        for layer, stop, locked in zip(self.source.layers, self.free_stops, self.locked, strict=True):
-            kept = int(torch.count_nonzero(self.mask[start:stop]))
-            counts.append(Counts(layer.size, layer.size - (stop - start) - locked, locked, kept))
+        sizes, pruned, locked = (each.tolist() for each in (self.budget.sizes, self.budget.pruned, self.budget.locked))
+        for size, out, always, stop in zip(sizes, pruned, locked, self.free_stops, strict=True):
+            counts.append(Counts(size, out, always, int(torch.count_nonzero(self.mask[start:stop]))))
             start = stop
         return counts
 
     def counts(self) -> Counts:
         """Realised counts over all layers."""
-        source = self.source
-        kept = int(torch.count_nonzero(self.mask))
-        return Counts(source.size, source.count(PRUNED), source.count(LOCKED), kept)
+        budget, kept = self.budget, int(torch.count_nonzero(self.mask))
+        return Counts(self.source.size, int(budget.pruned.sum()), int(budget.locked.sum()), kept)
 
     @torch.no_grad()
-    def effective_weights(self) -> Tensor:
-        """float32[N]: weights * mask * scale, the locked ones kept and the pruned ones zero."""
-        values = self.learned.clone() if self.learns == "weights" else self.free_weights * self.mask
-        return compose(self.source, self.fixed, self.free, values, self.layer_scales())
+    def compose(self) -> None:
+        """Refresh the effective weights: weights * mask * scale, the locked ones kept and the pruned ones zero."""
+        values = self._values.copy_(self.learned if self.learns == "weights" else self.mask)
+        if self.learns != "weights":
+            values.mul_(self.free_weights)
+        scales = self.layer_scales()
+        if self.free is not None:
+            if scales is not None:
+                self._lay_fixed()  # scaled by another factor before
+            self.effective.scatter_(0, self.free, values)
+        self.scales = scales or [1.0] * len(self.source.layers)
+        if scales is not None:
+            for layer, factor in zip(self.source.layers, scales, strict=True):
+                self.effective[layer.start : layer.stop].mul_(factor)
+
+    def _lay_fixed(self) -> None:
+        torch.mul(self.source.weights, self.source.roles == LOCKED, out=self.effective)
 
     def plain_module(self) -> nn.Module:
         """The architecture with the effective weights as its parameters, in evaluation mode; this network shares it."""
-        effective = self.effective_weights()
         for layer in self.source.layers:
             owner = self.module.get_submodule(layer.name.removesuffix(".weight"))
-            owner.weight = nn.Parameter(effective[layer.start : layer.stop].view(layer.shape).clone(), requires_grad=False)
+            weight = self.effective[layer.start : layer.stop].view(layer.shape).clone()
+            owner.weight = nn.Parameter(weight, requires_grad=False)
         return self.module.eval()
 
+    @torch.no_grad()
+    def take_gradient(self, gradients: Sequence[Tensor]) -> None:
+        """Turn the gradients of the effective weights into that of what is learned (law 3), in `learned.grad`.
 
-def compose(source: SourceNetwork, fixed: Tensor, free: Tensor | None, values: Tensor, scales: list[float] | None) -> Tensor:
-    """Lay the values of the free edges (used up) over the fixed edges and scale layer by layer: float32[N]."""
-    effective = values if free is None else fixed.index_copy(0, free, values)
-    if scales is not None:
-        for layer, factor in zip(source.layers, scales, strict=True):
-            effective[layer.start : layer.stop] *= factor
-    return effective
-
-
-def _at(vector: Tensor, free: Tensor | None) -> Tensor:
-    return vector if free is None else vector.index_select(0, free)
+        The gradient of a score is the gradient of its effective weight times weight * scale * sign(score), which is 0
+        for a score of 0; trained weights get theirs times scale.
+        """
+        assert self._gradient is not None
+        for layer, gradient, factor in zip(self.source.layers, gradients, self.scales, strict=True):
+            part = self._gradient[layer.start : layer.stop].view(layer.shape)
+            part.copy_(gradient)
+            if factor != 1.0:
+                part.mul_(factor)
+        whole = self._gradient
+        if self.free is not None and self._free_gradient is not None:
+            whole = torch.index_select(self._gradient, 0, self.free, out=self._free_gradient)
+        if self.learns == "scores":
+            whole.mul_(self.free_weights).mul_(torch.sign(self.learned, out=self._scratch.magnitude))
+        self.learned.grad = whole if self.learned.grad is None else self.learned.grad + whole
 
 
 class _EffectiveWeights(torch.autograd.Function):
-    """Edge-popup's straight-through step on the flat vector.
-
-    Forward: the effective weights, as one view per layer. Backward: the gradient of a score is the gradient of its
-    effective weight times weight * scale * sign(score) (law 3); trained weights get theirs times scale.
-    """
+    """Edge-popup's straight-through step: the effective weights, as one view per layer; their gradients go to the scores."""
 
     @staticmethod
-    def forward(ctx: Any, learned: Tensor, network: TicketNetwork, scales: list[float] | None) -> tuple[Tensor, ...]:
-        ctx.network, ctx.scales = network, scales
-        ctx.save_for_backward(learned)
-        values = learned.clone() if network.learns == "weights" else network.free_weights * network.mask
-        effective = compose(network.source, network.fixed, network.free, values, scales)
-        return tuple(effective[layer.start : layer.stop].view(layer.shape) for layer in network.source.layers)
+    def forward(ctx: Any, _learned: Tensor, network: TicketNetwork) -> tuple[Tensor, ...]:
+        ctx.network = network
+        return tuple(network.effective[layer.start : layer.stop].view(layer.shape) for layer in network.source.layers)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        network: TicketNetwork = ctx.network
-        (learned,) = ctx.saved_tensors
-        layers = network.source.layers
-        whole = torch.empty_like(network.source.weights)
-        for index, layer in enumerate(layers):
-            part = whole[layer.start : layer.stop].view(layer.shape)
-            factor = ctx.scales[index] if ctx.scales is not None else None
-            part.copy_(gradients[index]) if factor is None else torch.mul(gradients[index], factor, out=part)
-        gradient = _at(whole, network.free)
-        if network.learns == "scores":
-            gradient = gradient.mul_(network.free_weights).mul_(learned.sign())
-        return gradient, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
+        ctx.network.take_gradient(gradients)
+        return None, None

@@ -11,8 +11,7 @@ import pytest
 
 from slt_bench.cells import Cell
 from slt_bench.data.beton import prepare
-from slt_bench.feasibility import Source
-from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe
+from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe, Source
 
 DIGITS = Dataset(images=Images(source="digits"), mean=[0.3] * 3, std=[0.4] * 3, crop_padding=1, flip=True)
 

@@ -21,6 +21,31 @@ def test_number_of_edges(kind: str, edges: int) -> None:
     assert [layer.start for layer in layers[1:]] == [layer.stop for layer in layers[:-1]]
 
 
+@pytest.mark.parametrize(
+    ("kind", "edges"),
+    [("resnet18", 11_678_912), ("resnet34", 21_779_648), ("resnet50", 25_502_912), ("resnet101", 44_442_816),
+     ("wide_resnet50_2", 68_814_016)],
+)  # fmt: skip
+def test_number_of_edges_on_imagenet(kind: str, edges: int) -> None:
+    """Otsuka et al. 2025."""
+    module = networks.build(kind, 1.0, 224, 1000, stem="imagenet")
+    assert networks.searchable_layers(module)[-1].stop == edges
+
+
+@pytest.mark.parametrize("kind", ["conv2", "resnet18", "resnet50"])
+def test_networks_hold_no_layer_of_ours(kind: str) -> None:
+    for part in networks.build(kind, 0.25, 32, 10).modules():
+        assert type(part).__module__.startswith(("torch.nn.", "torchvision.models."))
+
+
+@pytest.mark.parametrize("kind", ["resnet18", "resnet50"])
+def test_images_of_the_smallest_size_pass_through_an_imagenet_stem(kind: str) -> None:
+    side = Network(kind=kind, stem="imagenet").smallest_image
+    module = networks.build(kind, 0.1, side, 10, stem="imagenet")
+    weights = {layer.name: torch.zeros(layer.shape) for layer in networks.searchable_layers(module)}
+    assert functional_call(module.eval(), weights, (torch.zeros(1, 3, side, side),)).shape == (1, 10)
+
+
 @pytest.mark.parametrize("kind", ["conv4", "resnet18"])
 @pytest.mark.parametrize("classes", [10, 100])
 def test_only_searchable_parameters_and_a_head_of_the_right_size(kind: str, classes: int) -> None:

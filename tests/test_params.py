@@ -9,7 +9,7 @@ import pytest
 
 from slt_bench.cells import expand, expand_row, find
 from slt_bench.errors import BenchError
-from slt_bench.feasibility import Source, percent
+from slt_bench.params import Source, percent
 from slt_bench.params_file import load_params, schema
 
 ROOT = Path(__file__).parent.parent
@@ -58,9 +58,13 @@ def test_the_good_one_expands(file: Path) -> None:
         ("epochs: 2", "epochs: 0", r":6: recipes\.quick\.epochs: must be greater than or equal to 1, got 0"),
         ("weight_decay", "weight_decoy", r"quick\.weight_decoy: unknown key; did you mean 'weight_decay'\? \(allowed:"),
         ("iterations: 2", "iteration: 2", r":9: searches\.iep\.iteration: unknown key; did you mean 'iterations'"),
-        ("iterations: 2", "iteration: 2", r"searches\.iep\.iterations: is missing"),
+        ("iterations: 2", "rule: linear", r":9: searches\.iep: give either iterations or sparsities"),
+        ("iterations: 2", "sparsities: [0.5, 0.2]", r"sparsities must rise"),
+        ("iterations: 2", "sparsities: [0.2, 0.4]", r"search iep goes through the sparsities \[0\.2, 0\.4\]: .*\(0\.5\)"),
+        ("iterations: 2", "iterations: 2, scores: redrawn", r"scores: redrawn needs space: hard"),
+        ("weight_decay: 1e-4", "score_init: constant", r"constant scores are all equal: .*use selection: local"),
         ("kind: edge-popup", "kind: edgepopup", r":8: searches\.ep: .*'edge-popup'"),
-        ("layout: epl", "layout: erl", r":21: .*rows\[2\]\.source\.layout: must be 'epl', 'erk', 'igq' or 'uniform'"),
+        ("layout: epl", "layout: erl", r":21: .*\.source\.layout: must be 'epl', 'erk', 'igq', 'uniform' or 'from_ticket'"),
         (", lock_rule: joint", "", r":21: tables\.one\.rows\[2\]\.source: a source with locked edges needs a lock_rule"),
         ("network: tiny", "network: tini", r":15: tables\.one\.network: 'tini' is not declared; did you mean 'tiny'"),
         ("sparsity: 0.5}", "sparsity: 0.9}", r":21: .*rows\[2\]\.sparsity: .*does not hold: 0\.1 <= 0\.9 <= 0\.8"),
@@ -122,7 +126,7 @@ def test_identities_are_pinned_so_that_old_results_stay_addressable(file: Path) 
     file.write_text(GOOD)
     cell = expand(load_params(file), "one")[-1]
     assert cell.id == "digits_tiny_p20l20-epl_iep_quick_s50_seed1"
-    assert cell.identity == "000657ca40eb"
+    assert cell.identity == "360ab4eb6937"
 
 
 def test_a_cell_that_a_row_names_twice_is_one_cell(file: Path) -> None:

@@ -1,12 +1,16 @@
 """Law 7: edge-popup and its relatives as lists of phases; the learning rate at both ends; the optimizer."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from slt_bench.optimizer import Sgd
 from slt_bench.params import EdgePopup, IterativeEdgePopup, RandomMask, Recipe, WeightTraining
+from slt_bench.params_file import load_params
 from slt_bench.schedules import Phase, learning_rate, make_schedule
 
+ROOT = Path(__file__).parent.parent
 RECIPE = Recipe(epochs=10, batch_size=8, learning_rate=0.1)
 
 
@@ -29,6 +33,7 @@ def test_iterations_start_from_what_is_pruned_and_end_exactly_at_the_target() ->
     phases = make_schedule(iep(), RECIPE, 0.5, 0.9).phases
     rising = [phase.sparsity for phase in phases]
     assert rising[0] > 0.5 and rising == sorted(rising) and rising[-1] == 0.9
+    assert make_schedule(iep(iterations=None, sparsities=[0.3, 0.5, 0.9]), RECIPE, 0.0, 0.9).phases[1].sparsity == 0.5
     linear = make_schedule(iep(rule="linear"), RECIPE, 0.1, 0.5).phases
     assert [phase.sparsity for phase in linear] == pytest.approx([0.2, 0.3, 0.4, 0.5])
 
@@ -39,6 +44,20 @@ def test_equal_total_epochs(epochs: int) -> None:
     shares = [phase.epochs for phase in make_schedule(iep(), recipe, 0.0, 0.5).phases]
     assert sum(shares) == epochs and max(shares) - min(shares) <= 1
     assert make_schedule(iep(epochs="per_iteration"), recipe, 0.0, 0.5).epochs == 4 * epochs
+
+
+def test_edge_popup_as_long_as_all_iterations() -> None:
+    long = EdgePopup(kind="edge-popup", length=4)
+    assert make_schedule(long, RECIPE, 0.0, 0.5).epochs == make_schedule(iep(epochs="per_iteration"), RECIPE, 0.0, 0.5).epochs
+
+
+def test_what_happens_as_an_iteration_begins() -> None:
+    first, second, *_ = make_schedule(iep(), RECIPE, 0.0, 0.5).phases
+    assert second == Phase(second.epochs, second.sparsity) and first.warmup  # soft: all carries over
+    hard = iep(space="hard", scores="rewound", momentum="reset", warmup="first")
+    first, second, *_ = make_schedule(hard, RECIPE, 0.0, 0.5).phases
+    assert first == Phase(first.epochs, first.sparsity)
+    assert second == Phase(second.epochs, second.sparsity, False, "rewound", inside_last_mask=True, reset_momentum=True)
 
 
 def test_full_sparsity_is_reached() -> None:
@@ -54,24 +73,38 @@ def test_what_is_learned() -> None:
 def test_epochs_find_their_phase() -> None:
     schedule = make_schedule(iep(), RECIPE, 0.0, 0.5)
     places = [schedule.at(epoch) for epoch in range(schedule.epochs)]
-    assert [phase for phase, _ in places] == [phase for phase in schedule.phases for _ in range(phase.epochs)]
+    assert [number for number, _ in places] == [n for n, phase in enumerate(schedule.phases) for _ in range(phase.epochs)]
     assert places[0][1] == 0 and places[-1][1] == schedule.phases[-1].epochs - 1
     with pytest.raises(IndexError):
         schedule.at(schedule.epochs)
 
 
 def test_learning_rate_is_a_cosine_from_full_to_zero() -> None:
-    assert learning_rate(RECIPE, 0, 100, 10) == 0.1
-    assert learning_rate(RECIPE, 50, 100, 10) == pytest.approx(0.05)
-    assert 0 < learning_rate(RECIPE, 99, 100, 10) < 1e-4
-    assert learning_rate(RECIPE, 100, 100, 10) == 0.0
+    phase = Phase(10, 0.5)
+    assert learning_rate(RECIPE, phase, 0, 10) == 0.1
+    assert learning_rate(RECIPE, phase, 50, 10) == pytest.approx(0.05)
+    assert 0 < learning_rate(RECIPE, phase, 99, 10) < 1e-4
+    assert learning_rate(RECIPE, phase, 100, 10) == 0.0
 
 
 def test_warm_up_is_linear_and_meets_the_cosine() -> None:
-    recipe = RECIPE.model_copy(update={"warmup_epochs": 2})
-    assert learning_rate(recipe, 0, 100, 10) == pytest.approx(0.1 / 20)
-    assert learning_rate(recipe, 19, 100, 10) == learning_rate(recipe, 20, 100, 10) == 0.1
-    assert learning_rate(recipe, 100, 100, 10) == 0.0
+    recipe, phase = RECIPE.model_copy(update={"warmup_epochs": 2}), Phase(10, 0.5)
+    assert learning_rate(recipe, phase, 0, 10) == pytest.approx(0.1 / 20)
+    assert learning_rate(recipe, phase, 19, 10) == learning_rate(recipe, phase, 20, 10) == 0.1
+    assert learning_rate(recipe, phase, 100, 10) == 0.0
+    assert learning_rate(recipe, Phase(10, 0.5, warmup=False), 0, 10) == 0.1
+
+
+def test_the_published_recipes_at_both_ends() -> None:
+    recipes = load_params(ROOT / "params.yaml").recipes
+    for name, peak, warm in (("otsuka-cifar10", 0.1, 0), ("otsuka-imagenet", 0.1, 0), ("ramanujan-imagenet", 0.256, 5)):
+        recipe = recipes[name]
+        phase, steps = Phase(recipe.epochs, 0.5), 7
+        assert learning_rate(recipe, phase, 0, steps) == pytest.approx(peak / max(1, warm * steps))
+        assert learning_rate(recipe, phase, warm * steps, steps) == peak
+        half = (warm + recipe.epochs) * steps / 2
+        assert learning_rate(recipe, phase, int(half), steps) == pytest.approx(peak / 2, rel=0.01)
+        assert 0 < learning_rate(recipe, phase, recipe.epochs * steps - 1, steps) < 1e-4 * peak
 
 
 def test_sgd_is_torchs_sgd() -> None:

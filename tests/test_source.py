@@ -8,7 +8,7 @@ import torch
 
 from slt_bench import networks
 from slt_bench.layouts import freeze
-from slt_bench.source import FREE, LOCKED, PRUNED, SourceNetwork, initial_scores, make_source, uniform_scores
+from slt_bench.source import FREE, LOCKED, PRUNED, SourceNetwork, initial_scores, make_source, random_roles, uniform_scores
 
 LAYERS = networks.searchable_layers(networks.build("conv4", 0.25, 16, 10))
 SHAPES = [layer.shape for layer in LAYERS]
@@ -16,7 +16,7 @@ N = LAYERS[-1].stop
 
 
 def source(p: float = 0.0, lock: float = 0.0, seed: int = 0, init: str = "kaiming_uniform") -> SourceNetwork:
-    return make_source(LAYERS, seed, init, freeze(SHAPES, p, lock, "erk", "joint"))
+    return make_source(LAYERS, seed, init, random_roles(seed, freeze(SHAPES, p, lock, "erk", "joint")))
 
 
 def test_known_answer() -> None:

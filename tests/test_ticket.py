@@ -12,11 +12,11 @@ from torch import nn
 import slt_bench
 from slt_bench.describe import describe
 from slt_bench.errors import BenchError
-from slt_bench.feasibility import Source
 from slt_bench.layouts import freeze
-from slt_bench.params import Network
+from slt_bench.params import Network, Source
 from slt_bench.source import FREE
-from slt_bench.ticket import Spec, Ticket, read_ticket, save_ticket
+from slt_bench.ticket import Spec, Ticket
+from slt_bench.ticket_file import read_ticket, save_ticket
 from tests.conftest import FROZEN, PRUNED
 
 SOURCES = {"dense": Source(), "pruned": PRUNED, "frozen": FROZEN}

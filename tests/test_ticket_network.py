@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from slt_bench import networks
 from slt_bench.layouts import freeze
-from slt_bench.source import FREE, LOCKED, PRUNED, initial_scores, make_source
+from slt_bench.source import FREE, LOCKED, PRUNED, initial_scores, make_source, random_roles
 from slt_bench.ticket_network import TicketNetwork
 
 SOURCES = {"dense": (0.0, 0.0), "pruned": (0.4, 0.0), "frozen": (0.25, 0.25)}
@@ -18,7 +18,8 @@ SOURCES = {"dense": (0.0, 0.0), "pruned": (0.4, 0.0), "frozen": (0.25, 0.25)}
 def make(source: str = "frozen", scale: str = "none", learns: str = "scores", init: str = "kaiming_uniform") -> TicketNetwork:
     module = networks.build("conv2", 0.125, 8, 10)
     layers = networks.searchable_layers(module)
-    made = make_source(layers, 0, init, freeze([x.shape for x in layers], *SOURCES[source], "epl", "joint"))
+    roles = random_roles(0, freeze([x.shape for x in layers], *SOURCES[source], "epl", "joint"))
+    made = make_source(layers, 0, init, roles)
     learned = made.weights[made.roles == FREE] if learns == "weights" else initial_scores(made, 0)
     return TicketNetwork(module, made, learned, learns, scale)
 
@@ -65,7 +66,7 @@ def test_both_ends_of_sparsity(source: str) -> None:
     for sparsity, kept in ((p, network.source.count(FREE)), (1 - lock, 0)):
         network.select(network.keep_for(sparsity))
         assert network.counts().kept_free == kept
-        effective = network.effective_weights()
+        effective = network.effective
         assert int(torch.count_nonzero(effective)) == kept + network.source.count(LOCKED)
 
 
@@ -83,7 +84,7 @@ def test_counts_are_exact(sparsity: float) -> None:
 @pytest.mark.parametrize("scale", ["none", "static", "dynamic"])
 def test_an_emptied_network_gives_zero_and_never_nan(scale: str) -> None:
     network = make("dense", scale)
-    network.select(0)
+    network.select([0])
     logits = network(torch.randn(2, 3, 8, 8))
     logits.sum().backward()
     assert not logits.any()
@@ -95,7 +96,7 @@ def test_ends_work_where_roundings_disagree() -> None:
     module = networks.build("conv2", 1 / 256, 4, 10)
     layers = networks.searchable_layers(module)
     budget = freeze([x.shape for x in layers], 0.5, 0.5, "erk", "joint")
-    made = make_source(layers, 0, "kaiming_uniform", budget)
+    made = make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
     assert made.size % 2 == 1 and made.count(FREE) == 0
     network = TicketNetwork(module, made, initial_scores(made, 0), "scores", "none")
     network.select(network.keep_for(0.5))
@@ -104,16 +105,16 @@ def test_ends_work_where_roundings_disagree() -> None:
 
 def test_roles_decide_where_nothing_is_learned() -> None:
     network = make("frozen")
-    network.select(0)
-    effective, roles = network.effective_weights(), network.source.roles
+    network.select([0])
+    effective, roles = network.effective, network.source.roles
     assert not effective[roles == PRUNED].any() and not effective[roles == FREE].any()
     assert torch.equal(effective[roles == LOCKED], network.source.weights[roles == LOCKED])
 
 
 def test_trained_weights_are_the_effective_weights() -> None:
     network = make("dense", learns="weights")
-    network.select(0)
-    assert torch.equal(network.effective_weights(), network.source.weights)
+    network.select([0])
+    assert torch.equal(network.effective, network.source.weights)
     images = torch.randn(4, 3, 8, 8)
     network(images).square().sum().backward()
     weights = {

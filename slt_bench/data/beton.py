@@ -19,7 +19,7 @@ from slt_bench.data.image_sources import ImageSet, Split, balanced_indices, load
 from slt_bench.data.loader import read_split
 from slt_bench.data.manifest import SPLITS, Manifest, SplitManifest, SplitName, described
 from slt_bench.errors import BenchError
-from slt_bench.params import Images
+from slt_bench.params.images import Images
 from slt_bench.streams import Purpose
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from slt_bench import paths, streams
 from slt_bench.errors import BenchError
-from slt_bench.params import Images
+from slt_bench.params.images import Images
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"}
 _TEST_SHARE_OF_DIGITS = 0.2

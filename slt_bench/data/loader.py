@@ -17,7 +17,7 @@ from slt_bench import streams
 from slt_bench.data.ffcv_mended import AllocationQuery, IntDecoder, Operation, SimpleRGBImageDecoder
 from slt_bench.data.ffcv_mended import Loader as FfcvLoader
 from slt_bench.data.image_sources import Split
-from slt_bench.params import View
+from slt_bench.params.images import View
 
 
 class Loader:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from slt_bench.errors import BenchError
-from slt_bench.params import Images, Model
+from slt_bench.params.base import Model
+from slt_bench.params.images import Images
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")

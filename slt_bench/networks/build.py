@@ -35,20 +35,20 @@ class Layer:
         return prod(self.shape[1:])
 
 
-def build(kind: str, width: float, image_size: int, classes: int, batch_norm: bool = True) -> nn.Module:
+def build(kind: str, width: float, image_size: int, classes: int, batch_norm: bool = True, stem: str = "cifar") -> nn.Module:
     """The architecture as a plain module; parameters are on the meta device, batch-norm statistics are fresh.
 
     The parameters hold no memory: whoever uses the module hands it the weights (`torch.func.functional_call`).
     """
     with torch.device("meta"):
         if kind.startswith("conv"):
-            from slt_bench.networks.conv import Conv
+            from slt_bench.networks.conv import conv
 
-            module: nn.Module = Conv(int(kind[4:]), width, image_size, classes, batch_norm)
+            module: nn.Module = conv(int(kind[4:]), width, image_size, classes, batch_norm)
         else:
-            from slt_bench.networks.resnet import CifarResNet
+            from slt_bench.networks.resnet import resnet
 
-            module = CifarResNet(kind, width, classes)
+            module = resnet(kind, stem, width, classes)
     channels = sum(norm.num_features for norm in batch_norms(module))
     set_batch_norm_statistics(module, torch.zeros(channels), torch.ones(channels))
     return module

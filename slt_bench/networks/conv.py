@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from collections import OrderedDict
+
+from torch import nn
 
 _CHANNELS = (64, 128, 256, 512)
 _HIDDEN = 256
 
 
-class Conv(nn.Module):
+def conv(depth: int, width: float, image_size: int, classes: int, batch_norm: bool) -> nn.Sequential:
     """`depth` 3x3 convolutions in pairs, each pair followed by 2x2 max-pooling, then three linear layers.
 
     Args:
@@ -18,32 +20,27 @@ class Conv(nn.Module):
         classes: number of outputs.
         batch_norm: whether each convolution is followed by a batch norm (without affine parameters).
     """
-
-    def __init__(self, depth: int, width: float, image_size: int, classes: int, batch_norm: bool) -> None:
-        super().__init__()
-        features: list[nn.Module] = []
-        before = 3
-        for channels in _CHANNELS[: depth // 2]:
-            after = max(1, round(channels * width))
-            for inputs in (before, after):
-                features.append(nn.Conv2d(inputs, after, 3, padding=1, bias=False))
-                if batch_norm:
-                    features.append(nn.BatchNorm2d(after, affine=False))
-                features.append(nn.ReLU())
-            features.append(nn.MaxPool2d(2))
-            before = after
-        hidden = max(1, round(_HIDDEN * width))
-        pixels = (image_size >> (depth // 2)) ** 2
-        self.features = nn.Sequential(*features)
-        self.classifier = nn.Sequential(
-            nn.Linear(before * pixels, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, classes, bias=False),
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [batch, classes] of images [batch, 3, image_size, image_size]."""
-        # NCHW order whatever the memory format: the same weights mean the same network on every device.
-        return self.classifier(self.features(images).contiguous().flatten(1))
+    features: list[nn.Module] = []
+    before = 3
+    for channels in _CHANNELS[: depth // 2]:
+        after = max(1, round(channels * width))
+        for inputs in (before, after):
+            features.append(nn.Conv2d(inputs, after, 3, padding=1, bias=False))
+            if batch_norm:
+                features.append(nn.BatchNorm2d(after, affine=False))
+            features.append(nn.ReLU())
+        features.append(nn.MaxPool2d(2))
+        before = after
+    hidden = max(1, round(_HIDDEN * width))
+    pixels = (image_size >> (depth // 2)) ** 2
+    classifier = nn.Sequential(
+        nn.Linear(before * pixels, hidden, bias=False),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden, bias=False),
+        nn.ReLU(),
+        nn.Linear(hidden, classes, bias=False),
+    )
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        features=nn.Sequential(*features), flatten=nn.Flatten(), classifier=classifier
+    )
+    return nn.Sequential(parts)

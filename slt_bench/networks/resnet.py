@@ -1,40 +1,53 @@
-"""torchvision's ResNets for 32-pixel images."""
+"""torchvision's ResNets, for 32-pixel images too."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from torch import nn
-from torchvision.models.resnet import BasicBlock, ResNet
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-_BLOCKS = {"resnet18": [2, 2, 2, 2], "resnet34": [3, 4, 6, 3]}
+# kind -> block, blocks of each stage, channels of a group at 64 planes
+_KINDS: dict[str, tuple[Any, list[int], int]] = {
+    "resnet18": (BasicBlock, [2, 2, 2, 2], 64),
+    "resnet34": (BasicBlock, [3, 4, 6, 3], 64),
+    "resnet50": (Bottleneck, [3, 4, 6, 3], 64),
+    "resnet101": (Bottleneck, [3, 4, 23, 3], 64),
+    "wide_resnet50_2": (Bottleneck, [3, 4, 6, 3], 128),
+}
 
 
-class CifarResNet(ResNet):  # type: ignore[misc]  # torchvision is untyped
-    """ResNet-18 or -34 as used for CIFAR: 3x3 stem with stride 1, no max-pooling, no biases, non-affine batch norm.
+def resnet(kind: str, stem: str, width: float, classes: int) -> ResNet:
+    """A ResNet without biases, batch norm without affine parameters.
 
     Args:
-        kind: `resnet18` or `resnet34`.
+        kind: which one.
+        stem: `imagenet` is torchvision's own; `cifar` a 3x3 convolution with stride 1 and no max-pooling.
         width: factor on the number of channels.
         classes: number of outputs.
     """
+    block, blocks, group = _KINDS[kind]
 
-    def __init__(self, kind: str, width: float, classes: int) -> None:
-        self.width = width
-        super().__init__(BasicBlock, _BLOCKS[kind], num_classes=classes)
-        self.conv1 = nn.Conv2d(3, self._scaled(64), 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(self._scaled(64))
-        self.maxpool = nn.Identity()
-        self.fc = nn.Linear(self._scaled(512), classes, bias=False)
-        _drop_affine(self)
+    def scaled(channels: int) -> int:
+        return max(1, round(channels * width))
 
-    def _scaled(self, channels: int) -> int:
-        return max(1, round(channels * self.width))
+    class Scaled(ResNet):  # type: ignore[misc]  # torchvision is untyped
+        def _make_layer(self, block: Any, planes: int, *args: Any, **kwargs: Any) -> nn.Sequential:
+            if planes == 64:  # the first stage: torchvision fixes the stem's channels in its constructor
+                self.inplanes = scaled(64)
+            return super()._make_layer(block, scaled(planes), *args, **kwargs)
 
-    def _make_layer(self, block: Any, planes: int, *args: Any, **kwargs: Any) -> nn.Sequential:
-        if planes == 64:  # the first stage: torchvision fixes the stem's channels in its constructor
-            self.inplanes = self._scaled(64)
-        return super()._make_layer(block, self._scaled(planes), *args, **kwargs)
+    module: Any = Scaled(block, blocks, num_classes=classes, width_per_group=group)
+    module.__class__ = ResNet  # only its construction was ours
+    if stem == "cifar":
+        module.conv1 = nn.Conv2d(3, scaled(64), 3, padding=1, bias=False)
+        module.maxpool = nn.Identity()
+    else:
+        module.conv1 = nn.Conv2d(3, scaled(64), 7, stride=2, padding=3, bias=False)
+    module.bn1 = nn.BatchNorm2d(scaled(64))
+    module.fc = nn.Linear(scaled(512) * block.expansion, classes, bias=False)
+    _drop_affine(module)
+    return module
 
 
 def _drop_affine(module: nn.Module) -> None:

@@ -1,0 +1,68 @@
+"""Where a search starts: its source network, its first scores, and what it computes with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from slt_bench import paths
+from slt_bench.cells import Cell
+from slt_bench.data.manifest import Manifest
+from slt_bench.errors import BenchError
+from slt_bench.params import Recipe
+from slt_bench.schedules import Learned
+from slt_bench.source import FREE, LOCKED, SourceNetwork, initial_scores, roles_from_ticket, uniform_scores
+from slt_bench.ticket import Spec
+from slt_bench.ticket_file import read_ticket
+
+
+def initial_values(source: SourceNetwork, cell: Cell, learned: Learned) -> Tensor:
+    """Where the search starts: scores, the free weights themselves, or a uniformly random ranking."""
+    if learned == "weights":
+        return source.weights[source.roles == FREE]
+    return (
+        initial_scores(source, cell.seed, cell.recipe.score_init) if learned == "scores" else uniform_scores(source, cell.seed)
+    )
+
+
+def roles_of(cell: Cell) -> Tensor | None:
+    """The roles of a source that takes them from another cell's ticket; None for any other.
+
+    Raises:
+        BenchError: that cell has not run with these parameters.
+    """
+    asked = cell.source
+    if asked.ticket is None:
+        return None
+    path = paths.cell_dir(asked.ticket) / "ticket.safetensors"
+    if not path.is_file():
+        raise BenchError(f"this cell takes its roles from the ticket of another: first `slt-bench run {asked.ticket}`")
+    file = read_ticket(path)
+    if file.ticket.spec.cell.split()[1] != asked.ticket_identity:
+        raise BenchError(f"{path} was found with other parameters: first `slt-bench run {asked.ticket}`")
+    source = file.network.source
+    kept = source.roles == LOCKED
+    kept[source.roles == FREE] = file.network.mask
+    pruned, locked = round(asked.prune_ratio * source.size), round(asked.lock_ratio * source.size)
+    locked = min(locked, int(kept.sum()))
+    pruned = min(pruned, source.size - int(kept.sum()))
+    return roles_from_ticket(kept, [layer.size for layer in source.layers], cell.seed, pruned, locked, asked.shuffled)
+
+
+def precision(recipe: Recipe, device: torch.device) -> torch.dtype:
+    """What the forward and backward pass compute with."""
+    if recipe.precision != "fastest":
+        return torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    fast = [getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return torch.bfloat16 if any(fast) else torch.float32
+
+
+def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:
+    """The header of a cell's tickets."""
+    return Spec(
+        network=cell.network, source=cell.source, seed=cell.seed, weight_init=cell.recipe.weight_init,
+        scale=cell.recipe.scale, classes=manifest.classes, image_size=manifest.image_size, mean=cell.dataset.mean,
+        std=cell.dataset.std, learned=learned, cell=f"{cell.id} {cell.identity}", epoch=0,
+    )  # fmt: skip

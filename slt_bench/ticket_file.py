@@ -1,0 +1,136 @@
+"""The ticket file: a header and bits. docs/ticket-format.md describes it byte by byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from slt_bench.checkpoint import write_bytes
+from slt_bench.errors import BenchError
+from slt_bench.mask_coding import decode, encode, pack, unpack
+from slt_bench.source import FREE
+from slt_bench.ticket import Spec, Ticket
+from slt_bench.ticket_network import Counts, TicketNetwork
+
+MaskCoding = Literal["packed", "coded"]
+Statistics = Literal["float32", "float16"]
+_KEY = "slt-bench"
+
+
+@dataclass(frozen=True)
+class TicketFile:
+    """A ticket as read from a file: verified, with its rebuilt network."""
+
+    ticket: Ticket
+    network: TicketNetwork
+    size: int  # bytes on disk
+    counts: Counts
+
+
+def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statistics: Statistics = "float32") -> TicketNetwork:
+    """Write the file; its header carries a digest of everything that it rebuilds to. Returns the rebuilt network.
+
+    Args:
+        ticket: what to write.
+        path: where to.
+        mask: one bit a free edge, or entropy-coded.
+        statistics: of the batch norms; float16 rounds them, and with them the network.
+
+    Raises:
+        BenchError: the file cannot be written, or a variance is too large for float16.
+    """
+    from safetensors.torch import save
+
+    network = ticket.network()
+    dtype = getattr(torch, statistics)
+    stored = {"batch_norm_mean": ticket.batch_norm_mean.to(dtype), "batch_norm_var": ticket.batch_norm_var.to(dtype)}
+    if not all(bool(values.isfinite().all()) for values in stored.values()):
+        raise BenchError(f"batch-norm statistics of this ticket are beyond {statistics}")
+    header: dict[str, Any] = {"spec": ticket.spec.model_dump(mode="json"), "digest": _digest(ticket.spec, network, stored)}
+    tensors = dict(stored)
+    if ticket.mask is not None and mask == "packed":
+        tensors["mask"] = pack(ticket.mask)
+    elif ticket.mask is not None:
+        tensors["mask_coded"], header["kept"] = encode(ticket.mask, network.free_stops)
+    if ticket.weights is not None:
+        tensors["weights"] = ticket.weights
+    if ticket.roles is not None:
+        tensors["roles"], header["edges"] = _pack_roles(ticket.roles), ticket.roles.numel()
+    write_bytes(path, save(tensors, {_KEY: json.dumps(header, sort_keys=True, separators=(",", ":"))}))
+    return network
+
+
+def read_ticket(path: Path) -> TicketFile:
+    """Read a ticket, rebuild its network and verify the digest.
+
+    Raises:
+        BenchError: no such file, not a ticket, another version of the format, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise BenchError(f"there is no ticket {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise BenchError(f"{path} is no ticket, or a damaged one: {error}") from error
+    if _KEY not in metadata:
+        raise BenchError(f"{path} is a safetensors file, but no ticket of slt-bench")
+    try:
+        header = json.loads(metadata[_KEY])
+        ticket, network = _rebuild(header, tensors)
+    except (ValidationError, ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
+        raise BenchError(f"{path} is a damaged ticket: {type(error).__name__} in its header or tensors") from error
+    if _digest(ticket.spec, network, tensors) != header.get("digest"):
+        raise BenchError(f"{path} is damaged: what it rebuilds to does not have the digest in its header")
+    return TicketFile(ticket, network, path.stat().st_size, network.counts())
+
+
+def _rebuild(header: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Ticket, TicketNetwork]:
+    if header["spec"]["format"] != 1:
+        raise BenchError(f"ticket format {header['spec']['format']} is not known to this version of slt-bench")
+    spec = Spec.model_validate(header["spec"])
+    roles = _unpack_roles(tensors["roles"], header["edges"]) if "roles" in tensors else None
+    built = spec.build(roles)
+    source, mask = built[1], None
+    if spec.learned != "weights" and "mask" in tensors:
+        mask = unpack(tensors["mask"], source.count(FREE))
+    elif spec.learned != "weights":
+        mask = decode(tensors["mask_coded"], source.budget.free.cumsum().tolist(), header["kept"])
+    weights = None if mask is not None else tensors["weights"]
+    mean, var = (tensors[name].to(torch.float32) for name in ("batch_norm_mean", "batch_norm_var"))
+    ticket = Ticket(spec, mask, weights, mean, var, roles)
+    return ticket, ticket.network(built)
+
+
+def _digest(spec: Spec, network: TicketNetwork, stored: dict[str, Tensor]) -> str:
+    """SHA-256 of the spec, the effective weights as little-endian float32 and the batch-norm statistics as stored."""
+    hasher = hashlib.sha256(spec.model_dump_json().encode())
+    hasher.update(network.effective.numpy().astype("<f4", copy=False).tobytes())
+    for name in ("batch_norm_mean", "batch_norm_var"):
+        values = stored[name].contiguous().numpy()
+        hasher.update(values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
+    return hasher.hexdigest()
+
+
+def _pack_roles(roles: Tensor) -> Tensor:
+    """uint8[N] of 0, 1, 2 as uint8[ceil(N / 4)], the first edge in the two highest bits."""
+    padded = np.zeros(-(-roles.numel() // 4) * 4, np.uint8)
+    padded[: roles.numel()] = roles.numpy()
+    four = padded.reshape(-1, 4)
+    return torch.from_numpy(four[:, 0] << 6 | four[:, 1] << 4 | four[:, 2] << 2 | four[:, 3])
+
+
+def _unpack_roles(packed: Tensor, edges: int) -> Tensor:
+    four = np.stack([packed.numpy() >> shift & 3 for shift in (6, 4, 2, 0)], axis=1)
+    return torch.from_numpy(four.reshape(-1)[:edges].copy())
