@@ -31,7 +31,7 @@ def weight_training_step(kind: str, width: float, batch: int) -> Callable[[], No
     source = make_source(layers, 0, "kaiming_uniform", random_roles(0, freeze(shapes, 0, 0, "uniform", "joint")))
     for layer in layers:
         owner = module.get_submodule(layer.name.removesuffix(".weight"))
-        owner.weight = nn.Parameter(source.weights[layer.start : layer.stop].view(layer.shape).clone())
+        owner.weight = nn.Parameter(layer.view(source.weights).clone())
     optimizer = torch.optim.SGD(module.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     images, labels = batch_of(batch)
 

@@ -38,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, default=1, help="threads that load images (default 1; results do not change)")
     ticket = commands.add_parser("ticket", help="verify a ticket file and show what is in it")
     ticket.add_argument("file", type=Path)
+    ticket.add_argument("--write", type=Path, metavar="OUT", help="write it again, in another form")
+    ticket.add_argument("--mask", choices=["packed", "coded"], default="packed", help="coded: entropy-coded")
+    ticket.add_argument("--statistics", choices=["float32", "float16"], default="float32", help="of the batch norms")
     report = commands.add_parser("report", help="write a table and its figures from the result files")
     report.add_argument("table")
     track = commands.add_parser("track", help="rebuild MLflow's view of the result files, without duplicates")
@@ -95,9 +98,13 @@ def _run(options: argparse.Namespace) -> None:
 
 def _ticket(options: argparse.Namespace) -> None:
     from slt_bench.describe import describe
-    from slt_bench.ticket_file import read_ticket
+    from slt_bench.ticket_file import read_ticket, save_ticket
 
-    print(describe(read_ticket(options.file)))
+    file = read_ticket(options.file)
+    print(describe(file))
+    if options.write is not None:
+        save_ticket(file.ticket, options.write, options.mask, options.statistics)
+        print(f"wrote {options.write}: {read_ticket(options.write).size:,} bytes")
 
 
 def _report(options: argparse.Namespace) -> None:

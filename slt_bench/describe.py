@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from math import log2
-
 from tabulate import tabulate
 
+from slt_bench.mask_coding import sizes
 from slt_bench.ticket_file import TicketFile
 from slt_bench.ticket_network import Counts
 
@@ -23,10 +22,13 @@ def describe(file: TicketFile) -> str:
         ("file", f"{file.size:,} bytes"),
     ]
     if file.ticket.mask is not None:
-        facts.append(("formula (1-F)N", f"{free:,} bits = {-(-free // 8):,} bytes"))
-        facts.append(
-            ("entropy of the mask", f"{_entropy_bits(free, counts.kept_free):,.0f} bits, were all masks of that size alike")
-        )
+        size = sizes(file.ticket.mask, file.network.free_stops)
+        coded = f"{size.coded:,} bytes" if size.coded is not None else "unknown: the package constriction is not installed"
+        facts += [
+            ("mask, packed", f"{size.packed:,} bytes: the formula (1-F)N = {free:,} bits"),
+            ("mask, entropy-coded", coded),
+            ("entropy bound", f"{size.bound:,.0f} bytes: sum of n H(k/n) over the layers"),
+        ]
     else:
         facts.append(("no ticket", f"a baseline with {free:,} trained weights"))
     rows = [
@@ -43,11 +45,3 @@ def describe(file: TicketFile) -> str:
 def _row(counts: Counts) -> tuple[int, int, int, int, int, str]:
     dropped = counts.total - counts.pruned - counts.locked - counts.kept_free
     return counts.total, counts.pruned, counts.locked, counts.kept_free, dropped, f"{counts.density:.4f}"
-
-
-def _entropy_bits(free: int, kept: int) -> float:
-    """n H(k/n)."""
-    if kept in (0, free):
-        return 0.0
-    share = kept / free
-    return -free * (share * log2(share) + (1 - share) * log2(1 - share))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from torch.nn.functional import cross_entropy
 
 from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from slt_bench.ticket_file import TicketFile
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,6 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks = [file.network.plain_module().to(device) for file in (best, last)]
     of_best, of_last = measure(networks, loader.epoch(), len(spec.classes), device)
-    counts = best.counts
     metrics = {
         "top1": of_best.top1,
         "top5": of_best.top5,
@@ -101,14 +103,28 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
         "last_top1": of_last.top1,
         "images": of_best.images,
         "epoch": spec.epoch,
-        "bytes": best.size,
+        **_sizes(best),
+    }
+    write_text(cell_directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    confusion = {"classes": spec.classes, "confusion": of_best.confusion}
+    write_text(cell_directory / "confusion.json", json.dumps(confusion) + "\n")
+    return metrics
+
+
+def _sizes(file: TicketFile) -> dict[str, Any]:
+    """What the ticket takes and how many edges it has."""
+    from slt_bench.mask_coding import sizes
+
+    counts, mask = file.counts, file.ticket.mask
+    size = sizes(mask, file.network.free_stops) if mask is not None else None
+    return {
+        "bytes": file.size,
+        "mask_packed_bytes": size.packed if size else None,
+        "mask_coded_bytes": size.coded if size else None,
+        "mask_bound_bytes": round(size.bound, 1) if size else None,
         "total": counts.total,
         "pruned": counts.pruned,
         "locked": counts.locked,
         "kept": counts.kept,
         "sparsity": 1 - counts.density,
     }
-    write_text(cell_directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-    confusion = {"classes": spec.classes, "confusion": of_best.confusion}
-    write_text(cell_directory / "confusion.json", json.dumps(confusion) + "\n")
-    return metrics

@@ -18,7 +18,7 @@ from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest
 from slt_bench.errors import BenchError
 from slt_bench.evaluate import measure
-from slt_bench.history import Epoch
+from slt_bench.history import QUANTILES, Epoch
 from slt_bench.networks import batch_norm_statistics, set_batch_norm_statistics
 from slt_bench.optimizer import Sgd
 from slt_bench.schedules import Phase, learning_rate, make_schedule
@@ -98,7 +98,7 @@ class Fit:
                 kept=self.network.counts().kept,
                 dying_edge_ratio=self.masks.dying_edge_ratio,
                 mask_churn=self.masks.churn(self.network.mask),
-                score_quantiles=magnitude_quantiles(self.network.learned),
+                score_quantiles=magnitude_quantiles(self.network.learned, QUANTILES),
                 layer_kept=[count.kept for count in self.network.layer_counts()],
             )
         )
@@ -146,7 +146,7 @@ class Fit:
                 self._select(keep, epoch, number)
             total += loss.detach().double() * len(labels)
             if not loss.is_cuda and not math.isfinite(loss.item()):  # on a GPU only at the end: asking would make it wait
-                raise Diverged(f"epoch {epoch + 1}, step {number + 1}: the loss is {float(loss)}: {_MEND}")
+                raise Diverged(f"epoch {epoch + 1}, step {number + 1}: the loss is {loss.item()}: {_MEND}")
             correct += (logits.argmax(1) == labels).sum()
             step()
         if not math.isfinite(mean := float(total)):

@@ -10,6 +10,8 @@ from typing import Any
 
 from slt_bench.checkpoint import write_text
 
+QUANTILES = (5, 25, 50, 75, 95)  # of the scores, in percent
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -25,7 +27,7 @@ class Epoch:
     kept: int  # non-zero edges at the end of the epoch
     dying_edge_ratio: float  # so far
     mask_churn: float  # share of free edges on another side than an epoch ago; the first epoch counts from the first mask
-    score_quantiles: list[float]  # of |score| at 5, 25, 50, 75 and 95 %; of |weight| where weights are trained
+    score_quantiles: list[float]  # of |score|, at QUANTILES; of |weight| where weights are trained
     layer_kept: list[int]  # non-zero edges of each layer
 
 

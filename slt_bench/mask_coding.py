@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import log2
 from typing import Any
 
@@ -43,7 +44,7 @@ def encode(mask: Tensor, stops: Sequence[int]) -> tuple[Tensor, list[int]]:
     Returns:
         uint8[4 w], the code's w words as little-endian bytes, and each layer's kept edges, without which it cannot be read.
     """
-    encoder = _coder().RangeEncoder()
+    encoder = _coder().queue.RangeEncoder()
     bits, kept = mask.numpy().astype(np.int32), []
     for part in np.split(bits, stops[:-1]):
         kept.append(int(part.sum()))
@@ -60,7 +61,7 @@ def decode(code: Tensor, stops: Sequence[int], kept: Sequence[int]) -> Tensor:
     """
     if len(kept) != len(stops) or code.numel() % 4:
         raise ValueError("coded mask of the wrong length")
-    decoder = _coder().RangeDecoder(code.numpy().view("<u4").astype(np.uint32))
+    decoder = _coder().queue.RangeDecoder(code.numpy().view("<u4").astype(np.uint32))
     parts: list[NDArray[np.bool_]] = []
     start = 0
     for stop, count in zip(stops, kept, strict=True):
@@ -74,9 +75,24 @@ def decode(code: Tensor, stops: Sequence[int], kept: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.concatenate(parts))
 
 
-def entropy_bits(sizes: Sequence[int], kept: Sequence[int]) -> float:
-    """The least that a code for masks with so many kept edges a layer can reach: sum of n H(k / n), in bits."""
-    return sum(_entropy(size, count) for size, count in zip(sizes, kept, strict=True))
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a mask."""
+
+    packed: int  # one bit an edge: the papers' formula (1-F)N
+    coded: int | None  # entropy-coded; None where the coder is not installed
+    bound: float  # the least for masks with so many kept edges in each layer: sum of n H(k/n)
+
+
+def sizes(mask: Tensor, stops: Sequence[int]) -> Sizes:
+    """What a mask takes, layer boundaries as in `encode`."""
+    parts = np.split(mask.numpy(), stops[:-1])
+    bound = sum(_entropy(len(part), int(part.sum())) for part in parts) / 8
+    try:
+        coded = encode(mask, stops)[0].numel()
+    except BenchError:
+        coded = None
+    return Sizes(-(-mask.numel() // 8), coded, bound)
 
 
 def _entropy(size: int, count: int) -> float:
@@ -88,13 +104,11 @@ def _entropy(size: int, count: int) -> float:
 
 def _coder() -> Any:
     try:
-        from constriction.stream import queue
+        import constriction
     except ImportError as error:
         raise BenchError("entropy-coded masks need the package constriction: pip install constriction") from error
-    return queue
+    return constriction.stream
 
 
 def _bernoulli(kept: int, size: int) -> Any:
-    from constriction.stream.model import Bernoulli
-
-    return Bernoulli(kept / size, perfect=False)
+    return _coder().model.Bernoulli(kept / size, perfect=False)

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the score quantiles in the history
-
 
 class MaskStatistics:
     """What becomes of the free edges over a search: which were ever kept, and how many change sides in an epoch.
@@ -37,7 +35,7 @@ class MaskStatistics:
         return changed / mask.numel() if mask.numel() else 0.0
 
 
-def magnitude_quantiles(values: Tensor, shares: Sequence[float] = SHARES) -> list[float]:
+def magnitude_quantiles(values: Tensor, percents: Sequence[int]) -> list[float]:
     """Quantiles of |value| over the values that are not 0, each within 0.4 % of itself; zeros where there is none.
 
     They are read off one histogram of the upper 16 bits of float32[n]; a score of 0 is that of a closed edge.
@@ -47,8 +45,8 @@ def magnitude_quantiles(values: Tensor, shares: Sequence[float] = SHARES) -> lis
     counts[0] = 0
     total = counts.cumsum(0)
     if not int(total[-1]):
-        return [0.0] * len(shares)
-    wanted = torch.tensor([max(1, round(share * int(total[-1]))) for share in shares], device=values.device)
+        return [0.0] * len(percents)
+    wanted = torch.tensor([max(1, round(percent / 100 * int(total[-1]))) for percent in percents], device=values.device)
     bins = torch.searchsorted(total, wanted).to(torch.int32)
     middles: list[float] = ((bins << 16) | 0x8000).view(torch.float32).tolist()
     return middles

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slt_bench import paths
 from slt_bench.errors import BenchError
+from slt_bench.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from slt_bench.cells import Cell
@@ -49,8 +50,10 @@ def search_cell(params: Params, cell: Cell, workers: int = 1) -> None:
     """Search a cell with MLflow following, in the experiment of the first table that has it."""
     from slt_bench.cells import expand
     from slt_bench.errors import Interrupted
+
+    keep_freed_memory()
+    from slt_bench.live import LiveRun
     from slt_bench.search import search
-    from slt_bench.tracking import LiveRun
 
     tables = [table for table in params.tables if any(each.id == cell.id for each in expand(params, table))]
     live = LiveRun(tables[0] if tables else "cells", cell)
@@ -66,6 +69,7 @@ def search_cell(params: Params, cell: Cell, workers: int = 1) -> None:
 
 def evaluate_cell(cell: Cell, workers: int = 1) -> None:
     """Evaluate a cell's tickets and print the outcome."""
+    keep_freed_memory()
     from slt_bench.evaluate import evaluate
 
     metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir(cell.dataset_name), workers)

@@ -54,7 +54,7 @@ def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statist
     stored = {"batch_norm_mean": ticket.batch_norm_mean.to(dtype), "batch_norm_var": ticket.batch_norm_var.to(dtype)}
     if not all(bool(values.isfinite().all()) for values in stored.values()):
         raise BenchError(f"batch-norm statistics of this ticket are beyond {statistics}")
-    header: dict[str, Any] = {"spec": ticket.spec.model_dump(mode="json"), "digest": _digest(ticket.spec, network, stored)}
+    header: dict[str, Any] = {"spec": _plain(ticket.spec), "digest": _digest(ticket.spec, network, stored)}
     tensors = dict(stored)
     if ticket.mask is not None and mask == "packed":
         tensors["mask"] = pack(ticket.mask)
@@ -64,7 +64,7 @@ def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statist
         tensors["weights"] = ticket.weights
     if ticket.roles is not None:
         tensors["roles"], header["edges"] = _pack_roles(ticket.roles), ticket.roles.numel()
-    write_bytes(path, save(tensors, {_KEY: json.dumps(header, sort_keys=True, separators=(",", ":"))}))
+    write_bytes(path, save(tensors, {_KEY: _canonical(header)}))
     return network
 
 
@@ -115,12 +115,20 @@ def _rebuild(header: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Ticket
 
 def _digest(spec: Spec, network: TicketNetwork, stored: dict[str, Tensor]) -> str:
     """SHA-256 of the spec, the effective weights as little-endian float32 and the batch-norm statistics as stored."""
-    hasher = hashlib.sha256(spec.model_dump_json().encode())
+    hasher = hashlib.sha256(_canonical(_plain(spec)).encode())
     hasher.update(network.effective.numpy().astype("<f4", copy=False).tobytes())
     for name in ("batch_norm_mean", "batch_norm_var"):
         values = stored[name].contiguous().numpy()
         hasher.update(values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
     return hasher.hexdigest()
+
+
+def _plain(spec: Spec) -> dict[str, Any]:
+    return spec.model_dump(mode="json", exclude_none=True)
+
+
+def _canonical(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def _pack_roles(roles: Tensor) -> Tensor:

@@ -165,8 +165,7 @@ class TicketNetwork(nn.Module):
         """The architecture with the effective weights as its parameters, in evaluation mode; this network shares it."""
         for layer in self.source.layers:
             owner = self.module.get_submodule(layer.name.removesuffix(".weight"))
-            weight = self.effective[layer.start : layer.stop].view(layer.shape).clone()
-            owner.weight = nn.Parameter(weight, requires_grad=False)
+            owner.weight = nn.Parameter(layer.view(self.effective).clone(), requires_grad=False)
         return self.module.eval()
 
     @torch.no_grad()
@@ -178,7 +177,7 @@ class TicketNetwork(nn.Module):
         """
         assert self._gradient is not None
         for layer, gradient, factor in zip(self.source.layers, gradients, self.scales, strict=True):
-            part = self._gradient[layer.start : layer.stop].view(layer.shape)
+            part = layer.view(self._gradient)
             part.copy_(gradient)
             if factor != 1.0:
                 part.mul_(factor)
@@ -196,7 +195,7 @@ class _EffectiveWeights(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, _learned: Tensor, network: TicketNetwork) -> tuple[Tensor, ...]:
         ctx.network = network
-        return tuple(network.effective[layer.start : layer.stop].view(layer.shape) for layer in network.source.layers)
+        return tuple(layer.view(network.effective) for layer in network.source.layers)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:

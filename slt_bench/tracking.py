@@ -1,4 +1,4 @@
-"""MLflow as a view of the result files: written live while a search runs, and rebuilt from the files at any time.
+"""MLflow as a view of the result files: rebuilt from them at any time (`live.py` writes it while a search runs).
 
 One experiment per table, one run per cell; the tag `cell` is what a run is found by.
 """
@@ -13,15 +13,12 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from queue import Queue
 from tempfile import TemporaryDirectory
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from slt_bench import paths
 from slt_bench.cells import Cell, digest, flatten
-from slt_bench.history import Epoch, read_history
-from slt_bench.record import code_digest
+from slt_bench.history import QUANTILES, Epoch, read_history
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -61,39 +58,6 @@ def comparison_link(experiment_id: str) -> str:
     return f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs?compareRunsMode=CHART"
 
 
-class LiveRun:
-    """Tells MLflow of a search while it runs, from a thread of its own: the search never waits for it, nor fails with it."""
-
-    def __init__(self, table: str, cell: Cell) -> None:
-        self.link = ""  # to the table's comparison, once the store is open
-        self._queue: Queue[Epoch | None] = Queue()
-        self._table, self._cell, self._status = table, cell, "RUNNING"
-        self._thread = Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def epoch(self, epoch: Epoch) -> None:
-        """Hand over a finished epoch."""
-        self._queue.put(epoch)
-
-    def close(self, status: Literal["RUNNING", "KILLED", "FAILED"] = "RUNNING") -> None:
-        """Wait until all is written, but not for ever. A finished search stays RUNNING until it is evaluated."""
-        self._status = status
-        self._queue.put(None)
-        self._thread.join(timeout=60)
-
-    def _work(self) -> None:
-        try:
-            client = open_store()
-            where = experiment(client, self._table)
-            self.link = comparison_link(where)
-            run = _open_run(client, where, self._table, self._cell, code_digest("slt_bench.search"))
-            while (epoch := self._queue.get()) is not None:
-                _log_epochs(client, run.info.run_id, [epoch])
-            client.update_run(run.info.run_id, self._status)
-        except Exception as error:  # the files are the truth; a search must not die of its display
-            print(f"note: MLflow could not be written ({error}); `slt-bench track` makes up for it", flush=True)
-
-
 def track(table: str, cells: list[Cell], figures: bool = True) -> tuple[str, int]:
     """Bring a table's experiment up to date with the result files; returns its id and how many runs were written."""
     client = open_store()
@@ -114,7 +78,7 @@ def _track_cell(client: MlflowClient, experiment_id: str, table: str, cell: Cell
     content = digest([record, metrics])
     if [run.data.tags.get("result") for run in _runs(client, experiment_id, cell)] == [content]:
         return False
-    run = _open_run(client, experiment_id, table, cell, record["code"], _milliseconds(record["started"]))
+    run = open_run(client, experiment_id, table, cell, record["code"], _milliseconds(record["started"]))
     _log_result(client, run.info.run_id, record, metrics, directory)
     if figures:
         _log_confusion(client, run.info.run_id, directory)
@@ -126,7 +90,7 @@ def _track_cell(client: MlflowClient, experiment_id: str, table: str, cell: Cell
     return True
 
 
-def _open_run(client: MlflowClient, experiment_id: str, table: str, cell: Cell, code: str, started: int | None = None) -> Run:
+def open_run(client: MlflowClient, experiment_id: str, table: str, cell: Cell, code: str, started: int | None = None) -> Run:
     """The run of this very search that has no result yet (one that goes on), or a new one in place of older ones."""
     runs = _runs(client, experiment_id, cell)
     for run in runs:
@@ -160,7 +124,7 @@ def _milliseconds(moment: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
-def _log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:
+def log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:
     """Log the epochs that the run does not have yet (MLflow would append them again)."""
     from mlflow.entities import Metric
 
@@ -170,11 +134,19 @@ def _log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:
         Metric(name, float(value), now, epoch.epoch)
         for epoch in epochs
         if epoch.epoch not in known
-        for name, value in asdict(epoch).items()
-        if name != "epoch"
+        for name, value in _numbers(epoch).items()
     ]
     for start in range(0, len(metrics), 1000):  # the most that one batch may hold
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
+
+
+def _numbers(epoch: Epoch) -> dict[str, float]:
+    """An epoch's metrics; those of layers and quantiles under a name with a slash, by which MLflow groups its charts."""
+    values = asdict(epoch)
+    del values["epoch"]
+    layers, quantiles = values.pop("layer_kept"), values.pop("score_quantiles")
+    values |= {f"score_quantile/{share:02d}": value for share, value in zip(QUANTILES, quantiles, strict=True)}
+    return values | {f"layer_kept/{number:03d}": kept for number, kept in enumerate(layers)}
 
 
 def _log_result(client: MlflowClient, run_id: str, record: dict[str, Any], metrics: dict[str, Any], at: Path) -> None:
@@ -185,7 +157,7 @@ def _log_result(client: MlflowClient, run_id: str, record: dict[str, Any], metri
     final |= {f"edges_{name}": metrics[name] for name in ("total", "pruned", "locked", "kept")}
     final["seconds"] = sum(record["epoch_seconds"])
     now = int(time.time() * 1000)
-    _log_epochs(client, run_id, read_history(at / "history.csv"))
+    log_epochs(client, run_id, read_history(at / "history.csv"))
     client.log_batch(run_id, metrics=[Metric(name, float(value), now, 0) for name, value in final.items()])
 
 

@@ -41,9 +41,15 @@ def pipeline_files(params: Params) -> dict[Path, str]:
         files[directory / "dvc.yaml"] = _HEADER + _yaml(_table_pipeline(table, cells))
     for group, found in groups.items():
         directory = PIPELINES / "cells" / group
-        ordered = dict(sorted(found.items()))  # whichever table names a cell first
-        files[directory / "cells.json"] = _json({"cells": {key: cell.model_dump(mode="json") for key, cell in ordered.items()}})
-        stages = {name: {"foreach": "${cells}", "do": make(group)} for name, make in _CELL_STAGES.items()}
+        kinds: dict[str, dict[str, Any]] = {"cells": {}, "heirs": {}}  # heirs: roles from another cell's ticket
+        for key in sorted(found):  # whichever table names a cell first
+            kinds["heirs" if found[key].source.ticket else "cells"][key] = found[key].model_dump(mode="json")
+        files[directory / "cells.json"] = _json({kind: each for kind, each in kinds.items() if each})
+        stages = {name: {"foreach": "${cells}", "do": make(group, "cells")} for name, make in _CELL_STAGES.items()}
+        if kinds["heirs"]:
+            stages |= {
+                f"{name}-heir": {"foreach": "${heirs}", "do": make(group, "heirs")} for name, make in _CELL_STAGES.items()
+            }
         files[directory / "dvc.yaml"] = _HEADER + _yaml({"vars": ["cells.json"], "stages": stages})
     return files
 
@@ -51,25 +57,26 @@ def pipeline_files(params: Params) -> dict[Path, str]:
 def planned_cell(group: str, cell_id: str) -> Cell:
     """A cell as it is written for DVC: what DVC has taken note of is what is run."""
     path = PIPELINES / "cells" / group / "cells.json"
-    cells = json.loads(path.read_text())["cells"]
+    cells = {key: cell for kind in json.loads(path.read_text()).values() for key, cell in kind.items()}
     if cell_id not in cells:
         raise BenchError(f"{path} has no cell '{cell_id}'{did_you_mean(cell_id, cells)}")
     return Cell.model_validate(cells[cell_id])
 
 
-def _search(group: str) -> dict[str, Any]:
+def _search(group: str, kind: str) -> dict[str, Any]:
     cell = str(paths.cell_dir("${key}"))
+    ticket = [str(paths.cell_dir("${item.source.ticket}") / "ticket.safetensors")] if kind == "heirs" else []
     names = ("ticket.safetensors", "last.safetensors", "history.csv", "search.json")
     return {
         "wdir": "../../..",
         "cmd": f"python -m stages.search {group} ${{key}}",
-        "deps": [f"{paths.dataset_dir('${item.dataset_name}')}/manifest.json"],
-        "params": [{f"{PIPELINES}/cells/{group}/cells.json": ["cells.${key}"]}, {str(CODE): ["search"]}],
+        "deps": [f"{paths.dataset_dir('${item.dataset_name}')}/manifest.json", *ticket],
+        "params": [{f"{PIPELINES}/cells/{group}/cells.json": [f"{kind}.${{key}}"]}, {str(CODE): ["search"]}],
         "outs": [f"{cell}/{name}" for name in names],
     }
 
 
-def _evaluate(group: str) -> dict[str, Any]:
+def _evaluate(group: str, kind: str) -> dict[str, Any]:
     cell = str(paths.cell_dir("${key}"))
     tickets = [f"{cell}/ticket.safetensors", f"{cell}/last.safetensors"]
     return {

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from slt_bench import networks
 from slt_bench.errors import BenchError
-from slt_bench.layouts import freeze, round_to_total, spread
+from slt_bench.layouts import even_density, freeze, round_to_total, spread
 
 LAYOUTS = ("epl", "erk", "igq", "uniform")
 KINDS = ("conv2", "conv4", "conv6", "conv8", "resnet18", "resnet34")
@@ -17,7 +17,10 @@ def shapes_of(kind: str, width: float = 1.0) -> list[tuple[int, ...]]:
     return [layer.shape for layer in networks.searchable_layers(networks.build(kind, width, 32, 10))]
 
 
-SHAPES = {kind: shapes_of(kind) for kind in KINDS}
+SHAPES = {kind: shapes_of(kind) for kind in KINDS} | {
+    kind: [x.shape for x in networks.searchable_layers(networks.build(kind, 1.0, 224, 1000, stem="imagenet"))]
+    for kind in ("resnet50", "resnet101", "wide_resnet50_2")
+}
 TINY = [(1, 1), (2, 3, 1, 1), (1, 1, 3, 3), (5, 4)]
 
 # Kept share per layer of Conv6, as the released code of Otsuka et al. 2025 gives them (run, not read).
@@ -70,6 +73,28 @@ def test_frozen_budgets_sum_exactly_and_fit(
     assert budget.pruned.sum() == round(p * total)
     assert budget.locked.sum() == min(round(lock * total), total - round(p * total))
     assert (budget.pruned >= 0).all() and (budget.locked >= 0).all() and (budget.free >= 0).all()
+
+
+@given(st.sampled_from(LAYOUTS), st.sampled_from([*SHAPES.values(), TINY]), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+@settings(max_examples=300, deadline=None)
+def test_local_selection_keeps_the_exact_total_at_an_even_density(
+    layout: str, shapes: list[tuple[int, ...]], p: float, part: float, share: float
+) -> None:
+    budget = freeze(shapes, p, (1 - p) * part, layout, "joint")
+    kept = int(budget.locked.sum()) + round(share * int(budget.free.sum()))
+    free = even_density(budget, kept)
+    assert free.sum() + budget.locked.sum() == kept
+    assert (free >= 0).all() and (free <= budget.free).all()
+    inside = (free > 0) & (free < budget.free)  # neither held up by locked edges nor held down by pruned ones
+    if inside.any():
+        exact = ((free + budget.locked) / budget.sizes)[inside]
+        assert exact.max() - exact.min() <= (2 / budget.sizes[inside]).max()
+
+
+def test_local_selection_in_a_dense_source_has_one_density() -> None:
+    budget = freeze(SHAPES["conv6"], 0, 0, "epl", "joint")
+    kept = even_density(budget, int(budget.sizes.sum()) // 2)
+    assert (abs(kept - budget.sizes / 2) <= 1).all()
 
 
 def test_the_lock_rules_are_different_experiments() -> None:

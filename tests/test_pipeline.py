@@ -38,6 +38,20 @@ def test_a_cell_that_two_tables_share_is_there_once_whichever_names_it_first(tmp
         assert f"{cell}/metrics.json" in files[Path(f"pipelines/tables/{table}/dvc.yaml")]
 
 
+def test_a_cell_that_takes_its_roles_from_a_ticket_waits_for_it(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    source = "{prune_ratio: 0.5, layout: from_ticket, ticket: {search: ep, sparsity: 0.5}}"
+    file.write_text(GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", f"{{search: training, source: {source}}}"))
+    files = pipeline_files(load_params(file))
+    content = files[Path("pipelines/cells/digits_tiny/cells.json")]
+    heir, parent = "digits_tiny_p50-as-dense-ep-quick-s50_training_quick_s50_seed0", "digits_tiny_dense_ep_quick_s50_seed0"
+    assert content.index(f'"{parent}": {{') < content.index('"heirs"') < content.index(f'"{heir}": {{')
+    pipeline = files[Path("pipelines/cells/digits_tiny/dvc.yaml")]
+    assert "outputs/cells/${item.source.ticket}/ticket.safetensors" in pipeline
+    report = files[Path("pipelines/tables/one/dvc.yaml")]
+    assert heir in report
+
+
 def test_code_digest_ignores_comments_and_sees_what_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from slt_bench import record
 

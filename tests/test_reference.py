@@ -63,7 +63,7 @@ def both(kind: str, source: str, selection: str, scale: str) -> tuple[TicketNetw
     made = make_source(layers, 0, "kaiming_uniform", roles)
     fast = TicketNetwork(modules[0], made, initial_scores(made, 0), "scores", scale, selection)
     scores = torch.zeros(made.size).masked_scatter(roles == FREE, initial_scores(made, 0))
-    parts = [[each[x.start : x.stop].view(x.shape) for x in layers] for each in (made.weights, roles, scores)]
+    parts = [[x.view(each) for x in layers] for each in (made.weights, roles, scores)]
     locked = made.budget.locked.tolist()
     free = fast.keep_for(0.5)
     keep = [free[0] + sum(locked)] if selection == "global" else [a + b for a, b in zip(free, locked, strict=True)]

@@ -36,7 +36,9 @@ def pretend(cell: Cell, top1: float, code: str = "c0de", seconds: float = 2.0) -
     metrics = {"top1": top1, "top5": 99.0, "loss": 1.0, "last_top1": top1 - 1, "bytes": 500, "total": 1000, "pruned": 100,
                "locked": 201, "kept": 500, "sparsity": 0.5}  # fmt: skip
     counts = {"total": 1000, "pruned": 100, "locked": 201, "kept": 500}
-    record = {"identity": cell.identity, "commit": "abc", "code": code, "asked": counts, "realised": counts,
+    record = {"identity": cell.identity, "commit": "abc", "code": code,
+              "layers": [{"name": "a.weight", "total": 600}, {"name": "b.weight", "total": 400}],
+              "asked": counts, "realised": counts,
               "dying_edge_ratio": 0.25, "epoch_seconds": [seconds, seconds], "best_epoch": 1,
               "started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-01T10:00:09+00:00", "best_val_top1": 50.0,
               "data": {"origin": "digits", "digest": "d" * 64, "images": {"train": 3, "val": 2, "test": 1}},
@@ -45,7 +47,9 @@ def pretend(cell: Cell, top1: float, code: str = "c0de", seconds: float = 2.0) -
     (directory / "metrics.json").write_text(json.dumps(metrics))
     (directory / "search.json").write_text(json.dumps(record))
     (directory / "confusion.json").write_text(json.dumps({"classes": ["a", "b"], "confusion": [[3, 1], [0, 2]]}))
-    write_history(directory / "history.csv", [Epoch(n, 0.5, 0.1, 1.0, 40.0 + n, 1.0, top1 - n, 500, 0.2) for n in (1, 2)])
+    inside = ([0.1, 0.2, 0.3, 0.4, 0.5], [300, 200])  # score quantiles, kept edges of each layer
+    epochs = [Epoch(n, 0.5, 0.1, 1.0, 40.0 + n, 1.0, top1 - n, 500, 0.2, 0.1 / n, *inside) for n in (1, 2)]
+    write_history(directory / "history.csv", epochs)
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
@@ -78,7 +82,8 @@ def test_a_table_shows_mean_deviation_n_published_and_counts(params: Params) -> 
     assert rows[1]["published_how"] == "secondary" and rows[1]["recipe.weight_decay"] == "0.0001"
     assert rows[1]["environment.cpu"] == "one" and rows[1]["asked.kept"] == "500"
     assert "\\toprule" in (directory / "table.tex").read_text()
-    for name in ("accuracy-size", "accuracy-sparsity", "learning-curves"):
+    for name in ("accuracy-size", "accuracy-sparsity", "learning-curves", "dying-edges", "mask-churn", "layer-density",
+                 "score-distribution"):  # fmt: skip
         assert (directory / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (directory / "figures" / f"{name}.svg").read_text()
 

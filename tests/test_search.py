@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from slt_bench.cells import Cell
 from slt_bench.errors import BenchError, Interrupted
 from slt_bench.evaluate import evaluate
 from slt_bench.history import Epoch, read_history
-from slt_bench.params import EdgePopup, IterativeEdgePopup, Network, RandomMask, Recipe, WeightTraining
+from slt_bench.params import EdgePopup, IterativeEdgePopup, Network, RandomMask, Recipe, Source, WeightTraining
 from slt_bench.search import search
 from slt_bench.selection import Diverged
 from slt_bench.ticket_file import read_ticket
+from slt_bench.ticket_network import TicketNetwork
 from tests.conftest import DIGITS, FROZEN, PRUNED
 
 WIDER = Network(kind="conv2", width=0.25)
@@ -105,21 +107,78 @@ def test_the_best_epoch_is_among_those_at_the_final_sparsity(project: Path, make
     assert [epoch.learning_rate for epoch in history[::3]] == [0.1, 0.1, 0.1]  # rewound
 
 
-def test_dying_edges_are_those_in_no_mask(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
-    from slt_bench.ticket_network import TicketNetwork
-
-    masks: list[torch.Tensor] = []
+@pytest.fixture
+def masks(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Every mask that a search uses, in order."""
+    seen: list[torch.Tensor] = []
     select = TicketNetwork.select
 
     def spy(self: TicketNetwork, keep: list[int]) -> torch.Tensor:
-        masks.append(select(self, keep).clone())
-        return masks[-1]
+        seen.append(select(self, keep).clone())
+        return seen[-1]
 
     monkeypatch.setattr(TicketNetwork, "select", spy)
-    record = search(make_cell(recipe={"epochs": 2}))
+    return seen
+
+
+def test_dying_edges_are_those_in_no_mask(project: Path, make_cell: MakeCell, masks: list[torch.Tensor]) -> None:
+    cell = make_cell(recipe={"epochs": 2})
+    record = search(cell)
     never = ~torch.stack(masks).any(0)
     assert record["dying_edge_ratio"] == pytest.approx(float(never.float().mean()))
     assert 0 < record["dying_edge_ratio"] < 0.5
+    steps = len(masks) // 2  # one more at the start of each epoch
+    churn = [epoch.mask_churn for epoch in read_history(paths.cell_dir(cell.id) / "history.csv")]
+    ends = [masks[0], masks[steps - 1], masks[-1]]
+    assert churn == pytest.approx([float((a ^ b).float().mean()) for a, b in pairwise(ends)])
+
+
+@pytest.mark.parametrize("scores", ["carried", "redrawn", "rewound"])
+@pytest.mark.parametrize("selection", ["global", "local"])
+def test_hard_iterations_search_inside_the_last_mask_alone(
+    project: Path, make_cell: MakeCell, masks: list[torch.Tensor], scores: str, selection: str
+) -> None:
+    hard = HARD.model_copy(update={"scores": scores, "selection": selection})
+    cell = make_cell(search=hard, search_name="hard", sparsity=0.8, recipe={"epochs": 3, "batch_size": 256})
+    search(cell)
+    steps = len(masks) // 3
+    for number in (1, 2):
+        before, during = masks[number * steps - 1], masks[number * steps : (number + 1) * steps]
+        assert not any(bool((mask & ~before).any()) for mask in during)
+        assert int(during[0].sum()) < int(before.sum())
+        order_kept = torch.equal(during[0] & before, during[0])
+        assert order_kept
+    if selection == "global":
+        first = masks[0]
+        again = masks[steps]  # rewound: the initial scores decide inside the mask
+        if scores == "rewound":
+            inside = masks[steps - 1]
+            assert float((first & inside & again).sum() / again.sum()) > 0.9
+
+
+def test_a_ticket_is_trained_on_and_its_roles_are_taken(project: Path, make_cell: MakeCell) -> None:
+    parent = make_cell(sparsity=0.8)
+    source = Source(prune_ratio=0.8, layout="from_ticket", ticket=parent.id, ticket_identity=parent.identity)
+    heir = make_cell(source=source, **KINDS["training"] | {"sparsity": 0.8})
+    with pytest.raises(BenchError, match=f"first `slt-bench run {parent.id}`"):
+        search(heir)
+    search(parent)
+    search(heir)
+    found, trained = (read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors").network for cell in (parent, heir))
+    assert torch.equal(trained.effective != 0, found.effective != 0)
+    assert not torch.equal(trained.effective, found.effective)
+    other = heir.model_copy(update={"source": source.model_copy(update={"ticket_identity": "another"})})
+    with pytest.raises(BenchError, match="was found with other parameters"):
+        search(other)
+
+
+def test_bfloat16_searches_and_its_ticket_is_exact(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell(recipe={"precision": "bfloat16", "epochs": 4})
+    record = search(cell)
+    assert record["precision"] == "bfloat16" and record["asked"] == record["realised"]
+    network = read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors").network
+    assert network.effective.dtype == torch.float32
+    assert record["best_val_top1"] > 20
 
 
 def test_a_random_mask_never_changes(project: Path, make_cell: MakeCell) -> None:

@@ -10,9 +10,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 import slt_bench
+from slt_bench import networks
 from slt_bench.describe import describe
 from slt_bench.errors import BenchError
 from slt_bench.layouts import freeze
+from slt_bench.mask_coding import sizes
 from slt_bench.params import Network, Source
 from slt_bench.source import FREE
 from slt_bench.ticket import Spec, Ticket
@@ -60,6 +62,26 @@ def test_a_plain_module_gives_the_same_logits(tmp_path: Path, kind: str) -> None
     assert not any(parameter.requires_grad for parameter in module.parameters())
 
 
+@pytest.mark.parametrize("kind", ["conv2", "resnet18"])
+def test_an_exported_program_gives_the_same_logits(tmp_path: Path, kind: str) -> None:
+    save_ticket(make_ticket(kind=kind), tmp_path / "ticket")
+    module, images = slt_bench.load_ticket(tmp_path / "ticket"), torch.randn(4, 3, 8, 8)
+    torch.testing.assert_close(torch.export.export(module, (images,)).module()(images), module(images))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["conv2", "resnet18"])
+def test_onnx_gives_the_same_logits(tmp_path: Path, kind: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx.reference import ReferenceEvaluator
+
+    save_ticket(make_ticket(kind=kind), tmp_path / "ticket")
+    module, images = slt_bench.load_ticket(tmp_path / "ticket"), torch.randn(2, 3, 8, 8)
+    torch.onnx.export(module, (images,), tmp_path / "ticket.onnx", dynamo=True, input_names=["images"])
+    (logits,) = ReferenceEvaluator(onnx.load(tmp_path / "ticket.onnx")).run(None, {"images": images.numpy()})
+    torch.testing.assert_close(torch.from_numpy(logits), module(images), rtol=1e-3, atol=1e-4)
+
+
 def test_the_mask_costs_one_bit_an_edge(tmp_path: Path) -> None:
     def size(source: Source) -> tuple[int, int]:
         ticket = make_ticket(source)
@@ -69,6 +91,63 @@ def test_the_mask_costs_one_bit_an_edge(tmp_path: Path) -> None:
 
     (dense, bits), (frozen, fewer) = size(SOURCES["dense"]), size(FROZEN)
     assert dense - frozen == pytest.approx((bits - fewer) / 8, abs=80)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("density", [0.0, 0.03, 0.5, 1.0])
+def test_a_coded_mask_is_the_same_mask(tmp_path: Path, source: str, density: float) -> None:
+    ticket, path = make_ticket(SOURCES[source]), tmp_path / "ticket"
+    assert ticket.mask is not None
+    ticket.mask.copy_(torch.rand(ticket.mask.shape, generator=torch.Generator().manual_seed(0)) < density)
+    save_ticket(ticket, path, mask="coded")
+    read = read_ticket(path)
+    assert read.ticket.mask is not None and torch.equal(read.ticket.mask, ticket.mask)
+    size = sizes(ticket.mask, read.network.free_stops)
+    assert size.coded is not None and size.bound <= size.coded <= size.bound + 8 + 0.001 * size.packed
+    packed = tmp_path / "packed"
+    save_ticket(ticket, packed)
+    if density == 0.03:
+        assert packed.stat().st_size - path.stat().st_size > 0.5 * size.packed
+
+
+def test_a_damaged_code_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "ticket"
+    save_ticket(make_ticket(), path, mask="coded")
+    whole = path.read_bytes()
+    for place in range(len(whole) - 300, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        with pytest.raises(BenchError, match="damaged"):
+            read_ticket(path)
+
+
+def test_float16_statistics(tmp_path: Path) -> None:
+    ticket, path = make_ticket(), tmp_path / "ticket"
+    save_ticket(ticket, path, statistics="float16")
+    read, images = read_ticket(path), torch.randn(4, 3, 8, 8)
+    assert torch.equal(read.ticket.batch_norm_var, ticket.batch_norm_var.half().float())
+    torch.testing.assert_close(read.network(images), ticket.network()(images), rtol=0.02, atol=0.02)
+    ticket.batch_norm_var[0] = 1e6
+    with pytest.raises(BenchError, match="beyond float16"):
+        save_ticket(ticket, path, statistics="float16")
+
+
+@pytest.mark.parametrize("learned", ["scores", "weights"])
+def test_roles_from_another_ticket_are_stored(tmp_path: Path, learned: str) -> None:
+    source = Source(prune_ratio=0.5, lock_ratio=0.1, layout="from_ticket", ticket="a_b_c_d_e_f_g", ticket_identity="x")
+    spec = make_ticket(Source(), learned).spec.model_copy(update={"source": source})
+    module = networks.build("conv2", 0.125, 8, 3)
+    edges = networks.searchable_layers(module)[-1].stop
+    roles = torch.randint(0, 3, (edges,), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    free, channels = int((roles == FREE).sum()), 16
+    mean, var = torch.zeros(channels), torch.ones(channels)
+    trained = learned == "weights"
+    ticket = Ticket(spec, None if trained else torch.rand(free) < 0.5, torch.randn(free) if trained else None, mean, var, roles)
+    save_ticket(ticket, tmp_path / "ticket")
+    read, images = read_ticket(tmp_path / "ticket"), torch.randn(4, 3, 8, 8)
+    assert read.ticket.roles is not None and torch.equal(read.ticket.roles, roles)
+    assert torch.equal(read.network(images), ticket.network()(images))
+    with pytest.raises(BenchError, match="takes its roles from a ticket"):
+        spec.build()
 
 
 def test_any_flipped_byte_is_noticed(tmp_path: Path) -> None:

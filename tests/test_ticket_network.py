@@ -36,7 +36,7 @@ def naive_weights(network: TicketNetwork, scores: Tensor, mask: Tensor) -> dict[
         density = {"none": 1.0, "static": float(forward.sum()) / total,
                    "dynamic": float(forward[part].sum()) / layer.size}[network.scale]  # fmt: skip
         factor = 1 / sqrt(density) if density else 0.0
-        weights[layer.name] = (network.source.weights[part] * multiplier[part] * factor).view(layer.shape)
+        weights[layer.name] = layer.view(network.source.weights) * layer.view(multiplier) * factor
     return weights
 
 
@@ -117,9 +117,7 @@ def test_trained_weights_are_the_effective_weights() -> None:
     assert torch.equal(network.effective, network.source.weights)
     images = torch.randn(4, 3, 8, 8)
     network(images).square().sum().backward()
-    weights = {
-        x.name: network.source.weights[x.start : x.stop].view(x.shape).clone().requires_grad_() for x in network.source.layers
-    }
+    weights = {x.name: x.view(network.source.weights).clone().requires_grad_() for x in network.source.layers}
     functional_call(network.module, weights, (images,)).square().sum().backward()
     assert network.learned.grad is not None
     torch.testing.assert_close(

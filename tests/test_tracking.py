@@ -11,21 +11,22 @@ import pytest
 
 from slt_bench.cells import Cell
 from slt_bench.history import Epoch
+from slt_bench.live import LiveRun
 from slt_bench.record import code_digest
-from slt_bench.tracking import LiveRun, experiment, open_store, track
+from slt_bench.tracking import experiment, open_store, track
 from tests.test_report import pretend
 
 pytestmark = pytest.mark.slow
 
 
 def epoch(number: int) -> Epoch:
-    return Epoch(number, 0.5, 0.1, 1.0, 40.0 + number, 1.0, 80.0 - number, 500, 0.2)
+    return Epoch(number, 0.5, 0.1, 1.0, 40.0 + number, 1.0, 80.0 - number, 500, 0.2, 0.1, [0.1, 0.2, 0.3, 0.4, 0.5], [300, 200])
 
 
 def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
     for epochs in ((1,), (1, 2)):  # interrupted after one epoch, then told of it again
-        live = LiveRun("one", cell)
+        live = LiveRun("one", cell, patience=0)
         for number in epochs:
             live.epoch(epoch(number))
         live.close("KILLED")
@@ -44,12 +45,13 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
     assert done.data.params["recipe.learning_rate"] == "0.1" and done.data.params["source.prune_ratio"] == "0.0"
     assert {"table", "cell", "code_version", "data_digest", "seed"} <= set(done.data.tags)
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
+    assert done.data.metrics["layer_kept/001"] == 200 and done.data.metrics["score_quantile/50"] == 0.3
     assert [file.path for file in client.list_artifacts(run.info.run_id, "figures")] == ["figures/confusion.png"]
 
 
 def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
-    live = LiveRun("one", cell)
+    live = LiveRun("one", cell, patience=0)
     live.epoch(epoch(1))
     live.close()
     pretend(cell, 80.0, code="of another time")
@@ -78,7 +80,7 @@ def test_a_search_does_not_fail_with_its_display(
     project: Path, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////dev/null/mlflow.db")
-    live = LiveRun("one", make_cell())
+    live = LiveRun("one", make_cell(), patience=0)
     live.epoch(epoch(1))
     live.close()
     assert "`slt-bench track` makes up for it" in capsys.readouterr().out

@@ -34,6 +34,18 @@ class Layer:
         """Inputs of one output unit."""
         return prod(self.shape[1:])
 
+    def view(self, vector: Tensor) -> Tensor:
+        """The layer's part of a flat vector in the shape of its weight.
+
+        A convolution's edges lie channels last, in the order [out, height, width, in]: the order in which its kernels run
+        fastest, so that no step has to reorder them (docs/performance.md).
+        """
+        part = vector[self.start : self.stop]
+        if len(self.shape) != 4:
+            return part.view(self.shape)
+        outputs, inputs, height, width = self.shape
+        return part.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
+
 
 def build(kind: str, width: float, image_size: int, classes: int, batch_norm: bool = True, stem: str = "cifar") -> nn.Module:
     """The architecture as a plain module; parameters are on the meta device, batch-norm statistics are fresh.

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slt_bench.checkpoint import write_bytes
+from slt_bench.report.panels import layer_density, score_distribution
 from slt_bench.report.table import Line
 
 _STYLE: Any = {
@@ -26,29 +27,44 @@ _STYLE: Any = {
 }  # fmt: skip
 # Okabe and Ito's colours, told apart with any colour vision.
 _COLOURS = {"weight-training": "#000000", "edge-popup": "#0072B2", "iterative-edge-popup": "#D55E00", "random-mask": "#999999"}
-_MARKERS = {"dense": "o", "randomly pruned": "s", "frozen": "D"}
-_DASHES: dict[str, Any] = {"dense": "-", "randomly pruned": (0, (5, 2)), "frozen": (0, (1, 1.5))}
+_MARKERS = {"dense": "o", "randomly pruned": "s", "frozen": "D", "from ticket": "^"}
+_DASHES: dict[str, Any] = {
+    "dense": "-",
+    "randomly pruned": (0, (5, 2)),
+    "frozen": (0, (1, 1.5)),
+    "from ticket": (0, (5, 1, 1, 1)),
+}
 
 
 def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str]:
     """Draw every figure that the results allow; returns their names (without ending)."""
     done = [line for line in lines if line.results]
-    figures: dict[str, Callable[[Axes, Sequence[Line]], None]] = {
-        "accuracy-size": _accuracy_against_size,
-        "accuracy-sparsity": _accuracy_against_sparsity,
-        "learning-curves": _learning_curves,
+    searched = [line for line in done if line.cell.search.kind not in ("weight-training", "random-mask")]
+    figures: dict[str, tuple[Sequence[Line], Callable[[Axes, Sequence[Line]], None]]] = {
+        "accuracy-size": (done, _accuracy_against_size),
+        "accuracy-sparsity": (done, _accuracy_against_sparsity),
+        "learning-curves": (done, _learning_curves),
+        "dying-edges": (searched, _dying_edges),
+        "mask-churn": (searched, _mask_churn),
     }
+    panels = {"layer-density": layer_density, "score-distribution": score_distribution}
     directory.mkdir(parents=True, exist_ok=True)
-    for name, draw in figures.items() if done else ():
+    drawn = {name: draw for name, draw in figures.items() if draw[0]}
+    for name, (shown, draw) in drawn.items():
         with plt.rc_context(_STYLE):
             figure, axes = plt.subplots(figsize=(9.2, 4.4), layout="constrained")
-            draw(axes, done)
+            draw(axes, shown)
             axes.set_title(title)
-            if name != "learning-curves":
+            if name.startswith("accuracy"):
                 _leave_out_controls(axes, done)
             _legend(axes)
             _save(figure, directory / name)
-    return list(figures) if done else []
+    for name, draw_panels in panels.items() if searched else ():
+        with plt.rc_context(_STYLE):
+            figure = draw_panels([(_name(line), line.results[0]) for line in searched])
+            figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+            _save(figure, directory / name)
+    return [*drawn, *(panels if searched else ())]
 
 
 def confusion_figure(matrix: list[list[int]], classes: list[str], path: Path) -> None:
@@ -86,8 +102,20 @@ def _accuracy_against_sparsity(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def _learning_curves(axes: Axes, lines: Sequence[Line]) -> None:
+    _curves(axes, lines, "val_top1", "validation top-1 (%)")
+
+
+def _dying_edges(axes: Axes, lines: Sequence[Line]) -> None:
+    _curves(axes, lines, "dying_edge_ratio", "share of free edges in no mask so far")
+
+
+def _mask_churn(axes: Axes, lines: Sequence[Line]) -> None:
+    _curves(axes, lines, "mask_churn", "share of free edges that changed sides")
+
+
+def _curves(axes: Axes, lines: Sequence[Line], quantity: str, label: str) -> None:
     for line in lines:
-        runs = [[epoch.val_top1 for epoch in result.history] for result in line.results]
+        runs = [[getattr(epoch, quantity) for epoch in result.history] for result in line.results]
         curve = [mean(values) for values in zip(*runs, strict=True)]
         epochs = range(1, len(curve) + 1)
         axes.plot(
@@ -96,7 +124,7 @@ def _learning_curves(axes: Axes, lines: Sequence[Line]) -> None:
         if len(runs) > 1:
             low, high = zip(*((min(values), max(values)) for values in zip(*runs, strict=True)), strict=True)
             axes.fill_between(epochs, low, high, color=_colour(line), alpha=0.08, linewidth=0)
-    axes.set(xlabel="epoch", ylabel="validation top-1 (%), mean and range over seeds")
+    axes.set(xlabel="epoch", ylabel=f"{label}, mean and range over seeds")
 
 
 def _point(axes: Axes, line: Line, x: float) -> None:

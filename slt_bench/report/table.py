@@ -46,6 +46,10 @@ class Line:
         """A metric of every seed."""
         return [float(result.metrics[name]) for result in self.results]
 
+    def known(self, name: str) -> list[float]:
+        """A metric of the seeds that have it."""
+        return [float(result.metrics[name]) for result in self.results if result.metrics.get(name) is not None]
+
     def recorded(self, name: str) -> list[float]:
         """A number from the search's record, of every seed."""
         return [float(result.record[name]) for result in self.results]
@@ -121,6 +125,7 @@ def _shown(line: Line) -> dict[str, str]:
         "n": str(len(line.results)),
         "published": str(line.published) if line.published else UNKNOWN,
         "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if metrics else UNKNOWN,
+        "coded mask": f"{mean(coded):,.0f}" if (coded := line.known("mask_coded_bytes")) else UNKNOWN,
         "(1-F)N / 8": f"{formula_bytes(line):,}" if metrics and searched else UNKNOWN,
         "dying edges": f"{mean(line.recorded('dying_edge_ratio')):.4f}" if line.results and searched else UNKNOWN,
     }
@@ -136,8 +141,8 @@ def _full(line: Line) -> dict[str, Any]:
     """Everything, for a machine: parameters, asked and realised counts, seeds, versions, hardware, times (law 10)."""
     row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": len(line.results)}
     row |= flatten(line.cell.model_dump(mode="json", exclude={"seed"}))
-    for name in ("top1", "top5", "loss", "last_top1", "bytes"):
-        values = line.values(name)
+    for name in ("top1", "top5", "loss", "last_top1", "bytes", "mask_packed_bytes", "mask_coded_bytes", "mask_bound_bytes"):
+        values = line.known(name)
         row[f"{name}_mean"] = mean(values) if values else None
         row[f"{name}_std"] = stdev(values) if len(values) > 1 else None
     row["published"] = line.published.value if line.published else None
@@ -172,7 +177,7 @@ def _notes(params: Params, table: str, content: list[Line]) -> str:
     parts.append(
         "Test accuracy of the best validation epoch at the final sparsity, read once from the ticket file: mean ± sample "
         "standard deviation over n seeds. Sparsity counts all weights, frozen ones included. — is unknown; † marks a "
-        "published value from a secondary source."
+        "published value from a secondary source. Sizes in bytes: the ticket's file, its mask entropy-coded, the papers' formula."
     )
     if missing:
         parts.append(f"{missing} of {len(content)} lines have not run yet.")

@@ -1,0 +1,56 @@
+"""MLflow while a search runs."""
+
+from __future__ import annotations
+
+from queue import Queue
+from threading import Event, Thread
+from typing import Literal
+
+from slt_bench.cells import Cell
+from slt_bench.history import Epoch
+from slt_bench.record import code_digest
+from slt_bench.tracking import comparison_link, experiment, log_epochs, open_run, open_store
+
+
+class LiveRun:
+    """Tells MLflow of a search while it runs, from a thread of its own: the search never waits for it, nor fails with it.
+
+    Args:
+        table: whose experiment it is.
+        cell: what is searched.
+        patience: seconds that a search may take untold: MLflow's own imports would take longer than a short one does, and
+            the report tells of that in any case.
+    """
+
+    def __init__(self, table: str, cell: Cell, patience: float = 15.0) -> None:
+        self.link = ""  # to the table's comparison, once the store is open
+        self._queue: Queue[Epoch | None] = Queue()
+        self._patience, self._closed = patience, Event()
+        self._table, self._cell, self._status = table, cell, "RUNNING"
+        self._thread = Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Hand over a finished epoch."""
+        self._queue.put(epoch)
+
+    def close(self, status: Literal["RUNNING", "KILLED", "FAILED"] = "RUNNING") -> None:
+        """Wait until all is written, but not for ever. A finished search stays RUNNING until it is evaluated."""
+        self._status = status
+        self._queue.put(None)
+        self._closed.set()
+        self._thread.join(timeout=60)
+
+    def _work(self) -> None:
+        if self._closed.wait(self._patience):
+            return
+        try:
+            client = open_store()
+            where = experiment(client, self._table)
+            self.link = comparison_link(where)
+            run = open_run(client, where, self._table, self._cell, code_digest("slt_bench.search"))
+            while (epoch := self._queue.get()) is not None:
+                log_epochs(client, run.info.run_id, [epoch])
+            client.update_run(run.info.run_id, self._status)
+        except Exception as error:  # the files are the truth; a search must not die of its display
+            print(f"note: MLflow could not be written ({error}); `slt-bench track` makes up for it", flush=True)
