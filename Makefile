@@ -64,7 +64,7 @@ unit: setup
 	python -m pytest
 
 bench: setup
-	python -m pytest benchmarks --benchmark-columns=median,iqr,rounds --benchmark-sort=name
+	python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds --benchmark-sort=name
 
 ui: setup
 	mlflow ui --workers 1

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from slt_bench.memory import keep_freed_memory
+
+keep_freed_memory()  # as every command does, before torch is imported
+
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,57 +20,78 @@ from torch.nn.functional import cross_entropy
 from slt_bench import networks
 from slt_bench.data.beton import prepare
 from slt_bench.layouts import freeze
+from slt_bench.networks import batch_norm_statistics, set_batch_norm_statistics
 from slt_bench.optimizer import Sgd
 from slt_bench.params import Images, View
-from slt_bench.source import initial_scores, make_source, random_roles
+from slt_bench.source import SourceNetwork, initial_scores, make_source, random_roles
+from slt_bench.statistics import MaskStatistics
 from slt_bench.ticket_network import TicketNetwork
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, crop_padding=4, flip=True)
 
 
-def weight_training_step(kind: str, width: float, batch: int) -> Callable[[], None]:
-    """A step of training the plain module's weights with torch's own SGD: what the search step is compared with."""
-    module = networks.build(kind, width, 32, 10)
-    layers = networks.searchable_layers(module)
-    shapes = [layer.shape for layer in layers]
-    source = make_source(layers, 0, "kaiming_uniform", random_roles(0, freeze(shapes, 0, 0, "uniform", "joint")))
-    for layer in layers:
+@dataclass(frozen=True)
+class Case:
+    """A network, a batch and what is frozen."""
+
+    kind: str
+    batch: int
+    image: int = 32
+    freezing_ratio: float = 0.0
+    precision: str = "float32"
+
+    def build(self) -> tuple[nn.Module, SourceNetwork]:
+        """The bare network and its source: half of what is frozen is pruned, half locked."""
+        stem, classes = ("cifar", 10) if self.image == 32 else ("imagenet", 1000)
+        module = networks.build(self.kind, 1.0, self.image, classes, stem=stem)
+        layers, half = networks.searchable_layers(module), self.freezing_ratio / 2
+        budget = freeze([layer.shape for layer in layers], half, half, "epl", "joint")
+        return module, make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
+
+    def data(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Random images (channels last, as the loader gives them) and labels."""
+        images = torch.randn(self.batch, 3, self.image, self.image).contiguous(memory_format=torch.channels_last)
+        return images.to(DEVICE), torch.randint(0, 10, (self.batch,)).to(DEVICE)
+
+
+def weight_training_step(case: Case) -> Callable[[], None]:
+    """A step of training the plain module's weights, channels last, with torch's own SGD and autocast: the usual way."""
+    module, source = case.build()
+    for layer in source.layers:
         owner = module.get_submodule(layer.name.removesuffix(".weight"))
         owner.weight = nn.Parameter(layer.view(source.weights).clone())
+    module = module.to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(module.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-    images, labels = batch_of(batch)
+    images, labels = case.data()
 
     def step() -> None:
         optimizer.zero_grad()
-        cross_entropy(module(images), labels).backward()
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=case.precision == "bfloat16"):
+            loss = cross_entropy(module(images), labels)
+        loss.backward()
         optimizer.step()
 
     return step
 
 
-def search_step(kind: str, width: float, batch: int, prune: float = 0.0, lock: float = 0.0) -> Callable[[], None]:
-    """A step of edge-popup at sparsity 0.5 with global selection."""
-    module = networks.build(kind, width, 32, 10)
-    layers = networks.searchable_layers(module)
-    budget = freeze([layer.shape for layer in layers], prune, lock, "epl", "joint")
-    source = make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
-    network = TicketNetwork(module, source, initial_scores(source, 0), "scores", "none")
+def search_step(case: Case) -> tuple[Callable[[], None], TicketNetwork]:
+    """A step of edge-popup at sparsity 0.5 with global selection and all statistics, as in `Fit`; and its network."""
+    module, source = case.build()
+    set_batch_norm_statistics(module, *(each.to(DEVICE) for each in batch_norm_statistics(module)))
+    scores, dtype = initial_scores(source, 0).to(DEVICE), getattr(torch, case.precision)
+    network = TicketNetwork(module, source.to(DEVICE), scores, "scores", "none", dtype=dtype)
     optimizer, keep = Sgd(network.learned, 0.9, 1e-4), network.keep_for(0.5)
-    images, labels = batch_of(batch)
-    network.select(keep)
+    masks = MaskStatistics(network.learned.numel(), DEVICE)
+    images, labels = case.data()
+    network.train().select(keep)
 
     def step() -> None:
         cross_entropy(network(images), labels).backward()
         optimizer.step(0.01)
-        network.select(keep)
+        masks.see(network.select(keep))
 
-    return step
-
-
-def batch_of(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random images (channels last, as the loader gives them) and labels."""
-    images = torch.randn(size, 3, 32, 32).contiguous(memory_format=torch.channels_last)
-    return images, torch.randint(0, 10, (size,))
+    return step, network
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,23 @@ def by_kth_value(scores: Tensor, count: int) -> Tensor:
     return magnitude >= torch.kthvalue(magnitude, len(scores) - count + 1).values
 
 
+class Reusing:
+    """keep_largest with memory that is reused, as a search calls it."""
+
+    __name__ = "keep_largest_reusing"
+
+    def __init__(self) -> None:
+        self.memory: list[Tensor] = []
+
+    def __call__(self, scores: Tensor, count: int) -> Tensor:
+        self.memory = self.memory or [torch.empty_like(scores, dtype=kind) for kind in (torch.bool, torch.int16)]
+        return keep_largest(scores, count, *self.memory)
+
+
 @pytest.mark.parametrize("network", SIZES)
-@pytest.mark.parametrize("select", [keep_largest, by_kth_value, by_sort], ids=lambda select: select.__name__)
+@pytest.mark.parametrize("select", [Reusing, keep_largest, by_kth_value, by_sort], ids=lambda select: select.__name__)
 def test_selection(benchmark, network, select) -> None:
+    select = select() if select is Reusing else select
     scores = torch.randn(SIZES[network], generator=torch.Generator().manual_seed(0))
     mask = benchmark.pedantic(select, (scores, len(scores) // 2), rounds=5, warmup_rounds=1)
     assert abs(int(mask.sum()) - len(scores) // 2) < 10

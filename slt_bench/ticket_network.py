@@ -14,7 +14,7 @@ from torch.func import functional_call
 from slt_bench.layouts import even_density
 from slt_bench.params.searches import Selection
 from slt_bench.schedules import Learned
-from slt_bench.selection import Scratch, keep_largest
+from slt_bench.selection import keep_largest
 from slt_bench.source import FREE, LOCKED, SourceNetwork
 
 Scale = Literal["none", "static", "dynamic"]
@@ -76,10 +76,12 @@ class TicketNetwork(nn.Module):
         self.free_stops = self.budget.free.cumsum().tolist()
         self.mask = torch.ones_like(self.free_weights, dtype=torch.bool)
         self.effective = torch.empty_like(source.weights, dtype=dtype)
-        self._scratch = Scratch.of(self.free_weights)
+        self._bits = _bits(self.free_weights.to(dtype))
         self._values = self.effective if self.free is None else torch.empty_like(self.free_weights, dtype=dtype)
+        self._upper, self._ones = (torch.empty_like(self.mask, dtype=kind) for kind in (torch.int16, torch.int8))
         self._gradient = torch.empty_like(source.weights) if learns != "nothing" else None
-        self._free_gradient = torch.empty_like(self.learned) if self.free is not None and learns != "nothing" else None
+        self._signs = torch.empty_like(self.free_weights) if learns == "scores" else None
+        self._free_gradient = torch.empty_like(self.free_weights) if self.free is not None and learns != "nothing" else None
         self._lay_fixed()
         self.compose()
 
@@ -103,7 +105,7 @@ class TicketNetwork(nn.Module):
             stops = [self.mask.numel()] if self.selection == "global" else self.free_stops
             start = 0
             for stop, count in zip(stops, keep, strict=True):
-                keep_largest(self.learned[start:stop], count, self.mask[start:stop], self._scratch.part(start, stop))
+                keep_largest(self.learned[start:stop], count, self.mask[start:stop], self._upper[start:stop])
                 start = stop
         self.compose()
         return self.mask
@@ -145,14 +147,15 @@ class TicketNetwork(nn.Module):
     @torch.no_grad()
     def compose(self) -> None:
         """Refresh the effective weights: weights * mask * scale, the locked ones kept and the pruned ones zero."""
-        values = self._values.copy_(self.learned if self.learns == "weights" else self.mask)
-        if self.learns != "weights":
-            values.mul_(self.free_weights)
+        if self.learns == "weights":
+            self._values.copy_(self.learned)
+        else:  # times 0 or 1, as a bitwise and with 0 or -1: a fraction of a multiplication's passes
+            torch.bitwise_and(self._bits, torch.neg(self.mask.view(torch.int8), out=self._ones), out=_bits(self._values))
         scales = self.layer_scales()
         if self.free is not None:
             if scales is not None:
                 self._lay_fixed()  # scaled by another factor before
-            self.effective.scatter_(0, self.free, values)
+            self.effective.scatter_(0, self.free, self._values)
         self.scales = scales or [1.0] * len(self.source.layers)
         if scales is not None:
             for layer, factor in zip(self.source.layers, scales, strict=True):
@@ -184,9 +187,14 @@ class TicketNetwork(nn.Module):
         whole = self._gradient
         if self.free is not None and self._free_gradient is not None:
             whole = torch.index_select(self._gradient, 0, self.free, out=self._free_gradient)
-        if self.learns == "scores":
-            whole.mul_(self.free_weights).mul_(torch.sign(self.learned, out=self._scratch.magnitude))
+        if self._signs is not None:
+            whole.mul_(self.free_weights).mul_(torch.sign(self.learned, out=self._signs))
         self.learned.grad = whole if self.learned.grad is None else self.learned.grad + whole
+
+
+def _bits(values: Tensor) -> Tensor:
+    """The same memory as integers."""
+    return values.view(torch.int32 if values.element_size() == 4 else torch.int16)
 
 
 class _EffectiveWeights(torch.autograd.Function):

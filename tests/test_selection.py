@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from slt_bench.selection import Diverged, Scratch, keep_largest
+from slt_bench.selection import Diverged, keep_largest
 
 
 def naive(scores: Tensor, count: int) -> Tensor:
@@ -33,14 +33,13 @@ def test_ties_go_to_the_lower_index(values: list[float], data: st.DataObject) ->
 
 def test_memory_that_is_reused_holds_nothing_over() -> None:
     generator = torch.Generator().manual_seed(0)
-    whole, mask = torch.zeros(5000), torch.empty(5000, dtype=torch.bool)
-    scratch = Scratch.of(whole)
-    for count in (0, 5, 2500, 4000, 4999, 17):
-        scores = torch.randn(5000, generator=generator).round(decimals=1)
-        assert keep_largest(scores, count, mask, scratch) is mask
+    mask, upper = torch.empty(5003, dtype=torch.bool), torch.empty(5003, dtype=torch.int16)
+    for count in (0, 5, 2500, 4000, 5002, 17):
+        scores = torch.randn(5003, generator=generator).round(decimals=1)
+        assert keep_largest(scores, count, mask, upper) is mask
         assert torch.equal(mask, naive(scores, count))
-        part = scratch.part(100, 200)
-        assert torch.equal(keep_largest(scores[100:200], 30, mask[100:200], part), naive(scores[100:200], 30))
+        for part in (slice(100, 203), slice(104, 203)):  # off and on a word's boundary
+            assert torch.equal(keep_largest(scores[part], 30, mask[part], upper[part]), naive(scores[part], 30))
 
 
 def test_large() -> None:

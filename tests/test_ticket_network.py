@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from slt_bench import networks
 from slt_bench.layouts import freeze
+from slt_bench.optimizer import Sgd
 from slt_bench.source import FREE, LOCKED, PRUNED, initial_scores, make_source, random_roles
 from slt_bench.ticket_network import TicketNetwork
 
@@ -119,7 +120,26 @@ def test_trained_weights_are_the_effective_weights() -> None:
     network(images).square().sum().backward()
     weights = {x.name: x.view(network.source.weights).clone().requires_grad_() for x in network.source.layers}
     functional_call(network.module, weights, (images,)).square().sum().backward()
+    expected = torch.empty(network.source.size)
+    for layer in network.source.layers:
+        gradient = weights[layer.name].grad
+        assert gradient is not None
+        layer.view(expected).copy_(gradient)
     assert network.learned.grad is not None
-    torch.testing.assert_close(
-        network.learned.grad, torch.cat([w.grad.flatten() for w in weights.values() if w.grad is not None])
-    )
+    torch.testing.assert_close(network.learned.grad, expected)
+
+
+@pytest.mark.parametrize("freezing_ratio", [0.0, 0.5, 0.9])
+def test_what_is_learned_takes_memory_for_free_edges_alone(freezing_ratio: float) -> None:
+    module = networks.build("conv6", 0.5, 32, 10)
+    layers, half = networks.searchable_layers(module), freezing_ratio / 2
+    roles = random_roles(0, freeze([x.shape for x in layers], half, half, "epl", "joint"))
+    made = make_source(layers, 0, "kaiming_uniform", roles)
+    network = TicketNetwork(module, made, initial_scores(made, 0), "scores", "none")
+    optimizer = Sgd(network.learned, 0.9, 1e-4)
+    network.select(network.keep_for(0.5))
+    network(torch.randn(2, 3, 32, 32)).sum().backward()
+    free = round((1 - freezing_ratio) * made.size)
+    assert network.learned.grad is not None
+    for vector in (network.learned, optimizer.velocity, network.mask, network.learned.grad):
+        assert abs(vector.numel() - free) <= 1 and vector.untyped_storage().nbytes() == vector.numel() * vector.element_size()

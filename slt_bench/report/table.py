@@ -177,7 +177,7 @@ def _notes(params: Params, table: str, content: list[Line]) -> str:
     parts.append(
         "Test accuracy of the best validation epoch at the final sparsity, read once from the ticket file: mean ± sample "
         "standard deviation over n seeds. Sparsity counts all weights, frozen ones included. — is unknown; † marks a "
-        "published value from a secondary source. Sizes in bytes: the ticket's file, its mask entropy-coded, the papers' formula."
+        "published value from a secondary source. Sizes in bytes: the ticket file, its mask entropy-coded, the papers' formula."
     )
     if missing:
         parts.append(f"{missing} of {len(content)} lines have not run yet.")

@@ -1,0 +1,42 @@
+"""What the statistics cost: every step's share, and once an epoch."""
+
+from __future__ import annotations
+
+from statistics import median
+from time import perf_counter
+
+import pytest
+
+from benchmarks.conftest import Case, search_step
+from slt_bench.history import QUANTILES
+from slt_bench.statistics import MaskStatistics, magnitude_quantiles
+
+CASES = {"conv6": Case("conv6", 128), "resnet50": Case("resnet50", 16, 224)}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_share_of_a_step(benchmark, case) -> None:
+    step, network = search_step(CASES[case])
+    masks, times = MaskStatistics(network.learned.numel()), []
+
+    def step_first() -> None:
+        started = perf_counter()
+        step()
+        times.append(perf_counter() - started)
+
+    benchmark.pedantic(lambda: masks.see(network.mask), setup=step_first, rounds=5, warmup_rounds=1)
+    share = 100 * benchmark.stats.stats.median / median(times)
+    print(f"\n{case}: statistics take {share:.2f} % of a step")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_once_an_epoch(benchmark, case) -> None:
+    _, network = search_step(CASES[case])
+    masks = MaskStatistics(network.learned.numel())
+
+    def once() -> None:
+        masks.churn(network.mask)
+        magnitude_quantiles(network.learned, QUANTILES)
+        network.layer_counts()
+
+    benchmark.pedantic(once, rounds=5, warmup_rounds=1)
