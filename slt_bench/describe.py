@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
+from slt_bench.counts import Counts
 from slt_bench.mask_coding import sizes
 from slt_bench.ticket_file import TicketFile
-from slt_bench.ticket_network import Counts
 
 
 def describe(file: TicketFile) -> str:

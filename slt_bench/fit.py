@@ -23,8 +23,7 @@ from slt_bench.networks import batch_norm_statistics, set_batch_norm_statistics
 from slt_bench.optimizer import Sgd
 from slt_bench.schedules import Phase, learning_rate, make_schedule
 from slt_bench.selection import Diverged
-from slt_bench.source import initial_scores
-from slt_bench.start import initial_values, make_spec, precision, roles_of
+from slt_bench.start import begin_phase, initial_values, make_spec, precision, roles_of
 from slt_bench.statistics import MaskStatistics, magnitude_quantiles
 from slt_bench.ticket import Ticket
 from slt_bench.ticket_network import TicketNetwork
@@ -82,7 +81,7 @@ class Fit:
         phase = self.schedule.phases[number]
         keep = self.network.keep_for(phase.sparsity)
         if not inside:
-            self._begin(phase, number)
+            begin_phase(self.network, self.optimizer, self.cell, phase, number)
         loss, correct, seen = self._train(epoch, phase, inside, keep, step)
         (found,) = measure([self.network], self.val_loader.epoch(), len(self.spec.classes), self.device)
         steps = len(self.train_loader)
@@ -105,23 +104,6 @@ class Fit:
         final = keep == self.network.keep_for(self.schedule.phases[-1].sparsity)
         if final and (self.best is None or found.top1 > self.best["val_top1"]):
             self.best = {"epoch": epoch + 1, "val_top1": found.top1, **self._stored()}
-
-    @torch.no_grad()
-    def _begin(self, phase: Phase, number: int) -> None:
-        """Enter a phase (law 7): scores, momentum and, for hard iEP, what is closed.
-
-        A closed edge has score and momentum 0: sign(0) = 0 gives it no gradient, so it stays at 0, behind all open edges.
-        """
-        learned, velocity = self.network.learned, self.optimizer.velocity
-        if phase.scores != "carried":
-            draw = number if phase.scores == "redrawn" else 0
-            source = self.network.source.to("cpu")
-            learned.copy_(initial_scores(source, self.cell.seed, self.cell.recipe.score_init, draw))
-        if phase.reset_momentum:
-            velocity.zero_()
-        if phase.inside_last_mask:
-            learned.mul_(self.network.mask)
-            velocity.mul_(self.network.mask)
 
     def _train(
         self, epoch: int, phase: Phase, inside: int, keep: Sequence[int], step: Callable[[], object]

@@ -22,14 +22,13 @@ def keep_largest(scores: Tensor, count: int, mask: Tensor | None = None, upper: 
     """The mask that keeps the `count` edges of largest |score|; among equal ones the lower index is kept.
 
     The k-th value is found by radix selection: a non-negative float32 orders as its bit pattern, so one histogram of the
-    upper 16 bits finds the bin of the k-th value, and one of the lower 16 bits inside that bin finds the value itself.
-    A few passes over half of the scores' bytes and one over a bin, where a sort takes dozens (docs/performance.md).
+    upper 16 bits finds the bin of the k-th value, and one of the lower 16 bits inside that bin finds the value itself:
+    a few passes, where a sort takes dozens (docs/performance.md).
 
     Args:
         scores: float32[n], learned scores.
         count: how many to keep, 0 <= count <= n.
-        mask: bool[n] to write into.
-        upper: int16[n] to work in.
+        mask, upper: bool[n] to write into and int16[n] to work in, so that no memory is asked for.
 
     Returns:
         bool[n] with exactly `count` true.

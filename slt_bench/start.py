@@ -1,4 +1,4 @@
-"""Where a search starts: its source network, its first scores, and what it computes with."""
+"""Where a search and its phases start: source network, scores, momentum, and what is computed with."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from slt_bench import paths
 from slt_bench.cells import Cell
 from slt_bench.data.manifest import Manifest
 from slt_bench.errors import BenchError
+from slt_bench.optimizer import Sgd
 from slt_bench.params import Recipe
-from slt_bench.schedules import Learned
+from slt_bench.schedules import Learned, Phase
 from slt_bench.source import FREE, LOCKED, SourceNetwork, initial_scores, roles_from_ticket, uniform_scores
 from slt_bench.ticket import Spec
 from slt_bench.ticket_file import read_ticket
+from slt_bench.ticket_network import TicketNetwork
 
 
 def initial_values(source: SourceNetwork, cell: Cell, learned: Learned) -> Tensor:
@@ -23,6 +25,22 @@ def initial_values(source: SourceNetwork, cell: Cell, learned: Learned) -> Tenso
     return (
         initial_scores(source, cell.seed, cell.recipe.score_init) if learned == "scores" else uniform_scores(source, cell.seed)
     )
+
+
+@torch.no_grad()
+def begin_phase(network: TicketNetwork, optimizer: Sgd, cell: Cell, phase: Phase, number: int) -> None:
+    """Enter a phase (law 7): scores, momentum and, for hard iEP, what is closed.
+
+    A closed edge has score and momentum 0: sign(0) = 0 gives it no gradient, so it stays at 0, behind all open edges.
+    """
+    if phase.scores != "carried":
+        draw = number if phase.scores == "redrawn" else 0
+        network.learned.copy_(initial_scores(network.source.to("cpu"), cell.seed, cell.recipe.score_init, draw))
+    if phase.reset_momentum:
+        optimizer.velocity.zero_()
+    if phase.inside_last_mask:
+        network.learned.mul_(network.mask)
+        optimizer.velocity.mul_(network.mask)
 
 
 def roles_of(cell: Cell) -> Tensor | None:

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from slt_bench.checkpoint import write_bytes
+from slt_bench.counts import Counts
 from slt_bench.errors import BenchError
 from slt_bench.mask_coding import decode, encode, pack, unpack
 from slt_bench.source import FREE
 from slt_bench.ticket import Spec, Ticket
-from slt_bench.ticket_network import Counts, TicketNetwork
+from slt_bench.ticket_network import TicketNetwork
 
 MaskCoding = Literal["packed", "coded"]
 Statistics = Literal["float32", "float16"]

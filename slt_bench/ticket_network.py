@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from slt_bench.counts import Counts
 from slt_bench.layouts import even_density
 from slt_bench.params.searches import Selection
 from slt_bench.schedules import Learned
@@ -18,26 +18,6 @@ from slt_bench.selection import keep_largest
 from slt_bench.source import FREE, LOCKED, SourceNetwork
 
 Scale = Literal["none", "static", "dynamic"]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Edges by what becomes of them, per layer or in all."""
-
-    total: int
-    pruned: int
-    locked: int
-    kept_free: int
-
-    @property
-    def kept(self) -> int:
-        """Non-zero edges of the ticket: kept free ones and locked ones."""
-        return self.kept_free + self.locked
-
-    @property
-    def density(self) -> float:
-        """Kept share of all edges."""
-        return self.kept / self.total
 
 
 class TicketNetwork(nn.Module):

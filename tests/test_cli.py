@@ -104,6 +104,10 @@ def test_run_makes_a_ticket_that_can_be_shown(bench: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "bytes" in done.stdout.splitlines()[-1]
     shown = command("ticket", f"outputs/cells/{CELL}/ticket.safetensors").stdout
+    file = f"outputs/cells/{CELL}/ticket.safetensors"
+    smaller = command("ticket", file, "--write", "small.safetensors", "--mask", "coded", "--statistics", "float16").stdout
+    assert "wrote small.safetensors" in smaller and "digest matches" in command("ticket", "small.safetensors").stdout
+    assert (bench / "small.safetensors").stat().st_size < (bench / file).stat().st_size
     assert "conv4" in shown and "verified" in shown
     assert f"done    {CELL}" in command("plan").stdout
     assert command("report", "one").returncode == 0

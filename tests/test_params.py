@@ -136,6 +136,14 @@ def test_a_cell_that_a_row_names_twice_is_one_cell(file: Path) -> None:
     assert len(ids) == len(set(ids)) == 3
 
 
+def test_labels_tell_searches_apart() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert {name: search.label for name, search in params.searches.items()} == {
+        "ep": "edge popup", "ep-local": "edge popup, local", "iep": "iterative edge popup",
+        "iep-hard": "iterative edge popup, hard (carried scores)", "training": "weight training", "random": "random mask",
+    }  # fmt: skip
+
+
 def test_ids(file: Path) -> None:
     assert percent(0.832) == "83-2" and percent(0.5) == "50"
     assert Source().id == "dense"

@@ -36,7 +36,7 @@ def pretend(cell: Cell, top1: float, code: str = "c0de", seconds: float = 2.0) -
     metrics = {"top1": top1, "top5": 99.0, "loss": 1.0, "last_top1": top1 - 1, "bytes": 500, "total": 1000, "pruned": 100,
                "locked": 201, "kept": 500, "sparsity": 0.5}  # fmt: skip
     counts = {"total": 1000, "pruned": 100, "locked": 201, "kept": 500}
-    record = {"identity": cell.identity, "commit": "abc", "code": code,
+    record = {"identity": cell.identity, "commit": "abc", "precision": "float32", "code": code,
               "layers": [{"name": "a.weight", "total": 600}, {"name": "b.weight", "total": 400}],
               "asked": counts, "realised": counts,
               "dying_edge_ratio": 0.25, "epoch_seconds": [seconds, seconds], "best_epoch": 1,

@@ -20,6 +20,11 @@ class EdgePopup(Model):
     selection: Selection = "global"
     length: int = Field(1, ge=1, le=100, description="times the recipe's epochs: as long as so many iterations of iEP")
 
+    @property
+    def label(self) -> str:
+        """For a reader of a table."""
+        return "edge popup" + _local(self.selection) + (f", {self.length} x the epochs" if self.length > 1 else "")
+
 
 class IterativeEdgePopup(Model):
     """Iterative edge-popup: sparsity rises and the learning rate is rewound at each iteration (Iwasawa et al. 2023)."""
@@ -44,6 +49,12 @@ class IterativeEdgePopup(Model):
         """Number of iterations."""
         return len(self.sparsities) if self.sparsities is not None else self.iterations or 0
 
+    @property
+    def label(self) -> str:
+        """For a reader of a table."""
+        hard = f", hard ({self.scores} scores)" if self.space == "hard" else ""
+        return "iterative edge popup" + hard + _local(self.selection)
+
     @model_validator(mode="after")
     def _one_way_to_rise(self) -> IterativeEdgePopup:
         if (self.iterations is None) == (self.sparsities is None):
@@ -60,12 +71,26 @@ class WeightTraining(Model):
 
     kind: Literal["weight-training"]
 
+    @property
+    def label(self) -> str:
+        """For a reader of a table."""
+        return "weight training"
+
 
 class RandomMask(Model):
     """The control: a uniformly random mask; only batch-norm statistics are gathered."""
 
     kind: Literal["random-mask"]
     selection: Selection = "global"
+
+    @property
+    def label(self) -> str:
+        """For a reader of a table."""
+        return "random mask" + _local(self.selection)
+
+
+def _local(selection: str) -> str:
+    return ", local" if selection == "local" else ""
 
 
 Search = Annotated[EdgePopup | IterativeEdgePopup | WeightTraining | RandomMask, Field(discriminator="kind")]

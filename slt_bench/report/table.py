@@ -81,7 +81,7 @@ def _row_lines(params: Params, table: str, index: int) -> Iterator[Line]:
     for cells in settings.values():
         results = [result for cell in cells if (result := read_result(cell)) is not None]
         yield Line(
-            label=row.label or cells[0].search.kind.replace("-", " "),
+            label=row.label or cells[0].search.label,
             cell=cells[0],
             results=results,
             published=published_values()[row.published] if row.published else None,
@@ -155,6 +155,7 @@ def _full(line: Line) -> dict[str, Any]:
         row["dying_edge_ratio_mean"] = mean(line.recorded("dying_edge_ratio"))
         row["seconds_mean"] = mean(sum(result.record["epoch_seconds"]) for result in line.results)
         row["commit"] = " ".join(sorted({result.record["commit"] for result in line.results}))
+        row["precision"] = " ".join(sorted({result.record["precision"] for result in line.results}))
         row["code"] = " ".join(sorted({result.record["code"] for result in line.results}))
         row |= flatten({"data": {key: record["data"][key] for key in ("digest", "origin")}})
         row |= flatten({"environment": record["environment"]})
@@ -186,7 +187,8 @@ def _notes(params: Params, table: str, content: list[Line]) -> str:
     for origin in sorted({f"{r.cell.dataset_name}: {r.record['data']['origin']}" for r in results}):
         images = next(r.record["data"]["images"] for r in results if origin.startswith(f"{r.cell.dataset_name}: "))
         parts.append(f"Data {origin}; {images['train']:,} train, {images['val']:,} validation, {images['test']:,} test images.")
-    for machine in {json.dumps(result.record["environment"]): result.record["environment"] for result in results}.values():
+    made = [(result.record["environment"], result.record["precision"]) for result in results]
+    for machine, precision in {json.dumps(each): each for each in made}.values():
         libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items() if number)
-        parts.append(f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores.")
+        parts.append(f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores, in {precision}.")
     return "\n\n".join(parts) + "\n"
