@@ -142,7 +142,8 @@ class TicketNetwork(nn.Module):
                 self.effective[layer.start : layer.stop].mul_(factor)
 
     def _lay_fixed(self) -> None:
-        torch.mul(self.source.weights, self.source.roles == LOCKED, out=self.effective)
+        source = self.source
+        self.effective.copy_(torch.where(source.roles == LOCKED, source.weights, torch.zeros_like(source.weights)))
 
     def plain_module(self) -> nn.Module:
         """The architecture with the effective weights as its parameters, in evaluation mode; this network shares it."""

@@ -154,6 +154,7 @@ def _log_result(client: MlflowClient, run_id: str, record: dict[str, Any], metri
 
     final = {f"test_{name}": metrics[name] for name in ("top1", "top5", "loss", "last_top1")}
     final |= {"ticket_bytes": metrics["bytes"], "best_epoch": record["best_epoch"], "best_val_top1": record["best_val_top1"]}
+    final |= {name: metrics[name] for name in ("mask_coded_bytes", "mask_bound_bytes") if metrics.get(name) is not None}
     final |= {f"edges_{name}": metrics[name] for name in ("total", "pruned", "locked", "kept")}
     final["seconds"] = sum(record["epoch_seconds"])
     now = int(time.time() * 1000)

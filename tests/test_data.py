@@ -129,6 +129,7 @@ def test_batches_that_are_kept_stay_as_they_were(digits_directory: Path) -> None
     assert epoch_bytes(loader, 0) == b"".join(images.numpy().tobytes() + labels.numpy().tobytes() for images, labels in kept)
 
 
+@pytest.mark.slow
 def test_torchs_thread_count_is_left_alone_and_compiled_code_is_cached(digits_directory: Path, tmp_path: Path) -> None:
     script = (
         "import torch; torch.set_num_threads(3)\n"

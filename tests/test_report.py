@@ -88,8 +88,9 @@ def test_a_table_shows_mean_deviation_n_published_and_counts(params: Params) -> 
         assert "<svg" in (directory / "figures" / f"{name}.svg").read_text()
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_bytes_every_time(params: Params) -> None:
-    for cell in expand(params, "one"):
+    for cell in expand(params, "one")[:4]:
         pretend(cell, 80.0 + cell.seed)
     report_table(params, "one")
     first = {path.name: path.read_bytes() for path in (paths.table_dir("one") / "figures").glob("*.svg")}

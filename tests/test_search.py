@@ -56,7 +56,10 @@ def files(cell: Cell) -> dict[str, bytes]:
     return {name: (directory / name).read_bytes() for name in ("ticket.safetensors", "last.safetensors", "history.csv")}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+FAST = ("ep", "hard iep", "training")
+
+
+@pytest.mark.parametrize("kind", [kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS])
 def test_a_stopped_search_goes_on_and_ends_bit_identical(project: Path, make_cell: MakeCell, kind: str) -> None:
     cell = make_cell(**{**KINDS[kind], "recipe": {"epochs": 4, **KINDS[kind].get("recipe", {})}})
     search(cell)
