@@ -25,7 +25,7 @@ from slt_bench.optimizer import Sgd
 from slt_bench.params import Images, View
 from slt_bench.source import SourceNetwork, initial_scores, make_source, random_roles
 from slt_bench.statistics import MaskStatistics
-from slt_bench.ticket_network import TicketNetwork
+from slt_bench.ticket_network import Scale, TicketNetwork
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, crop_padding=4, flip=True)
@@ -40,6 +40,7 @@ class Case:
     image: int = 32
     freezing_ratio: float = 0.0
     precision: str = "float32"
+    scale: Scale = "none"
 
     def build(self) -> tuple[nn.Module, SourceNetwork]:
         """The bare network and its source: half of what is frozen is pruned, half locked."""
@@ -80,7 +81,7 @@ def search_step(case: Case) -> tuple[Callable[[], None], TicketNetwork]:
     module, source = case.build()
     set_batch_norm_statistics(module, *(each.to(DEVICE) for each in batch_norm_statistics(module)))
     scores, dtype = initial_scores(source, 0).to(DEVICE), getattr(torch, case.precision)
-    network = TicketNetwork(module, source.to(DEVICE), scores, "scores", "none", dtype=dtype)
+    network = TicketNetwork(module, source.to(DEVICE), scores, "scores", case.scale, dtype=dtype)
     optimizer, keep = Sgd(network.learned, 0.9, 1e-4), network.keep_for(0.5)
     masks = MaskStatistics(network.learned.numel(), DEVICE)
     images, labels = case.data()

@@ -16,6 +16,7 @@ CASES = {
     "conv6-bf16": Case("conv6", 128, precision="bfloat16"),
     "resnet18": Case("resnet18", 64),
     "resnet18-frozen": Case("resnet18", 64, freezing_ratio=0.5),
+    "resnet18-frozen-dynamic": Case("resnet18", 64, freezing_ratio=0.5, scale="dynamic"),
     "resnet18-bf16": Case("resnet18", 64, precision="bfloat16"),
     "resnet50": Case("resnet50", 16, 224),
     "resnet50-frozen": Case("resnet50", 16, 224, freezing_ratio=0.7),

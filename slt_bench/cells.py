@@ -148,6 +148,9 @@ def _source(params: Params, table: Table, row: Row, chosen: dict[str, Any], at: 
     if layout != "from_ticket" or row.source.ticket is None:
         return Source(prune_ratio=p, lock_ratio=lock, layout=layout, lock_rule=row.source.lock_rule if lock else None)
     asked = row.source.ticket
+    search = params.searches.get(asked.search)
+    if search is not None and search.kind == "weight-training":
+        raise Infeasible((*at, "source", "ticket", "search"), f"'{asked.search}' is weight training, which finds no ticket")
     parent = _parent(params, table, chosen, asked, at)
     check_ticket(p, lock, parent.sparsity, (*at, "source"))
     return Source(

@@ -39,8 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     ticket = commands.add_parser("ticket", help="verify a ticket file and show what is in it")
     ticket.add_argument("file", type=Path)
     ticket.add_argument("--write", type=Path, metavar="OUT", help="write it again, in another form")
-    ticket.add_argument("--mask", choices=["packed", "coded"], default="packed", help="coded: entropy-coded")
-    ticket.add_argument("--statistics", choices=["float32", "float16"], default="float32", help="of the batch norms")
+    ticket.add_argument("--mask", choices=["packed", "coded"], help="with --write; coded: entropy-coded")
+    ticket.add_argument("--statistics", choices=["float32", "float16"], help="with --write; of the batch norms")
     report = commands.add_parser("report", help="write a table and its figures from the result files")
     report.add_argument("table")
     track = commands.add_parser("track", help="rebuild MLflow's view of the result files, without duplicates")
@@ -100,10 +100,12 @@ def _ticket(options: argparse.Namespace) -> None:
     from slt_bench.describe import describe
     from slt_bench.ticket_file import read_ticket, save_ticket
 
+    if options.write is None and (options.mask or options.statistics):
+        raise BenchError("--mask and --statistics say how a ticket is written: give --write OUT with them")
     file = read_ticket(options.file)
     print(describe(file))
     if options.write is not None:
-        save_ticket(file.ticket, options.write, options.mask, options.statistics)
+        save_ticket(file.ticket, options.write, options.mask or "packed", options.statistics or "float32")
         print(f"wrote {options.write}: {read_ticket(options.write).size:,} bytes")
 
 

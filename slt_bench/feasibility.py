@@ -90,9 +90,13 @@ def check_schedule(
             )
     if isinstance(search, EdgePopup | IterativeEdgePopup) and search.selection == "global" and recipe.score_init == "constant":
         raise Infeasible(
-            at, "constant scores are all equal: global selection would keep whole layers and empty others; use selection: local"
+            at,
+            "constant scores are equal in all of a layer: global selection would keep whole layers and empty others; "
+            "use selection: local",
         )
     if search.kind == "iterative-edge-popup":
+        if search.scores == "redrawn" and recipe.score_init == "constant":
+            raise Infeasible(at, "constant scores cannot be redrawn: use scores: rewound, which is the same")
         if search.epochs == "total" and recipe.epochs // search.count <= recipe.warmup_epochs:
             raise Infeasible(at, f"{search.count} iterations in {recipe.epochs} epochs leave none beyond the warm-up")
         through = search.sparsities

@@ -55,6 +55,10 @@ class Fit:
             module, source.to(device), start.to(device), learned, cell.recipe.scale,
             getattr(cell.search, "selection", "global"), precision(cell.recipe, device),
         )  # fmt: skip
+        self.keeps: list[list[int]] = []  # of each phase
+        for phase in self.schedule.phases:
+            within = self.keeps[-1] if phase.inside_last_mask else None
+            self.keeps.append(self.network.keep_for(phase.sparsity, within))
         self.optimizer = Sgd(self.network.learned, cell.recipe.momentum, cell.recipe.weight_decay)
         self.masks = MaskStatistics(self.network.learned.numel(), device)
         self.history: list[Epoch] = []
@@ -79,7 +83,7 @@ class Fit:
         """Train one epoch, validate, and keep the ticket if it is the best so far at the final sparsity."""
         number, inside = self.schedule.at(epoch)
         phase = self.schedule.phases[number]
-        keep = self.network.keep_for(phase.sparsity)
+        keep = self.keeps[number]
         if not inside:
             begin_phase(self.network, self.optimizer, self.cell, phase, number)
         loss, correct, seen = self._train(epoch, phase, inside, keep, step)
@@ -98,11 +102,10 @@ class Fit:
                 dying_edge_ratio=self.masks.dying_edge_ratio,
                 mask_churn=self.masks.churn(self.network.mask),
                 score_quantiles=magnitude_quantiles(self.network.learned, QUANTILES),
-                layer_kept=[count.kept for count in self.network.layer_counts()],
+                layer_density=[count.density for count in self.network.layer_counts()],
             )
         )
-        final = keep == self.network.keep_for(self.schedule.phases[-1].sparsity)
-        if final and (self.best is None or found.top1 > self.best["val_top1"]):
+        if keep == self.keeps[-1] and (self.best is None or found.top1 > self.best["val_top1"]):
             self.best = {"epoch": epoch + 1, "val_top1": found.top1, **self._stored()}
 
     def _train(
@@ -186,4 +189,4 @@ class Fit:
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.seconds, self.best = state["seconds"], state["best"]
         number, _ = self.schedule.at(len(self.history) - 1)
-        self.network.select(self.network.keep_for(self.schedule.phases[number].sparsity))
+        self.network.select(self.keeps[number])

@@ -28,7 +28,7 @@ class Epoch:
     dying_edge_ratio: float  # so far
     mask_churn: float  # share of free edges on another side than an epoch ago; the first epoch counts from the first mask
     score_quantiles: list[float]  # of |score|, at QUANTILES; of |weight| where weights are trained
-    layer_kept: list[int]  # non-zero edges of each layer
+    layer_density: list[float]  # kept share of each layer
 
 
 _NAMES = [field.name for field in fields(Epoch)]
@@ -50,7 +50,6 @@ def read_history(path: Path) -> list[Epoch]:
     kinds: dict[str, Any] = {
         "int": int,
         "float": float,
-        "list[int]": lambda text: [int(each) for each in text.split()],
         "list[float]": lambda text: [float(each) for each in text.split()],
     }
     with path.open(newline="") as file:

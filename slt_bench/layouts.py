@@ -94,23 +94,25 @@ def freeze(shapes: Sequence[Shape], prune_ratio: float, lock_ratio: float, layou
     return Budget(sizes, pruned, round_to_total(locked_shares, n_locked, sizes - pruned))
 
 
-def even_density(budget: Budget, kept: int) -> NDArray[np.int64]:
+def even_density(budget: Budget, kept: int, room: Sequence[int] | None = None) -> NDArray[np.int64]:
     """Free edges that local selection keeps in each layer: the same density in all, as near as their frozen edges allow.
 
     Args:
         budget: of the source network; a layer keeps its locked edges at least, and never its pruned ones.
         kept: edges to keep in all, locked ones included.
+        room: the most free edges that each layer may keep; all if left out.
 
     Returns:
         int64[layers], within [0, free] and summing to `kept` less all locked edges.
     """
-    least, most = budget.locked.astype(np.float64), (budget.sizes - budget.pruned).astype(np.float64)
+    most_free = budget.free if room is None else np.asarray(room, dtype=np.int64)
+    least, most = budget.locked.astype(np.float64), (budget.locked + most_free).astype(np.float64)
     low, high = 0.0, 1.0
     for _ in range(100):
         density = (low + high) / 2
         low, high = (density, high) if np.clip(density * budget.sizes, least, most).sum() < kept else (low, density)
     shares = np.clip(high * budget.sizes, least, most) - least
-    return round_to_total(shares, kept - int(budget.locked.sum()), budget.free)
+    return round_to_total(shares, kept - int(budget.locked.sum()), most_free)
 
 
 def _sizes(shapes: Sequence[Shape]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import sys
@@ -57,6 +58,8 @@ def search(cell: Cell, tracker: Tracker | None = None, workers: int = 1) -> dict
         )
         computed = str(fit.network.effective.dtype).removeprefix("torch.")
         key = {"parameters": cell.identity, "data": manifest.digest, "code": code, "precision": computed}
+        if fit.roles is not None:  # another search may find another ticket under the same parameters
+            key["ticket"] = hashlib.sha256(fit.roles.numpy().tobytes()).hexdigest()[:12]
         checkpoint = Checkpoint(state, key)
         _run(fit, checkpoint, tracker)
         directory = paths.cell_dir(cell.id)
@@ -66,7 +69,7 @@ def search(cell: Cell, tracker: Tracker | None = None, workers: int = 1) -> dict
         network = save_ticket(best, directory / "ticket.safetensors")
         save_ticket(last, directory / "last.safetensors")
         write_history(directory / "history.csv", fit.history)
-        result = _record(fit, network, manifest, made | {"precision": computed})
+        result = _record(fit, network, manifest, made | {"precision": computed, "roles": key.get("ticket", "")})
         write_text(directory / "search.json", json.dumps(result, indent=1) + "\n")
         checkpoint.delete()
     return result

@@ -79,7 +79,8 @@ def evaluate_cell(cell: Cell, workers: int = 1) -> None:
 def report_table(params: Params, table: str) -> str:
     """Write a table's files; returns its Markdown."""
     from slt_bench.report.figures import draw_figures
-    from slt_bench.report.table import lines, write_table
+    from slt_bench.report.lines import lines
+    from slt_bench.report.table import write_table
 
     directory = paths.table_dir(table)
     figures = draw_figures(lines(params, table), params.tables[table].title, directory / "figures")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,12 +50,14 @@ def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statist
     """
     from safetensors.torch import save
 
-    network = ticket.network()
     dtype = getattr(torch, statistics)
-    stored = {"batch_norm_mean": ticket.batch_norm_mean.to(dtype), "batch_norm_var": ticket.batch_norm_var.to(dtype)}
+    mean, var = ticket.batch_norm_mean.to(dtype), ticket.batch_norm_var.to(dtype)
+    stored = {"batch_norm_mean": mean, "batch_norm_var": var}
     if not all(bool(values.isfinite().all()) for values in stored.values()):
         raise BenchError(f"batch-norm statistics of this ticket are beyond {statistics}")
-    header: dict[str, Any] = {"spec": _plain(ticket.spec), "digest": _digest(ticket.spec, network, stored)}
+    network = replace(ticket, batch_norm_mean=mean.float(), batch_norm_var=var.float()).network()
+    spec = ticket.spec.model_dump(mode="json", exclude_none=True)
+    header: dict[str, Any] = {"spec": spec, "digest": _digest(spec, network, stored), **_budget(network)}
     tensors = dict(stored)
     if ticket.mask is not None and mask == "packed":
         tensors["mask"] = pack(ticket.mask)
@@ -64,7 +66,7 @@ def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statist
     if ticket.weights is not None:
         tensors["weights"] = ticket.weights
     if ticket.roles is not None:
-        tensors["roles"], header["edges"] = _pack_roles(ticket.roles), ticket.roles.numel()
+        tensors["roles"] = _pack_roles(ticket.roles)
     write_bytes(path, save(tensors, {_KEY: _canonical(header)}))
     return network
 
@@ -92,7 +94,9 @@ def read_ticket(path: Path) -> TicketFile:
         ticket, network = _rebuild(header, tensors)
     except (ValidationError, ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
         raise BenchError(f"{path} is a damaged ticket: {type(error).__name__} in its header or tensors") from error
-    if _digest(ticket.spec, network, tensors) != header.get("digest"):
+    if _digest(header["spec"], network, tensors) != header.get("digest") or any(
+        header.get(key) != value for key, value in _budget(network).items()
+    ):
         raise BenchError(f"{path} is damaged: what it rebuilds to does not have the digest in its header")
     return TicketFile(ticket, network, path.stat().st_size, network.counts())
 
@@ -114,9 +118,10 @@ def _rebuild(header: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Ticket
     return ticket, ticket.network(built)
 
 
-def _digest(spec: Spec, network: TicketNetwork, stored: dict[str, Tensor]) -> str:
-    """SHA-256 of the spec, the effective weights as little-endian float32 and the batch-norm statistics as stored."""
-    hasher = hashlib.sha256(_canonical(_plain(spec)).encode())
+def _digest(spec: dict[str, Any], network: TicketNetwork, stored: dict[str, Tensor]) -> str:
+    """SHA-256 of the spec as in the header, roles, effective weights (little-endian float32), statistics as stored."""
+    hasher = hashlib.sha256(_canonical(spec).encode())
+    hasher.update(network.source.roles.numpy().tobytes())
     hasher.update(network.effective.numpy().astype("<f4", copy=False).tobytes())
     for name in ("batch_norm_mean", "batch_norm_var"):
         values = stored[name].contiguous().numpy()
@@ -124,8 +129,11 @@ def _digest(spec: Spec, network: TicketNetwork, stored: dict[str, Tensor]) -> st
     return hasher.hexdigest()
 
 
-def _plain(spec: Spec) -> dict[str, Any]:
-    return spec.model_dump(mode="json", exclude_none=True)
+def _budget(network: TicketNetwork) -> dict[str, Any]:
+    """For readers without the layouts: edges of each layer and, where there are any, the pruned and locked ones."""
+    budget = network.budget
+    counts = {"edges": budget.sizes, "pruned": budget.pruned, "locked": budget.locked}
+    return {name: each.tolist() for name, each in counts.items() if each.any()}
 
 
 def _canonical(content: dict[str, Any]) -> str:
@@ -140,6 +148,8 @@ def _pack_roles(roles: Tensor) -> Tensor:
     return torch.from_numpy(four[:, 0] << 6 | four[:, 1] << 4 | four[:, 2] << 2 | four[:, 3])
 
 
-def _unpack_roles(packed: Tensor, edges: int) -> Tensor:
-    four = np.stack([packed.numpy() >> shift & 3 for shift in (6, 4, 2, 0)], axis=1)
-    return torch.from_numpy(four.reshape(-1)[:edges].copy())
+def _unpack_roles(packed: Tensor, edges: list[int]) -> Tensor:
+    four = np.stack([packed.numpy() >> shift & 3 for shift in (6, 4, 2, 0)], axis=1).reshape(-1)
+    if len(four) - sum(edges) not in range(4) or four[sum(edges) :].any() or (four > 2).any():
+        raise ValueError("roles of the wrong length")
+    return torch.from_numpy(four[: sum(edges)].copy())

@@ -62,18 +62,22 @@ class TicketNetwork(nn.Module):
         self._gradient = torch.empty_like(source.weights) if learns != "nothing" else None
         self._signs = torch.empty_like(self.free_weights) if learns == "scores" else None
         self._free_gradient = torch.empty_like(self.free_weights) if self.free is not None and learns != "nothing" else None
-        self._lay_fixed()
+        self.effective.zero_()  # as pruned edges stay
+        self._locked = torch.nonzero(source.roles == LOCKED).squeeze(1)
+        self._locked_weights = source.weights[self._locked].to(dtype)
+        self.effective.scatter_(0, self._locked, self._locked_weights)
         self.compose()
 
-    def keep_for(self, sparsity: float) -> list[int]:
+    def keep_for(self, sparsity: float, within: Sequence[int] | None = None) -> list[int]:
         """Free edges that a ticket of that sparsity keeps: N - round(sN) less the locked ones, in all or in every layer.
 
         At an end of the feasible range the three roundings may disagree by one edge; then all or none are kept.
+        `within` is what was kept before, where no layer may gain.
         """
         locked = int(self.budget.locked.sum())
         wanted = self.source.size - round(sparsity * self.source.size) - locked
         wanted = min(max(wanted, 0), self.free_weights.numel())
-        return [wanted] if self.selection == "global" else even_density(self.budget, locked + wanted).tolist()
+        return [wanted] if self.selection == "global" else even_density(self.budget, locked + wanted, within).tolist()
 
     def select(self, keep: Sequence[int]) -> Tensor:
         """Refresh mask and effective weights; `keep` is what `keep_for` gave. Trained weights are all kept.
@@ -133,17 +137,13 @@ class TicketNetwork(nn.Module):
             torch.bitwise_and(self._bits, torch.neg(self.mask.view(torch.int8), out=self._ones), out=_bits(self._values))
         scales = self.layer_scales()
         if self.free is not None:
-            if scales is not None:
-                self._lay_fixed()  # scaled by another factor before
+            if scales is not None:  # they were scaled by another factor before
+                self.effective.scatter_(0, self._locked, self._locked_weights)
             self.effective.scatter_(0, self.free, self._values)
         self.scales = scales or [1.0] * len(self.source.layers)
         if scales is not None:
             for layer, factor in zip(self.source.layers, scales, strict=True):
                 self.effective[layer.start : layer.stop].mul_(factor)
-
-    def _lay_fixed(self) -> None:
-        source = self.source
-        self.effective.copy_(torch.where(source.roles == LOCKED, source.weights, torch.zeros_like(source.weights)))
 
     def plain_module(self) -> nn.Module:
         """The architecture with the effective weights as its parameters, in evaluation mode; this network shares it."""
@@ -160,6 +160,7 @@ class TicketNetwork(nn.Module):
         for a score of 0; trained weights get theirs times scale.
         """
         assert self._gradient is not None
+        assert self.learned.grad is None, "one backward pass a step: the gradient's memory is reused"
         for layer, gradient, factor in zip(self.source.layers, gradients, self.scales, strict=True):
             part = layer.view(self._gradient)
             part.copy_(gradient)
@@ -170,7 +171,7 @@ class TicketNetwork(nn.Module):
             whole = torch.index_select(self._gradient, 0, self.free, out=self._free_gradient)
         if self._signs is not None:
             whole.mul_(self.free_weights).mul_(torch.sign(self.learned, out=self._signs))
-        self.learned.grad = whole if self.learned.grad is None else self.learned.grad + whole
+        self.learned.grad = whole
 
 
 def _bits(values: Tensor) -> Tensor:

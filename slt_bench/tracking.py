@@ -144,9 +144,9 @@ def _numbers(epoch: Epoch) -> dict[str, float]:
     """An epoch's metrics; those of layers and quantiles under a name with a slash, by which MLflow groups its charts."""
     values = asdict(epoch)
     del values["epoch"]
-    layers, quantiles = values.pop("layer_kept"), values.pop("score_quantiles")
+    layers, quantiles = values.pop("layer_density"), values.pop("score_quantiles")
     values |= {f"score_quantile/{share:02d}": value for share, value in zip(QUANTILES, quantiles, strict=True)}
-    return values | {f"layer_kept/{number:03d}": kept for number, kept in enumerate(layers)}
+    return values | {f"layer_density/{number:03d}": density for number, density in enumerate(layers)}
 
 
 def _log_result(client: MlflowClient, run_id: str, record: dict[str, Any], metrics: dict[str, Any], at: Path) -> None:

@@ -47,7 +47,7 @@ def pretend(cell: Cell, top1: float, code: str = "c0de", seconds: float = 2.0) -
     (directory / "metrics.json").write_text(json.dumps(metrics))
     (directory / "search.json").write_text(json.dumps(record))
     (directory / "confusion.json").write_text(json.dumps({"classes": ["a", "b"], "confusion": [[3, 1], [0, 2]]}))
-    inside = ([0.1, 0.2, 0.3, 0.4, 0.5], [300, 200])  # score quantiles, kept edges of each layer
+    inside = ([0.1, 0.2, 0.3, 0.4, 0.5], [0.3, 0.2])  # score quantiles, kept share of each layer
     epochs = [Epoch(n, 0.5, 0.1, 1.0, 40.0 + n, 1.0, top1 - n, 500, 0.2, 0.1 / n, *inside) for n in (1, 2)]
     write_history(directory / "history.csv", epochs)
 

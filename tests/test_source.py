@@ -37,6 +37,18 @@ def test_known_answer() -> None:
     assert hashlib.sha256(made.roles.numpy().tobytes()).hexdigest()[:16] == ROLES
 
 
+@pytest.mark.parametrize(
+    ("init", "digest"),
+    [
+        ("kaiming_normal", "b3cb7bc377c8d15f"),
+        ("signed_kaiming_constant", "55d478b8c1903710"),
+        ("kaiming_uniform", "814315c8f2c25494"),
+    ],
+)
+def test_known_answers_of_every_weight_init(init: str, digest: str) -> None:
+    assert hashlib.sha256(source(seed=7, init=init).weights.numpy().tobytes()).hexdigest()[:16] == digest
+
+
 def test_every_kind_of_source_has_the_same_weights() -> None:
     dense = source().weights
     assert torch.equal(dense, source(0.5).weights)

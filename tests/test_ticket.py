@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 import slt_bench
-from slt_bench import networks
 from slt_bench.describe import describe
 from slt_bench.errors import BenchError
 from slt_bench.layouts import freeze
@@ -90,7 +89,7 @@ def test_the_mask_costs_one_bit_an_edge(tmp_path: Path) -> None:
         return (tmp_path / "ticket").stat().st_size, ticket.mask.numel()
 
     (dense, bits), (frozen, fewer) = size(SOURCES["dense"]), size(FROZEN)
-    assert dense - frozen == pytest.approx((bits - fewer) / 8, abs=80)
+    assert dense - frozen == pytest.approx((bits - fewer) / 8, abs=120)  # the header tells what is frozen
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -131,34 +130,37 @@ def test_float16_statistics(tmp_path: Path) -> None:
         save_ticket(ticket, path, statistics="float16")
 
 
+def make_heir(learned: str = "scores", scale: str = "none") -> Ticket:
+    """A ticket whose source takes its roles from another."""
+    source = Source(prune_ratio=0.5, lock_ratio=0.1, layout="from_ticket", ticket="a_b_c_d_e_f_g", ticket_identity="x")
+    base = make_ticket(Source(), learned, scale=scale)
+    edges = base.network().source.size
+    roles = torch.randint(0, 3, (edges,), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    values = torch.randn(int((roles == FREE).sum()), generator=torch.Generator().manual_seed(1))
+    trained, spec = learned == "weights", base.spec.model_copy(update={"source": source})
+    kept = None if trained else values > 0
+    return Ticket(spec, kept, values if trained else None, base.batch_norm_mean, base.batch_norm_var, roles)
+
+
 @pytest.mark.parametrize("learned", ["scores", "weights"])
 def test_roles_from_another_ticket_are_stored(tmp_path: Path, learned: str) -> None:
-    source = Source(prune_ratio=0.5, lock_ratio=0.1, layout="from_ticket", ticket="a_b_c_d_e_f_g", ticket_identity="x")
-    spec = make_ticket(Source(), learned).spec.model_copy(update={"source": source})
-    module = networks.build("conv2", 0.125, 8, 3)
-    edges = networks.searchable_layers(module)[-1].stop
-    roles = torch.randint(0, 3, (edges,), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    free, channels = int((roles == FREE).sum()), 16
-    mean, var = torch.zeros(channels), torch.ones(channels)
-    trained = learned == "weights"
-    ticket = Ticket(spec, None if trained else torch.rand(free) < 0.5, torch.randn(free) if trained else None, mean, var, roles)
+    ticket = make_heir(learned)
     save_ticket(ticket, tmp_path / "ticket")
     read, images = read_ticket(tmp_path / "ticket"), torch.randn(4, 3, 8, 8)
-    assert read.ticket.roles is not None and torch.equal(read.ticket.roles, roles)
+    assert read.ticket.roles is not None and ticket.roles is not None and torch.equal(read.ticket.roles, ticket.roles)
     assert torch.equal(read.network(images), ticket.network()(images))
     with pytest.raises(BenchError, match="takes its roles from a ticket"):
-        spec.build()
+        ticket.spec.build()
 
 
-def test_any_flipped_byte_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["frozen", "heir"])
+def test_any_flipped_byte_is_noticed(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "ticket"
-    save_ticket(make_ticket(), path)
+    save_ticket(make_heir() if kind == "heir" else make_ticket(), path)
     whole = path.read_bytes()
-    free = make_ticket().mask
-    assert free is not None
     for place in [*range(0, len(whole), 13), *range(len(whole) - 40, len(whole))]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
-        with pytest.raises(BenchError, match=r"damaged|no ticket|not known to this version"):
+        with pytest.raises(BenchError, match=r"damaged|no ticket|not known to this version|from a ticket"):
             read_ticket(path)
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def epoch(number: int) -> Epoch:
-    return Epoch(number, 0.5, 0.1, 1.0, 40.0 + number, 1.0, 80.0 - number, 500, 0.2, 0.1, [0.1, 0.2, 0.3, 0.4, 0.5], [300, 200])
+    return Epoch(number, 0.5, 0.1, 1.0, 40.0 + number, 1.0, 80.0 - number, 500, 0.2, 0.1, [0.1, 0.2, 0.3, 0.4, 0.5], [0.3, 0.2])
 
 
 def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
@@ -45,7 +45,7 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
     assert done.data.params["recipe.learning_rate"] == "0.1" and done.data.params["source.prune_ratio"] == "0.0"
     assert {"table", "cell", "code_version", "data_digest", "seed"} <= set(done.data.tags)
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
-    assert done.data.metrics["layer_kept/001"] == 200 and done.data.metrics["score_quantile/50"] == 0.3
+    assert done.data.metrics["layer_density/001"] == 0.2 and done.data.metrics["score_quantile/50"] == 0.3
     assert [file.path for file in client.list_artifacts(run.info.run_id, "figures")] == ["figures/confusion.png"]
 
 

@@ -32,7 +32,9 @@ class IterativeEdgePopup(Model):
     kind: Literal["iterative-edge-popup"]
     selection: Selection = "global"
     iterations: int | None = Field(None, ge=2, le=100)
-    rule: Literal["geometric", "linear"] = Field("geometric", description="geometric: density falls by an equal factor")
+    rule: Literal["geometric", "linear"] | None = Field(
+        None, description="geometric, also if absent: density falls by an equal factor; linear: sparsity rises by equal steps"
+    )
     sparsities: list[Ratio] | None = Field(
         None, min_length=2, max_length=100, description="in place of iterations and rule: the sparsity of each, rising"
     )
@@ -59,6 +61,8 @@ class IterativeEdgePopup(Model):
     def _one_way_to_rise(self) -> IterativeEdgePopup:
         if (self.iterations is None) == (self.sparsities is None):
             raise ValueError("give either iterations or sparsities")
+        if self.sparsities is not None and self.rule is not None:
+            raise ValueError("sparsities say it all: leave rule out")
         if self.sparsities is not None and self.sparsities != sorted(self.sparsities):
             raise ValueError(f"sparsities must rise, got {self.sparsities}")
         if self.space == "soft" and self.scores != "carried":

@@ -38,6 +38,8 @@ class SourceGrid(Model):
             raise ValueError("a source with frozen edges needs a layout: epl, erk, igq, uniform or from_ticket")
         if (self.layout is not None and "from_ticket" in self.layout) != (self.ticket is not None):
             raise ValueError("layout from_ticket and ticket go together")
+        if self.layout == ["from_ticket"] and self.lock_rule is not None:
+            raise ValueError("layout from_ticket knows no lock_rule: leave it out")
         if locks and self.lock_rule is None and self.layout != ["from_ticket"]:
             raise ValueError("a source with locked edges needs a lock_rule: joint or mirrored")
         return self

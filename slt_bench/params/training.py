@@ -48,7 +48,9 @@ class Recipe(Model):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     weight_init: Literal["kaiming_uniform", "kaiming_normal", "signed_kaiming_constant"] = "kaiming_uniform"
     score_init: Literal["kaiming_normal", "kaiming_uniform", "constant"] = Field(
-        "kaiming_normal", description="kaiming_uniform: a = sqrt 5, as edge-popup's own code; constant: local selection only"
+        "kaiming_normal",
+        description="kaiming_uniform: a = sqrt 5, as edge-popup's own code; constant: with local selection only, "
+        "which then begins with the first edges of each layer",
     )
     scale: Literal["none", "static", "dynamic"] = Field("none", description="of the effective weights")
     precision: Literal["float32", "bfloat16", "fastest"] = Field(

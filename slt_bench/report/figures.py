@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slt_bench.checkpoint import write_bytes
+from slt_bench.report.lines import Line
 from slt_bench.report.panels import layer_density, score_distribution
-from slt_bench.report.table import Line
 
 _STYLE: Any = {
     "svg.hashsalt": "slt-bench", "figure.dpi": 120, "savefig.dpi": 160, "font.size": 10, "axes.spines.top": False,

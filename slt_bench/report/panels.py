@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slt_bench.history import QUANTILES
-from slt_bench.report.table import Result
+from slt_bench.report.lines import Result
 
 _COLUMNS = 3
 
@@ -22,14 +22,16 @@ def layer_density(searches: Sequence[tuple[str, Result]]) -> Figure:
     for axes, (_, result) in zip(panels, searches, strict=True):
         layers = result.record["layers"]
         for index, layer in enumerate(layers):
-            shares = [epoch.layer_kept[index] / layer["total"] for epoch in result.history]
+            shares = [epoch.layer_density[index] for epoch in result.history]
             colour = plt.get_cmap("viridis")(0.9 * index / max(1, len(layers) - 1))
             axes.plot(_epochs(result), shares, color=colour, linewidth=1.4, label=layer["name"].removesuffix(".weight"))
         axes.set_ylim(-0.03, 1.03)
     panels[0].set_ylabel("kept share of the layer")
     handles, labels = panels[0].get_legend_handles_labels()
-    ends = slice(None) if len(labels) <= 12 else slice(None, None, -(-len(labels) // 12))
-    figure.legend(handles[ends], labels[ends], loc="outside right upper", title="layer", fontsize=8)
+    if len({tuple(layer["name"] for layer in result.record["layers"]) for _, result in searches}) > 1:  # several networks
+        handles, labels = [handles[0], handles[-1]], ["first", "last"]
+    some = slice(None, None, -(-len(labels) // 12))
+    figure.legend(handles[some], labels[some], loc="outside right upper", title="layer", fontsize=8)
     return figure
 
 

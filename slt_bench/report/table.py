@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from statistics import mean, stdev
@@ -13,79 +11,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from slt_bench import paths
-from slt_bench.cells import Cell, expand_row, flatten
+from slt_bench.cells import flatten
 from slt_bench.checkpoint import write_text
-from slt_bench.history import Epoch, read_history
 from slt_bench.params import Params
-from slt_bench.published import Published, published_values
+from slt_bench.report.lines import Line, lines
 
 UNKNOWN = "—"
-
-
-@dataclass(frozen=True)
-class Result:
-    """The files of one finished cell."""
-
-    cell: Cell
-    record: dict[str, Any]
-    metrics: dict[str, Any]
-    history: list[Epoch]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a table: a setting and its results, one a seed (none where the cells have not run)."""
-
-    label: str
-    cell: Cell  # any of the setting's
-    results: list[Result]
-    published: Published | None
-
-    def values(self, name: str) -> list[float]:
-        """A metric of every seed."""
-        return [float(result.metrics[name]) for result in self.results]
-
-    def known(self, name: str) -> list[float]:
-        """A metric of the seeds that have it."""
-        return [float(result.metrics[name]) for result in self.results if result.metrics.get(name) is not None]
-
-    def recorded(self, name: str) -> list[float]:
-        """A number from the search's record, of every seed."""
-        return [float(result.record[name]) for result in self.results]
-
-
-def read_result(cell: Cell) -> Result | None:
-    """The result of a cell, or None where it has not run to its end with these parameters."""
-    directory = paths.cell_dir(cell.id)
-    try:
-        record = json.loads((directory / "search.json").read_text())
-        metrics = json.loads((directory / "metrics.json").read_text())
-        if record["identity"] != cell.identity:
-            return None  # of other parameters under the same name
-        return Result(cell, record, metrics, read_history(directory / "history.csv"))
-    except FileNotFoundError:
-        return None
-
-
-def lines(params: Params, table: str) -> list[Line]:
-    """The lines of a table in the order of its rows."""
-    return [line for index in range(len(params.tables[table].rows)) for line in _row_lines(params, table, index)]
-
-
-def _row_lines(params: Params, table: str, index: int) -> Iterator[Line]:
-    row = params.tables[table].rows[index]
-    settings: dict[str, list[Cell]] = {}
-    for cell in expand_row(params, table, index):
-        settings.setdefault(cell.setting, []).append(cell)
-    for cells in settings.values():
-        results = [result for cell in cells if (result := read_result(cell)) is not None]
-        yield Line(
-            label=row.label or cells[0].search.label,
-            cell=cells[0],
-            results=results,
-            published=published_values()[row.published] if row.published else None,
-        )
 
 
 def mean_and_deviation(values: list[float], digits: int = 2) -> str:

@@ -1,0 +1,89 @@
+"""The lines of a table: the results of each setting over its seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from slt_bench import paths
+from slt_bench.cells import Cell, expand_row
+from slt_bench.history import Epoch, read_history
+from slt_bench.params import Params
+from slt_bench.published import Published, published_values
+
+
+@dataclass(frozen=True)
+class Result:
+    """The files of one finished cell."""
+
+    cell: Cell
+    record: dict[str, Any]
+    metrics: dict[str, Any]
+    history: list[Epoch]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: a setting and its results, one a seed (none where the cells have not run)."""
+
+    label: str
+    cell: Cell  # any of the setting's
+    results: list[Result]
+    published: Published | None
+
+    def values(self, name: str) -> list[float]:
+        """A metric of every seed."""
+        return [float(result.metrics[name]) for result in self.results]
+
+    def known(self, name: str) -> list[float]:
+        """A metric of the seeds that have it."""
+        return [float(result.metrics[name]) for result in self.results if result.metrics.get(name) is not None]
+
+    def recorded(self, name: str) -> list[float]:
+        """A number from the search's record, of every seed."""
+        return [float(result.record[name]) for result in self.results]
+
+
+def read_result(cell: Cell) -> Result | None:
+    """The result of a cell, or None where it has not run to its end with these parameters."""
+    directory = paths.cell_dir(cell.id)
+    try:
+        record = json.loads((directory / "search.json").read_text())
+        metrics = json.loads((directory / "metrics.json").read_text())
+        if record["identity"] != cell.identity:
+            return None  # of other parameters under the same name
+        return Result(cell, record, metrics, read_history(directory / "history.csv"))
+    except FileNotFoundError:
+        return None
+
+
+def lines(params: Params, table: str) -> list[Line]:
+    """The lines of a table in the order of its rows; those that would read alike also get the names that differ."""
+    found = [line for index in range(len(params.tables[table].rows)) for line in _row_lines(params, table, index)]
+    alike: dict[tuple[str, ...], list[Line]] = {}
+    for line in found:
+        alike.setdefault((line.label, str(line.cell.source), f"{line.cell.sparsity:g}"), []).append(line)
+    return [_told_apart(line, alike[line.label, str(line.cell.source), f"{line.cell.sparsity:g}"]) for line in found]
+
+
+def _told_apart(line: Line, alike: list[Line]) -> Line:
+    axes = ("dataset_name", "network_name", "search_name", "recipe_name")
+    names = [getattr(line.cell, axis) for axis in axes if len({getattr(one.cell, axis) for one in alike}) > 1]
+    return replace(line, label=f"{line.label} [{', '.join(names)}]") if names else line
+
+
+def _row_lines(params: Params, table: str, index: int) -> Iterator[Line]:
+    row = params.tables[table].rows[index]
+    settings: dict[str, list[Cell]] = {}
+    for cell in expand_row(params, table, index):
+        settings.setdefault(cell.setting, []).append(cell)
+    for cells in settings.values():
+        results = [result for cell in cells if (result := read_result(cell)) is not None]
+        yield Line(
+            label=row.label or cells[0].search.label,
+            cell=cells[0],
+            results=results,
+            published=published_values()[row.published] if row.published else None,
+        )
