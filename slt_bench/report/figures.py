@@ -14,6 +14,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from slt_bench.checkpoint import write_bytes
 from slt_bench.report.lines import Line
@@ -27,6 +28,7 @@ _STYLE: Any = {
 }  # fmt: skip
 # Okabe and Ito's colours, told apart with any colour vision.
 _COLOURS = {"weight-training": "#000000", "edge-popup": "#0072B2", "iterative-edge-popup": "#D55E00", "random-mask": "#999999"}
+_HARD = "#009E73"  # iterative edge-popup inside the last mask
 _MARKERS = {"dense": "o", "randomly pruned": "s", "frozen": "D", "from ticket": "^"}
 _DASHES: dict[str, Any] = {
     "dense": "-",
@@ -106,11 +108,11 @@ def _learning_curves(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def _dying_edges(axes: Axes, lines: Sequence[Line]) -> None:
-    _curves(axes, lines, "dying_edge_ratio", "share of free edges in no mask so far")
+    _curves(axes, lines, "dying_edge_ratio", "dying edges: share in no mask so far")
 
 
 def _mask_churn(axes: Axes, lines: Sequence[Line]) -> None:
-    _curves(axes, lines, "mask_churn", "share of free edges that changed sides")
+    _curves(axes, lines, "mask_churn", "mask churn: share that changed sides")
 
 
 def _curves(axes: Axes, lines: Sequence[Line], quantity: str, label: str) -> None:
@@ -124,7 +126,8 @@ def _curves(axes: Axes, lines: Sequence[Line], quantity: str, label: str) -> Non
         if len(runs) > 1:
             low, high = zip(*((min(values), max(values)) for values in zip(*runs, strict=True)), strict=True)
             axes.fill_between(epochs, low, high, color=_colour(line), alpha=0.08, linewidth=0)
-    axes.set(xlabel="epoch", ylabel=f"{label}, mean and range over seeds")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch (mean and range over seeds)", ylabel=label)
 
 
 def _point(axes: Axes, line: Line, x: float) -> None:
@@ -164,7 +167,8 @@ def _name(line: Line) -> str:
 
 
 def _colour(line: Line) -> str:
-    return _COLOURS[line.cell.search.kind]
+    search = line.cell.search
+    return _HARD if search.kind == "iterative-edge-popup" and search.space == "hard" else _COLOURS[search.kind]
 
 
 def _dash(line: Line) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from slt_bench.history import QUANTILES
 from slt_bench.report.lines import Result
@@ -61,6 +62,7 @@ def _panels(searches: Sequence[tuple[str, Result]]) -> tuple[Figure, list[Axes]]
     for axes, (name, _) in zip(flat, searches, strict=False):
         axes.set_title(fill(name, 36), fontsize=8, fontweight="normal")
         axes.set_xlabel("epoch", fontsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in flat[len(searches) :]:
         axes.set_visible(False)
     return figure, flat[: len(searches)]
