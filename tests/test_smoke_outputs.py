@@ -8,7 +8,7 @@ from statistics import mean
 import pytest
 
 from slt_bench.params_file import load_params
-from slt_bench.report.table import Line, lines
+from slt_bench.report.lines import Line, lines
 
 ROOT = Path(__file__).parent.parent
 
