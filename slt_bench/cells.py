@@ -78,20 +78,16 @@ def expand_row(params: Params, table_name: str, index: int) -> list[Cell]:
         Infeasible: a name that does not exist, or numbers that do not go together.
     """
     table = params.tables[table_name]
-    cells = _cells_of_row(params, table, table.rows[index], ("tables", table_name, "rows", index))
-    return list({cell.id: cell for cell in cells}.values())
+    pairs = _cells_of_row(params, table, table.rows[index], ("tables", table_name, "rows", index))
+    return list({cell.id: cell for _, cell in pairs}.values())
 
 
 def expand(params: Params, table_name: str) -> list[Cell]:
     """The cells that a table needs, each once, in the order of its rows; one whose ticket another needs comes before it."""
     table, found = params.tables[table_name], dict[str, Cell]()
     for index, row in enumerate(table.rows):
-        at: Location = ("tables", table_name, "rows", index)
-        for cell in expand_row(params, table_name, index):
-            if row.source.ticket is not None and cell.source.ticket:
-                parent = _parent(params, table, _names_of(cell), row.source.ticket, at)
-                found.setdefault(parent.id, parent)
-            found.setdefault(cell.id, cell)
+        for parent, cell in _cells_of_row(params, table, row, ("tables", table_name, "rows", index)):
+            found |= {each.id: each for each in (parent, cell) if each is not None and each.id not in found}
     return list(found.values())
 
 
@@ -103,7 +99,8 @@ def find(params: Params, cell_id: str) -> Cell:
     return cells[cell_id]
 
 
-def _cells_of_row(params: Params, table: Table, row: Row, at: Location) -> Iterator[Cell]:
+def _cells_of_row(params: Params, table: Table, row: Row, at: Location) -> Iterator[tuple[Cell | None, Cell]]:
+    """Each cell, and before it the one whose ticket its source is made from, if any."""
     axes: dict[str, list[Any]] = {
         "dataset": row.dataset or [table.dataset],
         "network": row.network or [table.network],
@@ -117,7 +114,9 @@ def _cells_of_row(params: Params, table: Table, row: Row, at: Location) -> Itera
     }
     for values in product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
-        yield _cell(params, chosen, _source(params, table, row, chosen, at), row, at)
+        asked = row.source.ticket if _takes_roles(chosen) else None
+        parent = _parent(params, table, chosen, asked, at) if asked is not None else None
+        yield parent, _cell(params, chosen, _source(row, chosen, parent, at), row, at)
 
 
 def _cell(params: Params, chosen: dict[str, Any], source: Source, row: Row | None, at: Location) -> Cell:
@@ -142,34 +141,33 @@ def _cell(params: Params, chosen: dict[str, Any], source: Source, row: Row | Non
     return cell
 
 
-def _source(params: Params, table: Table, row: Row, chosen: dict[str, Any], at: Location) -> Source:
+def _takes_roles(chosen: dict[str, Any]) -> bool:
+    return chosen["layout"] == "from_ticket" and chosen["prune_ratio"] + chosen["lock_ratio"] > 0
+
+
+def _source(row: Row, chosen: dict[str, Any], parent: Cell | None, at: Location) -> Source:
     p, lock = chosen["prune_ratio"], chosen["lock_ratio"]
     layout = chosen["layout"] if p + lock else None
-    if layout != "from_ticket" or row.source.ticket is None:
+    if parent is None or row.source.ticket is None:
         return Source(prune_ratio=p, lock_ratio=lock, layout=layout, lock_rule=row.source.lock_rule if lock else None)
-    asked = row.source.ticket
-    search = params.searches.get(asked.search)
-    if search is not None and search.kind == "weight-training":
-        raise Infeasible((*at, "source", "ticket", "search"), f"'{asked.search}' is weight training, which finds no ticket")
-    parent = _parent(params, table, chosen, asked, at)
     check_ticket(p, lock, parent.sparsity, (*at, "source"))
     return Source(
         prune_ratio=p, lock_ratio=lock, layout=layout, ticket=parent.id, ticket_identity=parent.identity,
-        ticket_seed=asked.seed, shuffled=asked.shuffled,
+        ticket_seed=row.source.ticket.seed, shuffled=row.source.ticket.shuffled,
     )  # fmt: skip
 
 
 def _parent(params: Params, table: Table, heir: dict[str, Any], asked: TicketOf, at: Location) -> Cell:
     """The cell, in a dense source, whose ticket gives a source its roles."""
-    chosen = {
-        "dataset": heir["dataset"], "network": heir["network"], "recipe": asked.recipe or table.recipe,
-        "search": asked.search, "sparsity": asked.sparsity, "seed": heir["seed"] if asked.seed is None else asked.seed,
+    place = (*at, "source", "ticket")
+    search = params.searches.get(asked.search)
+    if search is not None and search.kind == "weight-training":
+        raise Infeasible((*place, "search"), f"'{asked.search}' is weight training, which finds no ticket")
+    own = {
+        "recipe": asked.recipe or table.recipe, "search": asked.search, "sparsity": asked.sparsity,
+        "seed": heir["seed"] if asked.seed is None else asked.seed,
     }  # fmt: skip
-    return _cell(params, chosen, Source(), None, (*at, "source", "ticket"))
-
-
-def _names_of(cell: Cell) -> dict[str, Any]:
-    return {"dataset": cell.dataset_name, "network": cell.network_name, "seed": cell.seed}
+    return _cell(params, heir | own, Source(), None, place)
 
 
 def _named(params: Params, chosen: dict[str, Any], row: Row | None, at: Location) -> Callable[[str, dict[str, Any]], Any]:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from slt_bench.errors import BenchError
-from slt_bench.params import Dataset, EdgePopup, IterativeEdgePopup, Network, Recipe, Search, Source
+from slt_bench.params import Dataset, EdgePopup, Images, IterativeEdgePopup, Network, Recipe, Search, Source
 
 Location = tuple[str | int, ...]
 _EPSILON = 1e-9  # 1 - 0.9 is a little less than 0.1
@@ -67,10 +67,15 @@ def check_fits(names: dict[str, Any], dataset: Dataset, network: Network, at: Lo
     there = _TRAIN_IMAGES.get(images.source)
     if there is not None and (images.train_images or 0) > there:
         raise Infeasible(at, f"dataset {names['dataset']} asks for {images.train_images} of {there} training images")
-    if (train := images.train_images or there) is not None:
-        held_out = round(images.validation * train)
-        if not 0 < held_out < train:
-            raise Infeasible(at, f"validation {images.validation} of dataset {names['dataset']} leaves train or val empty")
+    if (split := _split(images)) is not None and not all(split):
+        raise Infeasible(at, f"validation {images.validation} of dataset {names['dataset']} leaves train or val empty")
+
+
+def _split(images: Images) -> tuple[int, int] | None:
+    """Images of train and val; None where only the images tell."""
+    there = images.train_images or _TRAIN_IMAGES.get(images.source)
+    held_out = round(images.validation * (there or 0))
+    return (there - held_out, held_out) if there is not None else None
 
 
 def check_schedule(
@@ -81,13 +86,11 @@ def check_schedule(
     Raises:
         Infeasible: they do not.
     """
-    images = dataset.images
-    if (train := images.train_images or _TRAIN_IMAGES.get(images.source)) is not None:
-        left = train - round(images.validation * train)
-        if recipe.batch_size > left:
-            raise Infeasible(
-                at, f"batch_size {recipe.batch_size} of recipe {names['recipe']} exceeds the {left} training images"
-            )
+    split = _split(dataset.images)
+    if split is not None and recipe.batch_size > split[0]:
+        raise Infeasible(
+            at, f"batch_size {recipe.batch_size} of recipe {names['recipe']} exceeds the {split[0]} training images"
+        )
     if isinstance(search, EdgePopup | IterativeEdgePopup) and search.selection == "global" and recipe.score_init == "constant":
         raise Infeasible(
             at,

@@ -105,7 +105,7 @@ def _rebuild(header: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Ticket
     if header["spec"]["format"] != 1:
         raise BenchError(f"ticket format {header['spec']['format']} is not known to this version of slt-bench")
     spec = Spec.model_validate(header["spec"])
-    roles = _unpack_roles(tensors["roles"], header["edges"]) if "roles" in tensors else None
+    roles = _unpack_roles(tensors["roles"], header["edges"]) if spec.source.layout == "from_ticket" else None
     built = spec.build(roles)
     source, mask = built[1], None
     if spec.learned != "weights" and "mask" in tensors:

@@ -55,14 +55,13 @@ class TicketNetwork(nn.Module):
         self.free_weights = source.weights if self.free is None else source.weights.index_select(0, self.free)
         self.free_stops = self.budget.free.cumsum().tolist()
         self.mask = torch.ones_like(self.free_weights, dtype=torch.bool)
-        self.effective = torch.empty_like(source.weights, dtype=dtype)
+        self.effective = torch.zeros_like(source.weights, dtype=dtype)  # as pruned edges stay
         self._bits = _bits(self.free_weights.to(dtype))
         self._values = self.effective if self.free is None else torch.empty_like(self.free_weights, dtype=dtype)
         self._upper, self._ones = (torch.empty_like(self.mask, dtype=kind) for kind in (torch.int16, torch.int8))
         self._gradient = torch.empty_like(source.weights) if learns != "nothing" else None
         self._signs = torch.empty_like(self.free_weights) if learns == "scores" else None
         self._free_gradient = torch.empty_like(self.free_weights) if self.free is not None and learns != "nothing" else None
-        self.effective.zero_()  # as pruned edges stay
         self._locked = torch.nonzero(source.roles == LOCKED).squeeze(1)
         self._locked_weights = source.weights[self._locked].to(dtype)
         self.effective.scatter_(0, self._locked, self._locked_weights)

@@ -45,11 +45,12 @@ def pipeline_files(params: Params) -> dict[Path, str]:
         for key in sorted(found):  # whichever table names a cell first
             kinds["heirs" if found[key].source.ticket else "cells"][key] = found[key].model_dump(mode="json")
         files[directory / "cells.json"] = _json({kind: each for kind, each in kinds.items() if each})
-        stages = {name: {"foreach": "${cells}", "do": make(group, "cells")} for name, make in _CELL_STAGES.items()}
-        if kinds["heirs"]:
-            stages |= {
-                f"{name}-heir": {"foreach": "${heirs}", "do": make(group, "heirs")} for name, make in _CELL_STAGES.items()
-            }
+        stages = {
+            name + suffix: {"foreach": f"${{{kind}}}", "do": make(group, kind)}
+            for kind, suffix in (("cells", ""), ("heirs", "-heir"))
+            if kinds[kind]
+            for name, make in _CELL_STAGES.items()
+        }
         files[directory / "dvc.yaml"] = _HEADER + _yaml({"vars": ["cells.json"], "stages": stages})
     return files
 

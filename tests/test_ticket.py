@@ -86,10 +86,11 @@ def test_the_mask_costs_one_bit_an_edge(tmp_path: Path) -> None:
         ticket = make_ticket(source)
         assert ticket.mask is not None
         save_ticket(ticket, tmp_path / "ticket")
-        return (tmp_path / "ticket").stat().st_size, ticket.mask.numel()
+        content = (tmp_path / "ticket").read_bytes()
+        return len(content) - int.from_bytes(content[:8], "little"), ticket.mask.numel()  # without the header
 
     (dense, bits), (frozen, fewer) = size(SOURCES["dense"]), size(FROZEN)
-    assert dense - frozen == pytest.approx((bits - fewer) / 8, abs=120)  # the header tells what is frozen
+    assert dense - frozen == -(-bits // 8) - -(-fewer // 8)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -160,7 +161,7 @@ def test_any_flipped_byte_is_noticed(tmp_path: Path, kind: str) -> None:
     whole = path.read_bytes()
     for place in [*range(0, len(whole), 13), *range(len(whole) - 40, len(whole))]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
-        with pytest.raises(BenchError, match=r"damaged|no ticket|not known to this version|from a ticket"):
+        with pytest.raises(BenchError, match=r"damaged|no ticket|not known to this version"):
             read_ticket(path)
 
 

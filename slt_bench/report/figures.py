@@ -38,16 +38,19 @@ _DASHES: dict[str, Any] = {
 }
 
 
+Draw = Callable[[Axes, Sequence[Line]], None]
+
+
 def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str]:
     """Draw every figure that the results allow; returns their names (without ending)."""
     done = [line for line in lines if line.results]
     searched = [line for line in done if line.cell.search.kind not in ("weight-training", "random-mask")]
-    figures: dict[str, tuple[Sequence[Line], Callable[[Axes, Sequence[Line]], None]]] = {
+    figures: dict[str, tuple[Sequence[Line], Draw]] = {
         "accuracy-size": (done, _accuracy_against_size),
         "accuracy-sparsity": (done, _accuracy_against_sparsity),
-        "learning-curves": (done, _learning_curves),
-        "dying-edges": (searched, _dying_edges),
-        "mask-churn": (searched, _mask_churn),
+        "learning-curves": (done, _curves("val_top1", "validation top-1 (%)")),
+        "dying-edges": (searched, _curves("dying_edge_ratio", "dying edges: share in no mask so far")),
+        "mask-churn": (searched, _curves("mask_churn", "mask churn: share that changed sides")),
     }
     panels = {"layer-density": layer_density, "score-distribution": score_distribution}
     directory.mkdir(parents=True, exist_ok=True)
@@ -103,31 +106,23 @@ def _accuracy_against_sparsity(axes: Axes, lines: Sequence[Line]) -> None:
     axes.set(xlabel="sparsity (share of all weights that are zero)", ylabel="test top-1 (%)", xlim=(-0.03, 1.0))
 
 
-def _learning_curves(axes: Axes, lines: Sequence[Line]) -> None:
-    _curves(axes, lines, "val_top1", "validation top-1 (%)")
+def _curves(quantity: str, label: str) -> Draw:
+    """A quantity of the history over the epochs."""
 
+    def draw(axes: Axes, lines: Sequence[Line]) -> None:
+        for line in lines:
+            runs = [[getattr(epoch, quantity) for epoch in result.history] for result in line.results]
+            curve = [mean(values) for values in zip(*runs, strict=True)]
+            epochs = range(1, len(curve) + 1)
+            style: Any = {"color": _colour(line), "linestyle": _dash(line), "linewidth": 1.6, "alpha": _depth(line)}
+            axes.plot(epochs, curve, label=_name(line), **style)
+            if len(runs) > 1:
+                low, high = zip(*((min(values), max(values)) for values in zip(*runs, strict=True)), strict=True)
+                axes.fill_between(epochs, low, high, color=_colour(line), alpha=0.08, linewidth=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="epoch (mean and range over seeds)", ylabel=label)
 
-def _dying_edges(axes: Axes, lines: Sequence[Line]) -> None:
-    _curves(axes, lines, "dying_edge_ratio", "dying edges: share in no mask so far")
-
-
-def _mask_churn(axes: Axes, lines: Sequence[Line]) -> None:
-    _curves(axes, lines, "mask_churn", "mask churn: share that changed sides")
-
-
-def _curves(axes: Axes, lines: Sequence[Line], quantity: str, label: str) -> None:
-    for line in lines:
-        runs = [[getattr(epoch, quantity) for epoch in result.history] for result in line.results]
-        curve = [mean(values) for values in zip(*runs, strict=True)]
-        epochs = range(1, len(curve) + 1)
-        axes.plot(
-            epochs, curve, color=_colour(line), linestyle=_dash(line), linewidth=1.6, alpha=_depth(line), label=_name(line)
-        )
-        if len(runs) > 1:
-            low, high = zip(*((min(values), max(values)) for values in zip(*runs, strict=True)), strict=True)
-            axes.fill_between(epochs, low, high, color=_colour(line), alpha=0.08, linewidth=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epoch (mean and range over seeds)", ylabel=label)
+    return draw
 
 
 def _point(axes: Axes, line: Line, x: float) -> None:

@@ -33,6 +33,11 @@ class Line:
     results: list[Result]
     published: Published | None
 
+    @property
+    def reads(self) -> tuple[str, str, str]:
+        """What a reader knows it by: method, source, sparsity."""
+        return self.label, str(self.cell.source), f"{self.cell.sparsity:g}"
+
     def values(self, name: str) -> list[float]:
         """A metric of every seed."""
         return [float(result.metrics[name]) for result in self.results]
@@ -62,10 +67,7 @@ def read_result(cell: Cell) -> Result | None:
 def lines(params: Params, table: str) -> list[Line]:
     """The lines of a table in the order of its rows; those that would read alike also get the names that differ."""
     found = [line for index in range(len(params.tables[table].rows)) for line in _row_lines(params, table, index)]
-    alike: dict[tuple[str, ...], list[Line]] = {}
-    for line in found:
-        alike.setdefault((line.label, str(line.cell.source), f"{line.cell.sparsity:g}"), []).append(line)
-    return [_told_apart(line, alike[line.label, str(line.cell.source), f"{line.cell.sparsity:g}"]) for line in found]
+    return [_told_apart(line, [one for one in found if one.reads == line.reads]) for line in found]
 
 
 def _told_apart(line: Line, alike: list[Line]) -> Line:

@@ -46,9 +46,7 @@ def _shown(line: Line) -> dict[str, str]:
     metrics = line.results[0].metrics if line.results else None
     searched = line.cell.search.kind != "weight-training"
     return {
-        "method": line.label,
-        "source": str(line.cell.source),
-        "sparsity": f"{line.cell.sparsity:g}",
+        **dict(zip(("method", "source", "sparsity"), line.reads, strict=True)),
         "edges kept: asked": f"{line.results[0].record['asked']['kept']:,}" if metrics else UNKNOWN,
         "realised": " / ".join(sorted({f"{result.metrics['kept']:,}" for result in line.results})) or UNKNOWN,
         "test top-1 (%)": mean_and_deviation(line.values("top1")),
