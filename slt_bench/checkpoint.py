@@ -6,7 +6,6 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -60,37 +59,52 @@ class Checkpoint:
     """The state of one running search, in `directory`; `key` names everything that determines its result."""
 
     def __init__(self, directory: Path, key: dict[str, str]) -> None:
-        self.path = directory / "checkpoint.pt"
+        self.path, self.previous = directory / "checkpoint.pt", directory / "previous.pt"
         self.key = key
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Replace the saved state; a kill in the middle leaves the one before."""
+    def save(self, state: dict[str, Any], write: bool = True) -> None:
+        """Replace the saved state and keep the one before; a kill in the middle leaves one of them.
+
+        Of several processes, which all have the same state, one writes it.
+        """
         import torch
 
-        content = BytesIO()
-        torch.save({"key": self.key, "state": state}, content)
-        write_bytes(self.path, content.getvalue())
+        if not write:
+            return
+        with atomic(self.path) as temporary:
+            with temporary.open("wb") as file:
+                torch.save({"key": self.key, "state": state}, file)
+            if self.path.exists():
+                self.path.replace(self.previous)
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state, or None where there is none.
+        """The saved state, the one before where that is damaged or missing, or None where there is none.
 
         Raises:
             BenchError: it is unreadable or belongs to other parameters, data or code.
         """
         import torch
 
-        if not self.path.exists():
-            return None
-        try:
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged file
-            raise BenchError(f"checkpoint {self.path} is damaged: delete it to start this search afresh") from error
-        if saved["key"] != self.key:
-            differs = ", ".join(name for name in self.key if saved["key"].get(name) != self.key[name])
-            raise BenchError(f"checkpoint {self.path} was made with other {differs}: delete it to start afresh")
-        state: dict[str, Any] = saved["state"]
-        return state
+        failure: Exception | None = None
+        for path in (self.path, self.previous):
+            if not path.exists():
+                continue
+            try:
+                saved = torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:  # torch raises many kinds for a damaged file
+                failure = failure or error
+                print(f"note: checkpoint {path} is damaged", flush=True)
+                continue
+            if saved["key"] != self.key:
+                differs = ", ".join(name for name in self.key if saved["key"].get(name) != self.key[name])
+                raise BenchError(f"checkpoint {path} was made with other {differs}: delete {path.parent} to start afresh")
+            state: dict[str, Any] = saved["state"]
+            return state
+        if failure is not None:
+            raise BenchError(f"the checkpoints in {self.path.parent} are damaged: delete it to start afresh") from failure
+        return None
 
     def delete(self) -> None:
         """Remove the state of a search that is done."""
-        self.path.unlink(missing_ok=True)
+        for path in (self.path, self.previous):
+            path.unlink(missing_ok=True)

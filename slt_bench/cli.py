@@ -19,7 +19,8 @@ def main() -> None:
 def _dispatch(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     command = {
-        "check": _check, "plan": _plan, "prepare": _prepare, "run": _run, "ticket": _ticket, "report": _report,
+        "check": _check, "plan": _plan, "prepare": _prepare, "run": _run,
+        "search": _search, "ticket": _ticket, "report": _report,
         "track": _track, "schema": _schema, "doctor": _doctor,
     }[options.command]  # fmt: skip
     command(options)
@@ -35,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("dataset")
     run = commands.add_parser("run", help="run one cell without DVC: prepare if needed, search, evaluate")
     run.add_argument("cell")
-    run.add_argument("--workers", type=int, default=1, help="threads that load images (default 1; results do not change)")
+    run.add_argument("--workers", type=int, help="threads that load images, in place of machine.workers of params.yaml")
+    search = commands.add_parser("search", help="the search of one cell alone; with torchrun, by several processes")
+    search.add_argument("cell")
     ticket = commands.add_parser("ticket", help="verify a ticket file and show what is in it")
     ticket.add_argument("file", type=Path)
     ticket.add_argument("--write", type=Path, metavar="OUT", help="write it again, in another form")
@@ -92,8 +95,17 @@ def _run(options: argparse.Namespace) -> None:
     except BenchError as reason:
         print(f"{reason}; doing so")
         prepare_dataset(params, name)
-    search_cell(params, cell, options.workers)
-    evaluate_cell(cell, options.workers)
+    if options.workers is not None:
+        params = params.model_copy(update={"machine": params.machine.model_copy(update={"workers": options.workers})})
+    search_cell(params, cell)
+    evaluate_cell(params, cell)
+
+
+def _search(options: argparse.Namespace) -> None:
+    from slt_bench.cells import find
+
+    params = load()
+    search_cell(params, find(params, options.cell))
 
 
 def _ticket(options: argparse.Namespace) -> None:

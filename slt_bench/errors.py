@@ -11,16 +11,24 @@ class BenchError(Exception):
 
 
 class Interrupted(BenchError):
-    """Work was stopped on purpose; the same command goes on."""
+    """Work was stopped by Ctrl-C; the same command goes on."""
+
+    status = 130
+
+
+class Preempted(Interrupted):
+    """Work was stopped by SIGTERM, as schedulers do it; exit status 75 (EX_TEMPFAIL) says: run me again."""
+
+    status = 75
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command; a BenchError becomes its message and exit code 2, Ctrl-C exit code 130."""
+    """Run a command; a BenchError becomes its message and exit status 2, a stop its own."""
     try:
         main()
     except Interrupted as stop:
         print(f"\n{stop}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(stop.status)
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

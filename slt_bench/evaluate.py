@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from torch.nn.functional import cross_entropy
 
 from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError
+from slt_bench.processes import ALONE, Processes
 
 if TYPE_CHECKING:
+    from slt_bench.data.loader import Loader
     from slt_bench.ticket_file import TicketFile
 
 
@@ -35,43 +37,55 @@ class _Tally:
 
     def __init__(self, classes: int, device: torch.device) -> None:
         self.classes = classes
-        self.loss = torch.zeros((), dtype=torch.float64, device=device)
+        self.losses: list[Tensor] = []  # of each batch
+        self.device = device
         self.in_top5 = torch.zeros((), dtype=torch.long, device=device)
         self.confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
-        self.loss += cross_entropy(logits, labels, reduction="sum").double()
+        self.losses.append(cross_entropy(logits, labels, reduction="sum").double())
         self.in_top5 += (logits.topk(min(5, self.classes)).indices == labels[:, None]).sum()
         self.confusion += torch.bincount(labels * self.classes + logits.argmax(1), minlength=self.classes**2)
 
-    def metrics(self) -> Metrics:
-        matrix = self.confusion.view(self.classes, self.classes).cpu()
+    def metrics(self, batches: int, processes: Processes) -> Metrics:
+        """Over all processes; the losses of all batches are added up in their order, whoever measured them."""
+        losses = torch.zeros(batches, dtype=torch.float64, device=self.device)
+        for number, loss in enumerate(self.losses):
+            losses[processes.rank + number * processes.count] = loss
+        matrix = processes.total(self.confusion).view(self.classes, self.classes).cpu()
         images = int(matrix.sum())
         return Metrics(
             images=images,
-            loss=float(self.loss) / images,
+            loss=float(processes.total(losses).sum()) / images,
             top1=100 * int(matrix.diagonal().sum()) / images,
-            top5=100 * int(self.in_top5) / images,
+            top5=100 * int(processes.total(self.in_top5)) / images,
             confusion=matrix.tolist(),
         )
 
 
 @torch.no_grad()
 def measure(
-    networks: Sequence[nn.Module], batches: Iterable[tuple[Tensor, Tensor]], classes: int, device: torch.device
+    networks: Sequence[nn.Module],
+    loader: Loader,
+    classes: int,
+    processes: Processes = ALONE,
+    look: Callable[[], None] = lambda: None,
 ) -> list[Metrics]:
-    """Run networks in evaluation mode over the batches, which are read once; each image counts once."""
+    """Run networks in evaluation mode over a loader's images, which are read once; each counts once.
+
+    `look` is called before every batch.
+    """
     were_training = [network.training for network in networks]
-    tallies = [_Tally(classes, device) for _ in networks]
+    tallies = [_Tally(classes, torch.device(loader.device)) for _ in networks]
     for network in networks:
         network.eval()
-    for images, labels in batches:
-        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+    for images, labels in loader.epoch():
+        look()
         for network, tally in zip(networks, tallies, strict=True):
             tally.add(network(images).float(), labels)
     for network, training in zip(networks, were_training, strict=True):
         network.train(training)
-    return [tally.metrics() for tally in tallies]
+    return [tally.metrics(len(loader), processes) for tally in tallies]
 
 
 def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) -> dict[str, Any]:
@@ -89,13 +103,15 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     last = read_ticket(cell_directory / "last.safetensors")
     manifest = read_manifest(dataset_directory)
     spec = best.ticket.spec
-    if (manifest.classes, manifest.image_size) != (spec.classes, spec.image_size):
+    if manifest.classes != spec.classes or (spec.resize is None and manifest.files["test"].image_size != spec.image_size):
         raise BenchError(f"the tickets in {cell_directory} were found on other classes or image sizes than {dataset_directory}")
-    view = View(mean=spec.mean, std=spec.std)
-    loader = Loader(verify_file(dataset_directory, "test", manifest), view, batch_size=256, workers=workers)
+    resolution = spec.image_size if spec.resize is not None else None
+    view = View(mean=spec.mean, std=spec.std, resolution=resolution, resize=spec.resize)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    path = verify_file(dataset_directory, "test", manifest)
+    loader = Loader(path, view, batch_size=256, workers=workers, device=device)
     networks = [file.network.plain_module().to(device) for file in (best, last)]
-    of_best, of_last = measure(networks, loader.epoch(), len(spec.classes), device)
+    of_best, of_last = measure(networks, loader, len(spec.classes))
     metrics = {
         "top1": of_best.top1,
         "top5": of_best.top5,

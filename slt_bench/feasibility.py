@@ -10,7 +10,7 @@ from slt_bench.params import Dataset, EdgePopup, Images, IterativeEdgePopup, Net
 
 Location = tuple[str | int, ...]
 _EPSILON = 1e-9  # 1 - 0.9 is a little less than 0.1
-_IMAGE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32}
+_IMAGE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32}  # others have a size or a resolution
 _TRAIN_IMAGES = {"digits": 1438, "cifar10": 50_000, "cifar100": 50_000}
 
 
@@ -58,7 +58,7 @@ def check_fits(names: dict[str, Any], dataset: Dataset, network: Network, at: Lo
         Infeasible: they do not.
     """
     images = dataset.images
-    size = images.size or _IMAGE_SIZES[images.source]
+    size = dataset.resolution or images.size or _IMAGE_SIZES[images.source]
     if size < network.smallest_image:
         raise Infeasible(
             at, f"network {names['network']} ({network.kind}) needs images of {network.smallest_image} pixels, "

@@ -1,11 +1,10 @@
-"""The loop: one cell from its source network to its tickets, epoch by epoch, going on where it was stopped."""
+"""The loop: one cell from its source network to its tickets, going on where it was stopped."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -18,12 +17,17 @@ from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest
 from slt_bench.errors import BenchError
 from slt_bench.evaluate import measure
+from slt_bench.fit_state import load_state, state_of
 from slt_bench.history import QUANTILES, Epoch
-from slt_bench.networks import batch_norm_statistics, set_batch_norm_statistics
+from slt_bench.networks import batch_norm_statistics
 from slt_bench.optimizer import Sgd
+from slt_bench.passes import Pass
+from slt_bench.pause import Pause
+from slt_bench.processes import ALONE, Processes
 from slt_bench.schedules import Phase, learning_rate, make_schedule
 from slt_bench.selection import Diverged
-from slt_bench.start import begin_phase, initial_values, make_spec, precision, roles_of
+from slt_bench.shards import ShardStatistics, tree_sum
+from slt_bench.start import begin_phase, initial_values, make_spec, precision, roles_of, wants_compiling
 from slt_bench.statistics import MaskStatistics, magnitude_quantiles
 from slt_bench.ticket import Ticket
 from slt_bench.ticket_network import TicketNetwork
@@ -37,67 +41,87 @@ class Fit:
     Args:
         cell: what is to be done.
         manifest: of the dataset: classes and image size.
-        train, val: loaders of the two splits.
+        train, val: loaders of the two splits; no val where all images are trained on.
         device: where the network lives; the source network is drawn on the CPU in any case.
+        processes: those that do this together.
     """
 
-    def __init__(self, cell: Cell, manifest: Manifest, train: Loader, val: Loader, device: torch.device) -> None:
+    def __init__(
+        self, cell: Cell, manifest: Manifest, train: Loader, val: Loader | None, device: torch.device,
+        processes: Processes = ALONE,
+    ) -> None:  # fmt: skip
+        recipe = cell.recipe
         if not len(train):
-            raise BenchError(f"batch_size {cell.recipe.batch_size} exceeds the {train.images} training images")
-        self.cell, self.train_loader, self.val_loader, self.device = cell, train, val, device
-        self.schedule = make_schedule(cell.search, cell.recipe, cell.source.prune_ratio, cell.sparsity)
+            raise BenchError(f"batch_size {recipe.batch_size} exceeds the {train.images} training images")
+        if recipe.shards % processes.count:
+            raise BenchError(
+                f"{processes.count} processes cannot share a batch of {recipe.shards} shards (recipe {cell.recipe_name})"
+            )
+        self.cell, self.train_loader, self.val_loader, self.device, self.processes = cell, train, val, device, processes
+        self.schedule = make_schedule(cell.search, recipe, cell.source.prune_ratio, cell.sparsity)
         self.spec = make_spec(cell, manifest, self.schedule.learned)
         self.roles = roles_of(cell)
         module, source = self.spec.build(self.roles)
-        set_batch_norm_statistics(module, *(each.to(device) for each in batch_norm_statistics(module)))
+        self.shards = ShardStatistics(module, recipe.shards, processes, device)
         learned, start = self.schedule.learned, initial_values(source, cell, self.schedule.learned)
         self.network = TicketNetwork(
-            module, source.to(device), start.to(device), learned, cell.recipe.scale,
-            getattr(cell.search, "selection", "global"), precision(cell.recipe, device),
+            module, source.to(device), start.to(device), learned, recipe.scale, getattr(cell.search, "selection", "global"),
+            precision(recipe, device), wants_compiling(recipe, device),
         )  # fmt: skip
         self.keeps: list[list[int]] = []  # of each phase
         for phase in self.schedule.phases:
             within = self.keeps[-1] if phase.inside_last_mask else None
             self.keeps.append(self.network.keep_for(phase.sparsity, within))
-        self.optimizer = Sgd(self.network.learned, cell.recipe.momentum, cell.recipe.weight_decay)
+        self.optimizer = Sgd(self.network.learned, recipe.momentum, recipe.weight_decay)
         self.masks = MaskStatistics(self.network.learned.numel(), device)
         self.history: list[Epoch] = []
         self.seconds: list[float] = []
-        self.saved = 0  # epochs that a checkpoint holds
+        self.under_way: Pass | None = None
         self.best: dict[str, Any] | None = None
 
-    def run(self, checkpoint: Checkpoint, after_epoch: Callable[[Fit], None], step: Callable[[], object]) -> None:
-        """Do what is left of the schedule; the checkpoint is replaced after every epoch. `step` is called every step."""
-        if (state := checkpoint.load()) is not None:
-            self.load_state(state)
-            self.saved = len(self.history)
-        while len(self.history) < self.schedule.epochs:
-            started = time.perf_counter()
-            self.run_epoch(len(self.history), step)
-            self.seconds.append(time.perf_counter() - started)
-            checkpoint.save(self.state())
-            self.saved = len(self.history)
-            after_epoch(self)
+    def run(self, checkpoint: Checkpoint, after_epoch: Callable[[Fit], None], step: Callable[[], object], pause: Pause) -> None:
+        """Do what is left of the schedule; `step` is called every step.
 
-    def run_epoch(self, epoch: int, step: Callable[[], object] = lambda: None) -> None:
-        """Train one epoch, validate, and keep the ticket if it is the best so far at the final sparsity."""
-        number, inside = self.schedule.at(epoch)
-        phase = self.schedule.phases[number]
-        keep = self.keeps[number]
-        if not inside:
-            begin_phase(self.network, self.optimizer, self.cell, phase, number)
-        loss, correct, seen = self._train(epoch, phase, inside, keep, step)
-        (found,) = measure([self.network], self.val_loader.epoch(), len(self.spec.classes), self.device)
+        The state is saved after every epoch and when `pause` asks for it.
+
+        Raises:
+            Stop: `pause` said so; the state is saved.
+        """
+        if (state := checkpoint.load()) is not None:
+            load_state(self, state)
+        pause.save = lambda: checkpoint.save(state_of(self), self.processes.first)
+        while len(self.history) < self.schedule.epochs:
+            self.run_epoch(len(self.history), step, pause)
+            pause.save()
+            after_epoch(self)
+            pause.after_epoch()
+
+    def run_epoch(self, epoch: int, step: Callable[[], object] = lambda: None, pause: Pause | None = None) -> None:
+        """Train one epoch, or what is left of it, validate, and keep the ticket if it is the best so far."""
+        pause = pause or Pause()
+        started, (number, inside) = time.perf_counter(), self.schedule.at(epoch)
+        phase, keep = self.schedule.phases[number], self.keeps[number]
+        if self.under_way is None:
+            if not inside:
+                begin_phase(self.network, self.optimizer, self.cell, phase, number)
+            self.under_way = Pass.begin(len(self.train_loader), self.cell.recipe.shards, self.device)
+        done = self.under_way
+        self._train(done, epoch, phase, inside, keep, step, pause, started)
+        self.shards.merge()
+        found = None
+        if self.val_loader is not None:
+            (found,) = measure([self.network], self.val_loader, len(self.spec.classes), self.processes, pause.look)
+        loss, correct = done.summed(self.processes)
         steps = len(self.train_loader)
         self.history.append(
             Epoch(
                 epoch=epoch + 1,
                 sparsity=phase.sparsity,
                 learning_rate=learning_rate(self.cell.recipe, phase, inside * steps, steps),
-                train_loss=loss / seen,
-                train_top1=100 * correct / seen,
-                val_loss=found.loss,
-                val_top1=found.top1,
+                train_loss=loss,
+                train_top1=100 * correct / (steps * self.cell.recipe.batch_size),
+                val_loss=found.loss if found else None,
+                val_top1=found.top1 if found else None,
                 kept=self.network.counts().kept,
                 dying_edge_ratio=self.masks.dying_edge_ratio,
                 mask_churn=self.masks.churn(self.network.mask),
@@ -105,38 +129,62 @@ class Fit:
                 layer_density=[count.density for count in self.network.layer_counts()],
             )
         )
-        if keep == self.keeps[-1] and (self.best is None or found.top1 > self.best["val_top1"]):
-            self.best = {"epoch": epoch + 1, "val_top1": found.top1, **self._stored()}
+        at_end = keep == self.keeps[-1]
+        if at_end and (self.best is None or found is None or found.top1 > self.best["val_top1"]):
+            self.best = {"epoch": epoch + 1, "val_top1": found.top1 if found else None, **self._stored()}
+        self.seconds.append(done.seconds + time.perf_counter() - started)
+        self.under_way = None
 
     def _train(
-        self, epoch: int, phase: Phase, inside: int, keep: Sequence[int], step: Callable[[], object]
-    ) -> tuple[float, int, int]:
-        """One pass over the training images; returns the summed loss, the number of hits and of images."""
-        network, recipe, steps = self.network.train(), self.cell.recipe, len(self.train_loader)
-        learns = self.schedule.learned != "nothing"
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        correct = torch.zeros((), dtype=torch.long, device=self.device)
-        self._select(keep, epoch, 0)
-        if not epoch:
+        self, done: Pass, epoch: int, phase: Phase, inside: int, keep: Sequence[int], step: Callable[[], object],
+        pause: Pause, started: float,
+    ) -> None:  # fmt: skip
+        """One pass over the training images, or what is left of it."""
+        network, recipe, steps, before = self.network.train(), self.cell.recipe, done.steps, done.seconds
+        self._select(keep, epoch, done.step)
+        if not epoch and not done.step:
             self.masks.churn(network.mask)
-        for number, (images, labels) in enumerate(self.train_loader.epoch(epoch)):
-            images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
-            with torch.set_grad_enabled(learns):
-                logits = network(images)
-                loss = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            if learns:
-                rate = learning_rate(recipe, phase, inside * steps + number, steps)
-                loss.backward()
-                self.optimizer.step(rate)
+        for images, labels in self.train_loader.epoch(epoch, done.step):
+            number = done.step
+            gradient = self._gradient(done, epoch, images, labels)
+            if gradient is not None:
+                network.learned.grad = gradient
+                self.optimizer.step(learning_rate(recipe, phase, inside * steps + number, steps))
                 self._select(keep, epoch, number)
-            total += loss.detach().double() * len(labels)
-            if not loss.is_cuda and not math.isfinite(loss.item()):  # on a GPU only at the end: asking would make it wait
-                raise Diverged(f"epoch {epoch + 1}, step {number + 1}: the loss is {loss.item()}: {_MEND}")
-            correct += (logits.argmax(1) == labels).sum()
+            done.step = number + 1
+            done.seconds = before + time.perf_counter() - started
             step()
-        if not math.isfinite(mean := float(total)):
+            pause.after_step(done.step)
+        if not math.isfinite(mean := done.summed(self.processes)[0]):
             raise Diverged(f"epoch {epoch + 1}: the loss became {mean}: {_MEND}")
-        return mean, int(correct), steps * recipe.batch_size
+
+    def _gradient(self, done: Pass, epoch: int, images: Tensor, labels: Tensor) -> Tensor | None:
+        """The mean gradient of what is learned over the batch, of which these images are this process's part."""
+        learns, shards = self.schedule.learned != "nothing", self.shards
+        size = len(labels) // len(shards.mine)
+
+        def of_shard(shard: int) -> Tensor:
+            at = (shard - shards.mine.start) * size
+            shards.enter(shard)
+            with torch.set_grad_enabled(learns):
+                logits = self.network(images[at : at + size])
+                loss = cross_entropy(logits, labels[at : at + size], label_smoothing=self.cell.recipe.label_smoothing)
+            shards.leave(shard)
+            if not loss.is_cuda and not math.isfinite(loss.item()):  # on a GPU at the end: asking would make it wait
+                raise Diverged(f"epoch {epoch + 1}, step {done.step + 1}: the loss is {loss.item()}: {_MEND}")
+            done.add(shard, loss.detach(), (logits.argmax(1) == labels[at : at + size]).sum())
+            if learns:
+                loss.backward()
+                gradient, self.network.learned.grad = self.network.learned.grad, None
+                assert gradient is not None
+                return gradient
+            return loss
+
+        gradient = tree_sum(shards.mine, of_shard)
+        if not learns:
+            return None
+        self.processes.add(gradient)
+        return gradient.div_(shards.count) if shards.count > 1 else gradient
 
     def _select(self, keep: Sequence[int], epoch: int, number: int) -> None:
         try:
@@ -165,28 +213,3 @@ class Fit:
             batch_norm_var=stored["var"],
             roles=self.roles,
         )
-
-    def state(self) -> dict[str, Any]:
-        """Everything that the rest of the search depends on."""
-        mean, var = batch_norm_statistics(self.network.module)
-        return {
-            "learned": self.network.learned.detach(),
-            "velocity": self.optimizer.velocity,
-            "batch_norm": [mean, var],
-            "masks": [self.masks.seen, self.masks.before],
-            "history": [asdict(epoch) for epoch in self.history],
-            "seconds": self.seconds,
-            "best": self.best,
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` gave."""
-        with torch.no_grad():
-            self.network.learned.copy_(state["learned"])
-            self.optimizer.velocity.copy_(state["velocity"])
-        set_batch_norm_statistics(self.network.module, *(each.to(self.device) for each in state["batch_norm"]))
-        self.masks.seen, self.masks.before = (each.to(self.device) for each in state["masks"])
-        self.history = [Epoch(**epoch) for epoch in state["history"]]
-        self.seconds, self.best = state["seconds"], state["best"]
-        number, _ = self.schedule.at(len(self.history) - 1)
-        self.network.select(self.keeps[number])

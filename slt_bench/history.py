@@ -22,8 +22,8 @@ class Epoch:
     learning_rate: float  # of the first step
     train_loss: float
     train_top1: float  # percent
-    val_loss: float
-    val_top1: float  # percent
+    val_loss: float | None  # None where all images are trained on
+    val_top1: float | None  # percent
     kept: int  # non-zero edges at the end of the epoch
     dying_edge_ratio: float  # so far
     mask_churn: float  # share of free edges on another side than an epoch ago; the first epoch counts from the first mask
@@ -50,6 +50,7 @@ def read_history(path: Path) -> list[Epoch]:
     kinds: dict[str, Any] = {
         "int": int,
         "float": float,
+        "float | None": lambda text: float(text) if text else None,
         "list[float]": lambda text: [float(each) for each in text.split()],
     }
     with path.open(newline="") as file:

@@ -6,8 +6,7 @@ import hashlib
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -20,9 +19,12 @@ from slt_bench.cells import Cell
 from slt_bench.checkpoint import Checkpoint, exclusive, write_text
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, read_origin, verify_file
-from slt_bench.errors import Interrupted
+from slt_bench.errors import Interrupted, Preempted
 from slt_bench.fit import Fit
 from slt_bench.history import Epoch, write_history
+from slt_bench.params import Machine
+from slt_bench.pause import Pause, Stop
+from slt_bench.processes import ALONE, Processes
 from slt_bench.ticket_file import save_ticket
 from slt_bench.ticket_network import TicketNetwork
 
@@ -34,34 +36,32 @@ class Tracker(Protocol):
         """Take note of a finished epoch; one may be told twice after an interruption."""
 
 
-def search(cell: Cell, tracker: Tracker | None = None, workers: int = 1) -> dict[str, Any]:
-    """Search the cell's ticket, or go on where a stopped search left off; returns the record.
+def search(
+    cell: Cell, tracker: Tracker | None = None, machine: Machine | None = None, processes: Processes = ALONE
+) -> dict[str, Any] | None:
+    """Search the cell's ticket, or go on where a stopped search left off; returns the record, in the first process.
 
     Raises:
         BenchError: unusable data or checkpoint, divergence, another process on the same cell.
-        Interrupted: Ctrl-C; the same command goes on from the last finished epoch.
+        Interrupted: Ctrl-C; Preempted: SIGTERM. The same command goes on where it was.
     """
-    dataset = paths.dataset_dir(cell.dataset_name)
+    machine, dataset = machine or Machine(), paths.dataset_dir(cell.dataset_name)
     manifest = read_manifest(dataset)
     check_manifest(manifest, cell.dataset.images, cell.dataset_name)
     code = record.code_digest("slt_bench.search")  # now, not at the end: somebody may edit it meanwhile
     made = {"code": code, "commit": record.code_version(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
     state = paths.state_dir(cell.id, cell.identity)
-    with exclusive(state):
-        train, val = (verify_file(dataset, split, manifest) for split in ("train", "val"))
-        fit = Fit(
-            cell,
-            manifest,
-            Loader(train, cell.dataset, cell.recipe.batch_size, cell.seed, workers),
-            Loader(val, cell.dataset, batch_size=256, workers=workers),
-            torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with exclusive(state) if processes.first else nullcontext():
+        fit = _fit(cell, manifest, machine.workers, device, processes)
         computed = str(fit.network.effective.dtype).removeprefix("torch.")
         key = {"parameters": cell.identity, "data": manifest.digest, "code": code, "precision": computed}
         if fit.roles is not None:  # another search may find another ticket under the same parameters
             key["ticket"] = hashlib.sha256(fit.roles.numpy().tobytes()).hexdigest()[:12]
         checkpoint = Checkpoint(state, key)
-        _run(fit, checkpoint, tracker)
+        _run(fit, checkpoint, tracker, Pause(machine.checkpoint_minutes, processes, device))
+        if not processes.first:
+            return None
         directory = paths.cell_dir(cell.id)
         best, last = fit.tickets()
         for stale in ("metrics.json", "confusion.json"):  # of an earlier ticket
@@ -75,46 +75,46 @@ def search(cell: Cell, tracker: Tracker | None = None, workers: int = 1) -> dict
     return result
 
 
-def _run(fit: Fit, checkpoint: Checkpoint, tracker: Tracker | None) -> None:
-    total = fit.schedule.epochs * len(fit.train_loader)
+def _fit(cell: Cell, manifest: Manifest, workers: int, device: torch.device, processes: Processes) -> Fit:
+    """The search with its loaders, of this process's share of the images."""
+    recipe, dataset = cell.recipe, paths.dataset_dir(cell.dataset_name)
+    name, indices = manifest.split(recipe.train_on)
+    path, share = verify_file(dataset, name, manifest), (processes.rank, processes.count)
+    train = Loader(path, cell.dataset, recipe.batch_size, cell.seed, workers, indices, share, device)
+    val = None
+    if recipe.train_on == "train":
+        val = Loader(path, cell.dataset, 256, None, workers, manifest.split("val")[1], share, device)
+    return Fit(cell, manifest, train, val, device, processes)
+
+
+def _run(fit: Fit, checkpoint: Checkpoint, tracker: Tracker | None, pause: Pause) -> None:
+    steps, epochs, first = len(fit.train_loader), fit.schedule.epochs, fit.processes.first
     interactive = sys.stderr.isatty()
-    with _stop_on_signal(), tqdm(total=total, desc=fit.cell.id, unit="step", disable=not interactive, leave=False) as bar:
+    bar = tqdm(total=epochs * steps, desc=fit.cell.id, unit="step", disable=not (interactive and first), leave=False)
 
-        def after_epoch(fit: Fit) -> None:
-            epoch = fit.history[-1]
-            if tracker is not None:
-                tracker.epoch(epoch)
-            bar.n = epoch.epoch * len(fit.train_loader)
-            bar.set_postfix(epoch=epoch.epoch, train=f"{epoch.train_top1:.1f}%", val=f"{epoch.val_top1:.1f}%")
-            if not interactive:
-                print(
-                    f"{fit.cell.id}  epoch {epoch.epoch}/{fit.schedule.epochs}  loss {epoch.train_loss:.3f}  "
-                    f"val {epoch.val_top1:.2f} %  {fit.seconds[-1]:.1f} s",
-                    flush=True,
-                )
+    def after_epoch(fit: Fit) -> None:
+        epoch = fit.history[-1]
+        if tracker is not None:
+            tracker.epoch(epoch)
+        val = "" if epoch.val_top1 is None else f"val {epoch.val_top1:.2f} %  "
+        bar.n = epoch.epoch * steps
+        bar.set_postfix_str(f"epoch {epoch.epoch}  train {epoch.train_top1:.1f} %  {val}")
+        if first and not interactive:
+            print(
+                f"{fit.cell.id}  epoch {epoch.epoch}/{epochs}  loss {epoch.train_loss:.3f}  {val}{fit.seconds[-1]:.1f} s",
+                flush=True,
+            )
 
+    with pause.on_signals(), bar:
         try:
-            fit.run(checkpoint, after_epoch, bar.update)
-        except KeyboardInterrupt:
-            done = fit.saved
-            raise Interrupted(
-                f"stopped in epoch {min(done + 1, fit.schedule.epochs)} of {fit.schedule.epochs}; the same command goes "
-                f"on after epoch {done}"
-            ) from None
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[None]:
-    """SIGTERM counts as Ctrl-C while the block runs."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+            fit.run(checkpoint, after_epoch, bar.update, pause)
+        except Stop as stop:
+            done, under_way = len(fit.history), fit.under_way
+            where = (
+                f"epoch {done + 1} of {epochs}, step {under_way.step} of {steps}" if under_way else f"epoch {done} of {epochs}"
+            )
+            kind = Preempted if stop.number == signal.SIGTERM else Interrupted
+            raise kind(f"stopped after {where}, which is saved; the same command goes on from there") from None
 
 
 def _record(fit: Fit, network: TicketNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
@@ -127,10 +127,11 @@ def _record(fit: Fit, network: TicketNetwork, manifest: Manifest, made: dict[str
         "identity": cell.identity,
         "parameters": cell.model_dump(mode="json"),
         "data": {"digest": manifest.digest, "origin": read_origin(paths.dataset_dir(cell.dataset_name)),
-                 "images": {name: split.images for name, split in manifest.splits.items()}},
+                 "images": manifest.counts()},
         **made,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": record.environment(),
+        "processes": fit.processes.count,
         "epoch_seconds": [round(seconds, 3) for seconds in fit.seconds],
         "asked": {"total": total, "pruned": round(cell.source.prune_ratio * total),
                   "locked": round(cell.source.lock_ratio * total), "kept": total - round(cell.sparsity * total)},

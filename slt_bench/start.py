@@ -77,10 +77,23 @@ def precision(recipe: Recipe, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if any(fast) else torch.float32
 
 
+def wants_compiling(recipe: Recipe, device: torch.device) -> bool:
+    """Whether the network goes through torch.compile."""
+    return recipe.compile == "always" or (recipe.compile == "gpu" and device.type == "cuda")
+
+
 def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:
-    """The header of a cell's tickets."""
+    """The header of a cell's tickets.
+
+    Raises:
+        BenchError: the images are no squares of one size, and the dataset has no resolution.
+    """
+    size = cell.dataset.resolution or manifest.files["train"].image_size
+    if size is None:
+        raise BenchError(f"the images of {cell.dataset_name} are no squares of one size: give it a resolution and a resize")
     return Spec(
         network=cell.network, source=cell.source, seed=cell.seed, weight_init=cell.recipe.weight_init,
-        scale=cell.recipe.scale, classes=manifest.classes, image_size=manifest.image_size, mean=cell.dataset.mean,
+        scale=cell.recipe.scale, classes=manifest.classes, resize=cell.dataset.resize, mean=cell.dataset.mean,
+        image_size=size,
         std=cell.dataset.std, learned=learned, cell=f"{cell.id} {cell.identity}", epoch=0,
     )  # fmt: skip

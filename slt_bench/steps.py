@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from slt_bench import paths
@@ -41,24 +42,44 @@ def prepare_dataset(params: Params, name: str) -> None:
     from slt_bench.data.beton import prepare
     from slt_bench.data.manifest import read_origin
 
-    manifest = prepare(params.datasets[name].images, paths.dataset_dir(name))
-    counts = ", ".join(f"{split.images:,} {each}" for each, split in manifest.splits.items())
+    manifest = prepare(params.datasets[name].images, paths.dataset_dir(name), params.machine.workers)
+    counts = ", ".join(f"{count:,} {split}" for split, count in manifest.counts().items())
     print(f"{name}: {counts} images of {read_origin(paths.dataset_dir(name))}, digest {manifest.digest[:12]}")
 
 
-def search_cell(params: Params, cell: Cell, workers: int = 1) -> None:
-    """Search a cell with MLflow following, in the experiment of the first table that has it."""
+def search_cell(params: Params, cell: Cell) -> None:
+    """Search a cell, by as many processes as `machine` says, unless this is one of them already.
+
+    Raises:
+        BenchError: as `search`; the first process that failed has said why.
+    """
+    from slt_bench.processes import launch, started_together, usable
+
+    count = usable(params.machine.processes, cell.recipe.shards)
+    if count == 1 or started_together():
+        _search_in_this_process(params, cell)
+    elif status := launch(count, [sys.executable, "-m", "slt_bench", "search", cell.id]):
+        raise SystemExit(status if status > 0 else 1)
+
+
+def _search_in_this_process(params: Params, cell: Cell) -> None:
+    """MLflow follows, in the experiment of the first table that has the cell."""
     from slt_bench.cells import expand
     from slt_bench.errors import Interrupted
 
     keep_freed_memory()
     from slt_bench.live import LiveRun
+    from slt_bench.processes import join
     from slt_bench.search import search
 
+    processes = join()
+    if not processes.first:
+        search(cell, None, params.machine, processes)
+        return
     tables = [table for table in params.tables if any(each.id == cell.id for each in expand(params, table))]
     live = LiveRun(tables[0] if tables else "cells", cell)
     try:
-        search(cell, live, workers)
+        search(cell, live, params.machine, processes)
     except BaseException as error:
         live.close("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
         raise
@@ -67,12 +88,12 @@ def search_cell(params: Params, cell: Cell, workers: int = 1) -> None:
         print(f"compare: `mlflow ui`, then {live.link}")
 
 
-def evaluate_cell(cell: Cell, workers: int = 1) -> None:
+def evaluate_cell(params: Params, cell: Cell) -> None:
     """Evaluate a cell's tickets and print the outcome."""
     keep_freed_memory()
     from slt_bench.evaluate import evaluate
 
-    metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir(cell.dataset_name), workers)
+    metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir(cell.dataset_name), params.machine.workers)
     print(f"{cell.id}  test {metrics['top1']:.2f} %  {metrics['bytes']:,} bytes")
 
 

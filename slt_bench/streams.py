@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Purpose = Literal[
-    "weights", "roles", "scores", "new-scores", "shuffle", "split", "subset", "test-subset", "digits-test", "order",
+    "weights", "roles", "scores", "new-scores", "shuffle", "split", "subset", "test-subset", "digits-test", "compress", "order",
     "augmentation",
 ]  # fmt: skip
 

@@ -26,7 +26,8 @@ class Spec(Model):
     weight_init: WeightInit
     scale: Scale
     classes: list[str]
-    image_size: int
+    image_size: int  # side in pixels
+    resize: int | None = None  # shorter side before a centre crop of image_size; None: images come in that size
     mean: Rgb
     std: PositiveRgb
     learned: Learned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ class TicketNetwork(nn.Module):
         scale: of the effective weights (law 4).
         selection: one threshold over all layers, or the same density in every layer.
         dtype: of the effective weights, and with them of the forward and backward pass.
+        compiled: whether the forward and backward pass go through torch.compile.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class TicketNetwork(nn.Module):
         scale: Scale,
         selection: Selection = "global",
         dtype: torch.dtype = torch.float32,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.module, self.source, self.learns, self.scale, self.selection = module, source, learns, scale, selection
@@ -65,6 +67,7 @@ class TicketNetwork(nn.Module):
         self._locked = torch.nonzero(source.roles == LOCKED).squeeze(1)
         self._locked_weights = source.weights[self._locked].to(dtype)
         self.effective.scatter_(0, self._locked, self._locked_weights)
+        self._call: Callable[..., Tensor] = torch.compile(functional_call) if compiled else functional_call
         self.compose()
 
     def keep_for(self, sparsity: float, within: Sequence[int] | None = None) -> list[int]:
@@ -97,8 +100,7 @@ class TicketNetwork(nn.Module):
         """Logits [batch, classes] in float32; call `select` after every change of what is learned."""
         views = _EffectiveWeights.apply(self.learned, self)  # type: ignore[no-untyped-call]
         weights = {layer.name: view for layer, view in zip(self.source.layers, views, strict=True)}
-        logits: Tensor = functional_call(self.module, weights, (images.to(self.effective.dtype),))
-        return logits.float()
+        return self._call(self.module, weights, (images.to(self.effective.dtype),)).float()
 
     def layer_scales(self) -> list[float] | None:
         """One factor per layer, or None where all are 1.

@@ -129,7 +129,7 @@ def log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    known = {metric.step for metric in client.get_metric_history(run_id, "val_top1")}
+    known = {metric.step for metric in client.get_metric_history(run_id, "train_top1")}
     metrics = [
         Metric(name, float(value), now, epoch.epoch)
         for epoch in epochs
@@ -142,7 +142,7 @@ def log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:
 
 def _numbers(epoch: Epoch) -> dict[str, float]:
     """An epoch's metrics; those of layers and quantiles under a name with a slash, by which MLflow groups its charts."""
-    values = asdict(epoch)
+    values = {name: value for name, value in asdict(epoch).items() if value is not None}
     del values["epoch"]
     layers, quantiles = values.pop("layer_density"), values.pop("score_quantiles")
     values |= {f"score_quantile/{share:02d}": value for share, value in zip(QUANTILES, quantiles, strict=True)}
@@ -153,7 +153,8 @@ def _log_result(client: MlflowClient, run_id: str, record: dict[str, Any], metri
     from mlflow.entities import Metric
 
     final = {f"test_{name}": metrics[name] for name in ("top1", "top5", "loss", "last_top1")}
-    final |= {"ticket_bytes": metrics["bytes"], "best_epoch": record["best_epoch"], "best_val_top1": record["best_val_top1"]}
+    final |= {"ticket_bytes": metrics["bytes"], "best_epoch": record["best_epoch"]}
+    final |= {"best_val_top1": record["best_val_top1"]} if record["best_val_top1"] is not None else {}
     final |= {name: metrics[name] for name in ("mask_coded_bytes", "mask_bound_bytes") if metrics.get(name) is not None}
     final |= {f"edges_{name}": metrics[name] for name in ("total", "pruned", "locked", "kept")}
     final["seconds"] = sum(record["epoch_seconds"])

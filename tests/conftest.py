@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from slt_bench.cells import Cell
 from slt_bench.data.beton import prepare
-from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe, Source
+from slt_bench.data.loader import Loader
+from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe, Source, View
 
 DIGITS = Dataset(images=Images(source="digits"), mean=[0.3] * 3, std=[0.4] * 3, crop_padding=1, flip=True)
 
@@ -78,6 +81,19 @@ def make_cell() -> Callable[..., Cell]:
         return Cell(**(defaults | parts))
 
     return make
+
+
+PLAIN = View(mean=[0.0] * 3, std=[1.0] * 3)
+
+
+def pictures(path: Path) -> NDArray[np.uint8]:
+    """All pictures of a .beton file of one size, in file order."""
+    return np.concatenate([images for images, _ in Loader(path, PLAIN, 512).raw_epoch()])
+
+
+def labels_of(path: Path) -> list[int]:
+    """And their labels."""
+    return [int(label) for _, labels in Loader(path, PLAIN, 512).raw_epoch() for label in labels]
 
 
 FROZEN = Source(prune_ratio=0.25, lock_ratio=0.25, layout="epl", lock_rule="joint")

@@ -1,38 +1,56 @@
-"""Image sources: where train and test images come from, as uint8 RGB arrays with labels."""
+"""Image sources: where train and test images come from, with labels. Images are read one by one, when they are wanted."""
 
 from __future__ import annotations
 
-import hashlib
-import lzma
 import os
-import tarfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slt_bench import paths, streams
+from slt_bench.data.imagenet import imagenet_release
+from slt_bench.data.picture_files import Picture, decode, picture_files, sha256
 from slt_bench.errors import BenchError
 from slt_bench.params.images import Images
+from slt_bench.streams import Purpose
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"}
 _TEST_SHARE_OF_DIGITS = 0.2
+_CLASSES = {"cifar10": 10, "cifar100": 100}
 
 
 @dataclass(frozen=True)
-class Split:
-    """Images of one split: uint8[n, size, size, 3] and int64[n]."""
+class Arrays:
+    """Images in memory: uint8[n, height, width, 3] and int64[n]."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
-    def take(self, indices: NDArray[np.int64]) -> Split:
-        """Those images, in that order."""
-        return Split(self.images[indices], self.labels[indices])
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        return self.images[index]
+
+    def take(self, indices: NDArray[np.int64]) -> Arrays:
+        return Arrays(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Files:
+    """Images in files, decoded when they are read; `size` is the side of a square that they are fitted to, or None."""
+
+    pictures: list[Picture]
+    labels: NDArray[np.int64]
+    size: int | None = None
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        return decode(self.pictures[index], self.size)
+
+    def take(self, indices: NDArray[np.int64]) -> Files:
+        return Files([self.pictures[index] for index in indices], self.labels[indices], self.size)
+
+
+Split = Arrays | Files
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,7 @@ def environment_variable(images: Images) -> str:
 
 
 def load_images(images: Images) -> ImageSet:
-    """Read a source whole.
+    """Find the images of a source; small releases are read whole.
 
     Raises:
         BenchError: it is missing, unreadable or not of the expected form; a bad image is named.
@@ -59,46 +77,87 @@ def load_images(images: Images) -> ImageSet:
     if images.source == "digits":
         return _digits(images.seed)
     if images.source == "image_folder":
-        assert images.path is not None and images.size is not None
-        return image_folder(Path(images.path), images.size)
+        return image_folder(Path(images.path or ""), images)
     variable = environment_variable(images)
-    if not (given := os.environ.get(variable)):
-        return _cifar(images, paths.DOWNLOADS, download=True)
-    if not Path(given).exists():
+    given = os.environ.get(variable)
+    if given and not Path(given).exists():
         raise BenchError(f"{variable} names {given}, which does not exist")
-    if Path(given).is_dir() and not (Path(given) / "train").is_dir():
-        return _cifar(images, Path(given), download=False)
-    found, expected = image_folder(Path(given), 32), 10 if images.source == "cifar10" else 100
-    if len(found.classes) != expected:
-        raise BenchError(f"{variable} names {given}, which has {len(found.classes)} classes instead of {expected}")
-    return found
+    if images.source in _CLASSES:
+        return _cifar_or_folder(images, given, variable)
+    if not given:
+        what = "the directory of the ImageNet release" if images.source == "imagenet" else "a directory or tar of sample images"
+        raise BenchError(f"images of {images.source} cannot be downloaded: name {what} in the variable {variable}")
+    if images.source == "imagenet_sample":
+        return image_folder(Path(given), images)
+    train, test, classes, origin = imagenet_release(Path(given))
+    return ImageSet(_files(train, classes, None), _files(test, classes, None), classes, origin)
 
 
-def balanced_indices(labels: NDArray[np.int64], count: int, seed: int, purpose: streams.Purpose) -> NDArray[np.int64]:
+def balanced_indices(labels: NDArray[np.int64], count: int, seed: int, purpose: Purpose) -> NDArray[np.int64]:
     """`count` indices with every class in its share (largest remainder), chosen at random and sorted."""
     from slt_bench.layouts import round_to_total
 
     sizes = np.bincount(labels).astype(np.int64)
     quota = round_to_total(sizes.astype(np.float64) * (count / len(labels)), count, sizes)
+    order, ends = np.argsort(labels, kind="stable"), np.cumsum(sizes)
     chosen = []
     for label, (size, share) in enumerate(zip(sizes, quota, strict=True)):
-        members = np.flatnonzero(labels == label)
+        members = order[ends[label] - size : ends[label]]
         chosen.append(members[streams.permutation(seed, purpose, label, int(size))[:share]])
     return np.sort(np.concatenate(chosen))
+
+
+def image_folder(path: Path, images: Images) -> ImageSet:
+    """A directory or tar archive of split/class/image, with the splits train and test; classes in alphabetical order.
+
+    Images of another size are resized (shorter side, antialiased) and centre-cropped where `images.size` asks for squares.
+    Where there is no test, `images.test_images` of train are taken for it.
+    """
+    found = picture_files(path, ("train", "test"))
+    classes = sorted(found["train"])
+    origin = f"images of {path.name}" + (f" (SHA-256 {sha256(path)[:12]})" if path.is_file() else "")
+    train = _files(found["train"], classes, images.size) if classes else None
+    if train is not None and not found["test"] and images.test_images is not None:
+        test = balanced_indices(train.labels, min(images.test_images, len(train.labels) - 1), images.seed, "test-subset")
+        rest = np.setdiff1d(np.arange(len(train.labels)), test)
+        return ImageSet(train.take(rest), train.take(test), classes, f"{origin}, a part of train as test")
+    if train is None or sorted(found["test"]) != classes:
+        raise BenchError(
+            f"{path} is not a dataset: expected train/CLASS/IMAGE and test/CLASS/IMAGE with the same classes (without test, "
+            "test_images says how many of train to take); "
+            f"found {len(classes)} classes in train and {len(found['test'])} in test"
+        )
+    return ImageSet(train, _files(found["test"], classes, images.size), classes, origin)
+
+
+def _files(found: dict[str, list[Picture]], classes: list[str], size: int | None) -> Files:
+    labels = np.repeat(np.arange(len(classes)), [len(found[name]) for name in classes])
+    return Files([picture for name in classes for picture in found[name]], labels.astype(np.int64), size)
 
 
 def _digits(seed: int) -> ImageSet:
     """scikit-learn's 1,797 digits of 8x8 pixels in 17 grey levels; a class-balanced fifth of them is the test set."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     grey = np.round(bunch.images * (255 / 16)).astype(np.uint8)
-    everything = Split(np.repeat(grey[..., None], 3, axis=3), bunch.target.astype(np.int64))
+    everything = Arrays(np.repeat(grey[..., None], 3, axis=3), bunch.target.astype(np.int64))
     count = round(_TEST_SHARE_OF_DIGITS * len(grey))
     test = balanced_indices(everything.labels, count, seed, "digits-test")
     train = np.setdiff1d(np.arange(len(grey)), test)
     classes = [str(digit) for digit in range(10)]
     return ImageSet(everything.take(train), everything.take(test), classes, "scikit-learn digits")
+
+
+def _cifar_or_folder(images: Images, given: str | None, variable: str) -> ImageSet:
+    if not given:
+        return _cifar(images, paths.DOWNLOADS, download=True)
+    if Path(given).is_dir() and not (Path(given) / "train").is_dir():
+        return _cifar(images, Path(given), download=False)
+    found = image_folder(Path(given), images.model_copy(update={"size": 32, "test_images": None}))
+    if len(found.classes) != (expected := _CLASSES[images.source]):
+        raise BenchError(f"{variable} names {given}, which has {len(found.classes)} classes instead of {expected}")
+    return found
 
 
 def _cifar(images: Images, root: Path, download: bool) -> ImageSet:
@@ -115,83 +174,5 @@ def _cifar(images: Images, root: Path, download: bool) -> ImageSet:
             f"{images.source} is neither in {root} nor to be downloaded ({error}). Put the release there, or name its "
             f"directory, or a folder or tar of split/class/image, in the variable {environment_variable(images)}"
         ) from error
-    splits = [Split(np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)) for part in (train, test)]
+    splits = [Arrays(np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)) for part in (train, test)]
     return ImageSet(splits[0], splits[1], list(train.classes), f"{images.source}, standard release")
-
-
-def image_folder(path: Path, size: int) -> ImageSet:
-    """A directory or tar archive of split/class/image, with the splits train and test; classes in alphabetical order.
-
-    Images of another size are resized (shorter side, antialiased) and centre-cropped to `size` x `size`.
-    """
-    files = _tar_files(path) if path.is_file() else _directory_files(path)
-    found: dict[str, dict[str, list[NDArray[np.uint8]]]] = {"train": {}, "test": {}}
-    for name, content in files:
-        split, label = PurePosixPath(name).parts[-3:-1]
-        found[split].setdefault(label, []).append(_decode(f"{path}: {name}", content, size))
-    classes = sorted(found["train"])
-    if not classes or sorted(found["test"]) != classes:
-        raise BenchError(
-            f"{path} is not a dataset: expected train/CLASS/IMAGE and test/CLASS/IMAGE with the same classes; found "
-            f"{len(classes)} classes in train and {len(found['test'])} in test"
-        )
-    origin = f"images of {path.name}" + (f" (SHA-256 {_sha256(path)[:12]})" if path.is_file() else "")
-    return ImageSet(_stack(found["train"], classes), _stack(found["test"], classes), classes, origin)
-
-
-def _stack(found: dict[str, list[NDArray[np.uint8]]], classes: list[str]) -> Split:
-    images = np.stack([image for name in classes for image in found[name]])
-    labels = np.repeat(np.arange(len(classes)), [len(found[name]) for name in classes])
-    return Split(images, labels.astype(np.int64))
-
-
-def _is_picture(name: str) -> bool:
-    parts = PurePosixPath(name)
-    return len(parts.parts) >= 3 and parts.parts[-3] in ("train", "test") and parts.suffix.lower() in _PICTURES
-
-
-def _directory_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    if not path.is_dir():
-        raise BenchError(f"there is no image folder or archive {path}")
-    for file in sorted(path.glob("*/*/*")):
-        name = str(PurePosixPath(*file.parts[-3:]))
-        if file.is_file() and _is_picture(name):
-            try:
-                yield name, file.read_bytes()
-            except OSError as error:
-                raise BenchError(f"unreadable image {file}: {error.strerror}; mend or remove it") from error
-
-
-def _tar_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Members in order of their names, so that directory and archive give the same dataset."""
-    contents = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if member.isfile() and _is_picture(member.name) and (file := archive.extractfile(member)):
-                    contents[member.name] = file.read()
-            archive.fileobj.seek(archive.offset)
-            whole = archive.fileobj.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
-    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        raise BenchError(f"{path} cannot be read as a tar archive: {error}") from error
-    if not whole:  # tarfile takes a damaged header for the end
-        raise BenchError(f"{path} cannot be read as a tar archive: it is cut short or damaged after {len(contents)} images")
-    yield from sorted(contents.items())
-
-
-def _decode(name: str, content: bytes, size: int) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(BytesIO(content)) as image:
-            picture = image.convert("RGB")
-    except Exception as error:  # Pillow raises whatever its decoder raises
-        raise BenchError(f"unreadable image {name}: {error}; mend or remove it") from error
-    if picture.size != (size, size):
-        picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(picture)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,28 +1,33 @@
-"""The manifest of a prepared dataset: what is in its .beton files, and that they are whole."""
+"""The manifest of a prepared dataset: what is in its .beton files, how they are split, and that they are whole."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from slt_bench.checkpoint import write_text
+from slt_bench.data.picture_files import sha256
 from slt_bench.errors import BenchError
 from slt_bench.params.base import Model
 from slt_bench.params.images import Images
 
-SplitName = Literal["train", "val", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+FileName = Literal["train", "test"]
+FILES: tuple[FileName, ...] = ("train", "test")
+SplitName = Literal["train", "val", "all", "test"]
 
 
-class SplitManifest(Model):
+class FileManifest(Model):
     """One .beton file."""
 
     images: int
     per_class: list[int]
-    digest: str  # SHA-256 of the decoded images and labels, in order
+    image_size: int | None  # side in pixels of its images, None where they are not squares of one size
+    digest: str  # SHA-256 of what is stored of each image and its label, in order
     sha256: str  # of the file
     bytes: int
 
@@ -32,10 +37,25 @@ class Manifest(Model):
 
     images: dict[str, Any]  # the parameters that it was made with
     classes: list[str]
-    image_size: int
-    splits: dict[SplitName, SplitManifest]
-    digest: str  # of all splits' digests
+    files: dict[FileName, FileManifest]
+    held_out: list[int]  # of the images in train.beton, the numbers of those that are the split val
+    digest: str  # of both files' digests and of held_out
     written_by: dict[str, str]
+
+    def split(self, name: SplitName) -> tuple[FileName, NDArray[np.int64]]:
+        """The file that a split lies in, and the numbers of its images there, rising.
+
+        `train` and `val` are two parts of train.beton, `all` is the whole of it.
+        """
+        if name == "test":
+            return "test", np.arange(self.files["test"].images)
+        everything, val = np.arange(self.files["train"].images), np.array(self.held_out, dtype=np.int64)
+        return "train", {"all": everything, "val": val, "train": np.setdiff1d(everything, val)}[name]
+
+    def counts(self) -> dict[str, int]:
+        """Images of train, val and test."""
+        val = len(self.held_out)
+        return {"train": self.files["train"].images - val, "val": val, "test": self.files["test"].images}
 
 
 def described(images: Images) -> dict[str, Any]:
@@ -73,22 +93,29 @@ def read_manifest(directory: Path) -> Manifest:
     except FileNotFoundError:
         raise BenchError(f"dataset {name} is not prepared ({path} is missing): `slt-bench prepare {name}`") from None
     except (ValidationError, json.JSONDecodeError) as error:
-        raise BenchError(f"{path} is damaged: delete it, then `slt-bench prepare {name}`") from error
+        raise BenchError(f"{path} is damaged or of an older version: delete it, then `slt-bench prepare {name}`") from error
 
 
-def verify_file(directory: Path, split: SplitName, manifest: Manifest) -> Path:
-    """The split's .beton file, once its bytes are known to be those that were written (ffcv would not notice).
+def verify_file(directory: Path, name: FileName, manifest: Manifest) -> Path:
+    """The .beton file, once its bytes are known to be those that were written (ffcv would not notice).
+
+    A file that was found whole is not read again until its size or the time of its last change differ: the real ImageNet
+    takes minutes to read.
 
     Raises:
         BenchError: the file is missing, truncated or changed.
     """
-    path, entry = directory / f"{split}.beton", manifest.splits[split]
+    path, entry = directory / f"{name}.beton", manifest.files[name]
     mend = f"delete it, then `slt-bench prepare {directory.name}`"
     if not path.is_file():
         raise BenchError(f"{path} is missing: `slt-bench prepare {directory.name}`")
-    if (size := path.stat().st_size) != entry.bytes:
-        raise BenchError(f"{path} has {size} bytes instead of {entry.bytes}: {mend}")
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
-            raise BenchError(f"{path} is damaged, its bytes have changed: {mend}")
+    state = path.stat()
+    if state.st_size != entry.bytes:
+        raise BenchError(f"{path} has {state.st_size} bytes instead of {entry.bytes}: {mend}")
+    seen, stamp = directory / f".{name}.verified", f"{entry.sha256} {state.st_mtime_ns} {state.st_ino}"
+    if seen.is_file() and seen.read_text() == stamp:
+        return path
+    if sha256(path) != entry.sha256:
+        raise BenchError(f"{path} is damaged, its bytes have changed: {mend}")
+    write_text(seen, stamp)
     return path

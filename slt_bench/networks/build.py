@@ -93,8 +93,11 @@ def batch_norm_statistics(module: nn.Module) -> tuple[Tensor, Tensor]:
     return mean.cpu(), var.cpu()
 
 
-def set_batch_norm_statistics(module: nn.Module, mean: Tensor, var: Tensor) -> None:
+def set_batch_norm_statistics(module: nn.Module, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
     """Set the running statistics of all batch norms, and with them the device of the module.
+
+    Returns:
+        The vectors that the batch norms now keep them in, end to end.
 
     Raises:
         BenchError: their number does not fit the module.
@@ -103,6 +106,8 @@ def set_batch_norm_statistics(module: nn.Module, mean: Tensor, var: Tensor) -> N
     sizes = [norm.num_features for norm in norms]
     if mean.shape != (sum(sizes),) or var.shape != (sum(sizes),):
         raise BenchError(f"{mean.numel()} batch-norm statistics for a network with {sum(sizes)} channels")
+    mean, var = mean.clone(), var.clone()
     for norm, one_mean, one_var in zip(norms, mean.split(sizes), var.split(sizes), strict=True):
-        norm.running_mean, norm.running_var = one_mean.clone(), one_var.clone()
+        norm.running_mean, norm.running_var = one_mean, one_var
         norm.num_batches_tracked = torch.zeros((), dtype=torch.long, device=mean.device)
+    return mean, var

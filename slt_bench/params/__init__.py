@@ -7,7 +7,7 @@ from slt_bench.params.base import Axis, Model, Name, PositiveRgb, Ratio, Rgb, Se
 from slt_bench.params.images import Dataset, Images, View
 from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask, Search, Selection, WeightTraining
 from slt_bench.params.sources import Layout, Source, percent
-from slt_bench.params.tables import Params, Row, SourceGrid, Table, TicketOf
+from slt_bench.params.tables import Machine, Params, Row, SourceGrid, Table, TicketOf
 from slt_bench.params.training import Network, Recipe
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Images",
     "IterativeEdgePopup",
     "Layout",
+    "Machine",
     "Model",
     "Name",
     "Network",

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
 
 class Images(Model):
     """Which images a dataset holds: everything that decides what its .beton files contain."""
 
-    source: Literal["digits", "cifar10", "cifar100", "image_folder"]
+    source: Literal["digits", "cifar10", "cifar100", "image_folder", "imagenet", "imagenet_sample"]
     path: str | None = Field(None, description="image_folder: a directory or tar of split/class/image")
     size: int | None = Field(None, ge=4, le=1024, description="image_folder: side in pixels of the stored square images")
+    max_resolution: int | None = Field(
+        None, ge=16, le=65_000, description="longer side in pixels of a stored image; larger ones are shrunk"
+    )
+    write_mode: Literal["raw", "jpg", "proportion"] = Field(
+        "raw", description="stored as pixels, as JPEG, or a share of compress_probability as JPEG"
+    )
+    jpeg_quality: int = Field(90, ge=1, le=100)
+    compress_probability: float = Field(0.5, ge=0, le=1, description="write_mode proportion: share of images stored as JPEG")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the training images held out, class by class")
     train_images: int | None = Field(None, ge=2, description="class-balanced subset of train, before the split; all if absent")
     test_images: int | None = Field(None, ge=1, description="class-balanced subset of test; all if absent")
     seed: Seed = Field(0, description="of the subset and the split")
 
+    @property
+    def has_files(self) -> bool:
+        """Whether the images may have any size of their own."""
+        return self.source in ("image_folder", "imagenet", "imagenet_sample")
+
     @model_validator(mode="after")
-    def _folder_has_path_and_size(self) -> Images:
-        is_folder = self.source == "image_folder"
-        if is_folder != (self.path is not None) or is_folder != (self.size is not None):
-            raise ValueError("path and size are given for source image_folder, and for no other source")
+    def _what_belongs_to_the_source(self) -> Images:
+        if (self.source == "image_folder") != (self.path is not None):
+            raise ValueError("path is given for source image_folder, and for no other source")
+        if self.size is not None and self.source != "image_folder":
+            raise ValueError("size is for source image_folder alone")
+        if self.max_resolution is not None and (self.size is not None or not self.has_files):
+            raise ValueError("max_resolution is for images that keep their own size")
+        if "compress_probability" in self.model_fields_set and self.write_mode != "proportion":
+            raise ValueError("compress_probability needs write_mode: proportion")
         return self
 
 
@@ -35,9 +55,34 @@ class View(Model):
     std: PositiveRgb = Field(description="divides what is left, per channel")
     crop_padding: int = Field(0, ge=0, le=32, description="random crop after zero-padding by so many pixels")
     flip: bool = Field(False, description="random horizontal flip")
+    resolution: int | None = Field(
+        None, ge=8, le=1024, description="side in pixels that a network sees: of a random resized crop, of a centre crop"
+    )
+    resize: int | None = Field(None, ge=8, le=4096, description="evaluation: the shorter side before the centre crop")
+    crop_area: list[Share] = Field(
+        [0.08, 1.0], min_length=2, max_length=2, description="random resized crop: least and largest share of the area"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_crop(self) -> View:
+        if (self.resolution is None) != (self.resize is None):
+            raise ValueError("resolution and resize go together")
+        if self.resolution is not None and self.resize is not None and self.resize < self.resolution:
+            raise ValueError(f"resize ({self.resize}) must be at least resolution ({self.resolution})")
+        if self.resolution is not None and self.crop_padding:
+            raise ValueError("crop_padding is for images of one size, without resolution")
+        if self.crop_area[0] > self.crop_area[1]:
+            raise ValueError(f"crop_area must rise, got {self.crop_area}")
+        return self
 
 
 class Dataset(View):
     """Images and how they are shown to the network."""
 
     images: Images
+
+    @model_validator(mode="after")
+    def _images_of_one_size(self) -> Dataset:
+        if self.images.has_files and self.images.size is None and self.resolution is None:
+            raise ValueError("images of many sizes need a resolution and a resize")
+        return self

@@ -71,9 +71,18 @@ class Table(Model):
     rows: list[Row] = Field(min_length=1)
 
 
+class Machine(Model):
+    """How this machine runs things; no result depends on it."""
+
+    processes: int = Field(1, ge=1, le=1024, description="for one search, one for each GPU; no more than its recipe has shards")
+    workers: int = Field(1, ge=1, le=256, description="threads of each process that load images")
+    checkpoint_minutes: float = Field(10.0, gt=0, description="between saved states within an epoch")
+
+
 class Params(Model):
     """The whole of params.yaml."""
 
+    machine: Machine = Field(default_factory=Machine)
     datasets: dict[Name, Dataset]
     networks: dict[Name, Network]
     recipes: dict[Name, Recipe]

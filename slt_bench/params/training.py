@@ -44,6 +44,12 @@ class Recipe(Model):
     learning_rate: float = Field(gt=0, description="at the start of each phase; cosine to zero within it")
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
+    shards: int = Field(
+        1, ge=1, le=1024, description="equal parts of a batch, each with batch-norm statistics of its own; a power of two"
+    )
+    train_on: Literal["train", "all"] = Field(
+        "train", description="all: the held-out images too; then no epoch is selected, the last one is reported"
+    )
     warmup_epochs: int = Field(0, ge=0, description="linear rise at the start of each phase")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     weight_init: Literal["kaiming_uniform", "kaiming_normal", "signed_kaiming_constant"] = "kaiming_uniform"
@@ -56,6 +62,16 @@ class Recipe(Model):
     precision: Literal["float32", "bfloat16", "fastest"] = Field(
         "float32", description="of the forward and backward pass; fastest: bfloat16 where the device computes with it"
     )
+
+    compile: Literal["never", "gpu", "always"] = Field("never", description="torch.compile; gpu: where there is one")
+
+    @model_validator(mode="after")
+    def _shards_divide_the_batch(self) -> Recipe:
+        if self.shards & (self.shards - 1) or self.batch_size % self.shards or self.batch_size // self.shards < 2:
+            raise ValueError(
+                f"shards ({self.shards}) must be a power of two with 2 or more of the {self.batch_size} images each"
+            )
+        return self
 
     @model_validator(mode="after")
     def _warmup_leaves_epochs(self) -> Recipe:

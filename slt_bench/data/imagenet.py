@@ -1,0 +1,136 @@
+"""The ImageNet release (ILSVRC 2012) as people have it: extracted trees, the flat validation folder, the official archives.
+
+Archives are read where they lie, without being unpacked to disk. The official validation images are the test split; what a
+search validates on is a part of train (`Images.validation`).
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from slt_bench.data.picture_files import Picture, is_picture, picture_files, tar_members, whole_tar
+from slt_bench.errors import BenchError
+
+TRAIN_TAR, VAL_TAR, DEVKIT_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"
+_DEVKIT, _TRUTH, _META = "ILSVRC2012_devkit_t12", "data/ILSVRC2012_validation_ground_truth.txt", "data/meta.mat"
+_NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.\w+$")
+_WNID = re.compile(r"n\d{8}$")
+
+Classes = dict[str, list[Picture]]
+
+
+def imagenet_release(root: Path) -> tuple[Classes, Classes, list[str], str]:
+    """wnid -> pictures of train and of the official validation set; the wnids in standard order; where it all came from.
+
+    The standard order of the 1,000 classes is the alphabetical order of their wnids.
+
+    Raises:
+        BenchError: naming what is missing or does not fit.
+    """
+    train, origin = _train(root)
+    val, val_origin = _val(root)
+    if not train or sorted(train) != sorted(val):
+        odd = sorted(set(train) ^ set(val))[:3]
+        raise BenchError(f"{root}: train has {len(train)} classes, val {len(val)}; not in both: {', '.join(odd) or 'none'}")
+    counts = " + ".join(f"{sum(map(len, part.values())):,}" for part in (train, val))
+    return train, val, sorted(train), f"ImageNet, {counts} images, train from {origin}, val from {val_origin}"
+
+
+def _train(root: Path) -> tuple[Classes, str]:
+    if (root / "train").is_dir():
+        return _only_wnids(picture_files(root, ("train",))["train"]), "train/"
+    if (root / TRAIN_TAR).is_file():
+        return _inner_tars(root / TRAIN_TAR), TRAIN_TAR
+    raise BenchError(f"{root} holds no ImageNet training images: neither train/WNID/*.JPEG nor {TRAIN_TAR}")
+
+
+def _val(root: Path) -> tuple[Classes, str]:
+    if found := _only_wnids(picture_files(root, ("val",))["val"] if (root / "val").is_dir() else {}):
+        return found, "val/"
+    if flat := [Picture(file) for file in sorted((root / "val").glob("*")) if _NUMBER.search(file.name)]:
+        return _by_ground_truth(root, flat), "val/ and the devkit"
+    if (root / VAL_TAR).is_file():
+        members = tar_members(root / VAL_TAR, lambda name: _NUMBER.search(name) is not None)
+        return _by_ground_truth(root, list(members)), f"{VAL_TAR} and the devkit"
+    raise BenchError(
+        f"{root} holds no ImageNet validation images: neither val/WNID/*.JPEG nor val/ILSVRC2012_val_*.JPEG nor {VAL_TAR}"
+    )
+
+
+def _only_wnids(classes: Classes) -> Classes:
+    return {name: pictures for name, pictures in classes.items() if _WNID.match(name)}
+
+
+def _inner_tars(path: Path) -> Classes:
+    """The pictures of the archive of one archive per class; each is found by its place in the outer file."""
+    classes: Classes = {}
+    with whole_tar(path) as outer:
+        for member in outer:
+            wnid = PurePosixPath(member.name).stem
+            file = outer.extractfile(member) if member.isfile() and _WNID.match(wnid) else None
+            if file is None:
+                continue
+            with whole_tar(path, file, f": {member.name}") as inner:
+                classes[wnid] = [
+                    Picture(path, f"{member.name}: {each.name}", member.offset_data + each.offset_data, each.size)
+                    for each in inner
+                    if each.isfile() and is_picture(each.name)
+                ]
+            classes[wnid].sort(key=lambda picture: picture.name)
+    return dict(sorted(classes.items()))
+
+
+def _by_ground_truth(root: Path, pictures: list[Picture]) -> Classes:
+    """Sort the flat validation images into classes: line i of the ground truth is the ILSVRC2012_ID of image i."""
+    with _devkit(root) as read:
+        truth = [int(line) for line in read(_TRUTH).split()]
+        wnids = _wnids(read(_META))
+    if len(truth) != len(pictures):
+        raise BenchError(f"{root}: {len(pictures)} validation images, but {len(truth)} lines in the devkit's {_TRUTH}")
+    classes: Classes = {}
+    for picture in pictures:
+        found = _NUMBER.search(picture.name or picture.path.name)
+        number = int(found.group(1)) if found else 0
+        if not 1 <= number <= len(truth) or truth[number - 1] not in wnids:
+            raise BenchError(f"{root}: the devkit knows no class of {picture.name or picture.path.name}")
+        classes.setdefault(wnids[truth[number - 1]], []).append(picture)
+    return {wnid: sorted(found, key=lambda each: (each.path, each.name)) for wnid, found in sorted(classes.items())}
+
+
+@contextmanager
+def _devkit(root: Path) -> Iterator[Callable[[str], bytes]]:
+    """How to read a file of the development kit, unpacked or not."""
+    if (root / _DEVKIT).is_dir():
+        try:
+            yield lambda name: (root / _DEVKIT / name).read_bytes()
+        except OSError as error:
+            raise BenchError(f"{root / _DEVKIT} is not whole: {error}") from error
+    elif (root / DEVKIT_TAR).is_file():
+        try:
+            with tarfile.open(root / DEVKIT_TAR) as archive:
+                yield lambda name: archive.extractfile(f"{_DEVKIT}/{name}").read()  # type: ignore[union-attr]
+        except (tarfile.TarError, KeyError, EOFError, OSError) as error:
+            raise BenchError(f"{root / DEVKIT_TAR} is damaged or no development kit: {error}") from error
+    else:
+        raise BenchError(
+            f"the flat validation images need the development kit: {root} has neither {_DEVKIT}/ nor {DEVKIT_TAR} "
+            "(or sort the images into val/WNID/)"
+        )
+
+
+def _wnids(meta: bytes) -> dict[int, str]:
+    """ILSVRC2012_ID -> wnid of the classes that are leaves of the hierarchy, from the devkit's meta.mat."""
+    from scipy.io import loadmat
+
+    try:
+        synsets: Any = loadmat(BytesIO(meta), squeeze_me=True)["synsets"]
+        leaves = [synset for synset in synsets if int(synset["num_children"]) == 0]
+        return {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in leaves}
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise BenchError(f"the devkit's {_META} cannot be read: {error}") from error

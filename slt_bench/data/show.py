@@ -1,0 +1,148 @@
+"""How stored pictures are shown to a network: decoded, cropped, resized, flipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import local
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt_bench.data import jpeg
+from slt_bench.data.compiled import compiled
+from slt_bench.data.draws import draw, random_box, shorter_side, uniform
+from slt_bench.data.ffcv_mended import Reader
+from slt_bench.data.resample import resample
+from slt_bench.errors import BenchError
+from slt_bench.params.images import View
+
+_JPG = 0  # ffcv's mode of a picture that is stored as JPEG; 1 is raw
+
+
+class Show:
+    """The pictures of a .beton file as a network sees them; several threads may ask at once.
+
+    Args:
+        path: the file.
+        view: how its pictures are shown.
+        training: with random crops and flips.
+    """
+
+    def __init__(self, path: Path, view: View, training: bool) -> None:
+        reader = Reader(str(path))
+        stored = reader.metadata["f0"]
+        self.labels = reader.metadata["f1"].astype(np.int64)
+        heights, widths = stored["height"].astype(np.int64), stored["width"].astype(np.int64)
+        if view.resolution is None and (len(np.unique(heights)) > 1 or len(np.unique(widths)) > 1):
+            raise BenchError(f"{path} holds pictures of many sizes: give its dataset a resolution and a resize")
+        self._places = (np.memmap(path, "uint8", mode="r").view(np.ndarray), *places(reader))
+        self._fields = (stored["mode"].astype(np.int64), heights, widths)
+        side = view.resolution
+        self._shape = (side, side, 3) if side else (int(heights[0]), int(widths[0]), 3)
+        smallest, largest = view.crop_area
+        self._settings = np.array(
+            [training, view.flip, view.crop_padding, side or 0, view.resize or 0, smallest, largest], dtype=np.float64
+        )
+        self._memory = local()
+
+    def batch(self, indices: NDArray[np.int64], key: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The pictures of these numbers, uint8[n, h, w, 3], and their labels; what is random is drawn from `key`.
+
+        Raises:
+            BenchError: a picture cannot be decoded.
+        """
+        out = np.empty((len(indices), *self._shape), np.uint8)
+        bad = _show(self._places, self._fields, indices, self._settings, np.uint64(key & (2**64 - 1)), out, self._buffers())
+        if bad >= 0:
+            raise BenchError(f"image {bad} cannot be decoded, although its file is whole: prepare the dataset again")
+        return out, self.labels[indices]
+
+    def _buffers(self) -> Any:
+        """This thread's memory: for a part of a JPEG, the offsets of its segments, its pixels, and a row of them."""
+        if not hasattr(self._memory, "buffers"):
+            (_, _, sizes), (_, heights, widths) = self._places, self._fields
+            segments = int((-(-heights // jpeg.MCU) * -(-widths // jpeg.MCU)).max()) + 2
+            self._memory.buffers = (
+                np.empty(int(sizes.max()) + 4096, np.uint8), np.empty(segments, np.int64),
+                np.empty(int((heights * widths).max()) * 3, np.uint8), np.empty(3 * int(widths.max()) + 16, np.float32),
+            )  # fmt: skip
+        return self._memory.buffers
+
+
+def places(reader: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each picture's bytes begin in the file, and how many there are."""
+    begins = reader.metadata["f0"]["data_ptr"]
+    table = np.sort(reader.alloc_table, order="ptr")
+    return begins.astype(np.int64), table["size"][np.searchsorted(table["ptr"], begins)].astype(np.int64)
+
+
+@compiled
+def _show(places: Any, fields: Any, indices: Any, settings: Any, key: Any, out: Any, memory: Any) -> int:
+    """Fill `out` with the images of these numbers; returns the number of one that cannot be decoded, or -1."""
+    file, begins, sizes = places
+    modes, heights, widths = fields
+    training, side = settings[0] != 0, int(settings[3])
+    for n in range(indices.size):
+        image = indices[n]
+        data = file[begins[image] : begins[image] + sizes[image]]
+        start = draw(key, image)
+        height, width, is_jpeg = heights[image], widths[image], modes[image] == _JPG
+        if side == 0:
+            pixels = data
+            if is_jpeg:
+                pixels = memory[2]
+                if not jpeg.decode(data, data.size, height, width, pixels):
+                    return image
+            picture = pixels[: height * width * 3].reshape((height, width, 3))
+            _crop_flip(picture, out[n], start, int(settings[2]) if training else 0, training and settings[1] != 0)
+        else:
+            grid = np.array([side, side, 0, 0])
+            if training:
+                box = np.array(random_box(start, height, width, settings[5], settings[6]))
+            else:
+                box, (rows, columns) = np.array([0, 0, height, width]), shorter_side(height, width, int(settings[4]))
+                grid = np.array([rows, columns, int(np.rint((rows - side) / 2.0)), int(np.rint((columns - side) / 2.0))])
+            mirrored = training and settings[1] != 0 and uniform(start, 63, 0.0, 1.0) < 0.5
+            if not _resized(data, is_jpeg, height, width, box, grid, training, mirrored, out[n], memory):
+                return image
+    return -1
+
+
+@compiled
+def _resized(
+    data: Any, is_jpeg: bool, height: int, width: int, box: Any, grid: Any, reduced: bool, mirrored: bool, out: Any, memory: Any
+) -> bool:  # fmt: skip
+    """A box of a stored picture on a grid; of a JPEG only what the box needs is decoded, if `reduced`, and at a lower scale."""
+    if not is_jpeg:
+        resample(data, width, box.astype(np.float64), grid, out, mirrored, memory[3])
+        return True
+    source, size, top, left, part_height, part_width, step = data, 0, 0, 0, height, width, 1
+    if reduced:
+        size, top, left, part_height, part_width = jpeg.cut(data, height, width, box, memory[0], memory[1])
+        step = 1 << jpeg.halvings(box[2], box[3], out.shape[0])
+        source = memory[0] if size else data
+    size = size or data.size
+    part_height, part_width = -(-part_height // step), -(-part_width // step)
+    if not jpeg.decode(source, size, part_height, part_width, memory[2]):
+        return False
+    inside = np.array([(box[0] - top) / step, (box[1] - left) / step, box[2] / step, box[3] / step])
+    resample(memory[2], part_width, inside, grid, out, mirrored, memory[3])
+    return True
+
+
+@compiled
+def _crop_flip(image: Any, out: Any, start: Any, padding: int, flip: bool) -> None:
+    """Random crop after zero-padding, and random horizontal flip."""
+    height, width, channels = image.shape
+    places = np.uint64(2 * padding + 1)
+    top = np.int64((start & np.uint64(0xFFFF)) % places) - padding
+    left = np.int64(((start >> np.uint64(16)) & np.uint64(0xFFFF)) % places) - padding
+    mirrored = flip and (start >> np.uint64(63)) == np.uint64(1)
+    for row in range(height):
+        source_row = row + top
+        for column in range(width):
+            source_column = left + (width - 1 - column if mirrored else column)
+            inside = 0 <= source_row < height and 0 <= source_column < width
+            for channel in range(channels):
+                out[row, column, channel] = image[source_row, source_column, channel] if inside else 0
