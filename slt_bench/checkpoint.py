@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,10 @@ class Checkpoint:
 
         if not write:
             return
+        content = BytesIO()  # torch hides a full disk behind errors of its own
+        torch.save({"key": self.key, "state": state}, content)
         with atomic(self.path) as temporary:
-            with temporary.open("wb") as file:
-                torch.save({"key": self.key, "state": state}, file)
+            temporary.write_bytes(content.getbuffer())
             if self.path.exists():
                 self.path.replace(self.previous)
 

@@ -61,14 +61,14 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_data_is_refused_by_name(tmp_path: Path) -> None:
     Checkpoint(tmp_path, {"parameters": "a", "data": "b", "code": "c"}).save({})
-    with pytest.raises(BenchError, match="was made with other data, code: delete it"):
+    with pytest.raises(BenchError, match="was made with other data, code: delete "):
         Checkpoint(tmp_path, {"parameters": "a", "data": "x", "code": "y"}).load()
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path, {})
     checkpoint.path.write_bytes(b"torn")
-    with pytest.raises(BenchError, match=r"checkpoint\.pt is damaged: delete it"):
+    with pytest.raises(BenchError, match=r"the checkpoints in .* are damaged: delete it"):
         checkpoint.load()
 
 
@@ -77,3 +77,21 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pass
     with exclusive(tmp_path):
         pass
+
+
+def test_the_state_before_is_kept_and_used_where_the_last_one_is_damaged(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path, {})
+    for step in (1, 2, 3):
+        checkpoint.save({"step": step})
+    assert checkpoint.load() == {"step": 3}
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-40])
+    assert checkpoint.load() == {"step": 2}
+    checkpoint.path.unlink()  # killed between the two renamings
+    assert checkpoint.load() == {"step": 2}
+    checkpoint.delete()
+    assert checkpoint.load() is None
+
+
+def test_one_of_several_processes_writes(tmp_path: Path) -> None:
+    Checkpoint(tmp_path, {}).save({"step": 1}, write=False)
+    assert Checkpoint(tmp_path, {}).load() is None

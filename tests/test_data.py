@@ -18,13 +18,25 @@ from PIL import Image
 
 from slt_bench.checkpoint import exclusive
 from slt_bench.data import beton
-from slt_bench.data.beton import digest, prepare
-from slt_bench.data.image_sources import balanced_indices, image_folder, load_images
-from slt_bench.data.loader import Loader, read_split
-from slt_bench.data.manifest import SPLITS, read_manifest, verify_file
+from slt_bench.data.beton import prepare
+from slt_bench.data.image_sources import ImageSet, Split, balanced_indices, load_images
+from slt_bench.data.image_sources import image_folder as find_folder
+from slt_bench.data.loader import Loader
+from slt_bench.data.manifest import FILES, read_manifest, verify_file
 from slt_bench.errors import BenchError
 from slt_bench.params import Images
-from tests.conftest import DIGITS
+from tests.conftest import DIGITS, labels_of, pictures
+
+
+def image_folder(path: Path, size: int) -> ImageSet:
+    """Found, and every image decoded once."""
+    found = find_folder(path, Images(source="image_folder", path=str(path), size=size))
+    assert len(content(found.train)) and len(content(found.test))
+    return found
+
+
+def content(split: Split) -> np.ndarray:
+    return np.stack([split[index] for index in range(len(split.labels))])
 
 
 def epoch_bytes(loader: Loader, number: int) -> bytes:
@@ -48,17 +60,22 @@ def folder(tmp_path: Path) -> Path:
 def test_preparing_twice_gives_the_same_manifest_and_files(digits_directory: Path, tmp_path: Path) -> None:
     again = prepare(DIGITS.images, tmp_path / "digits")
     assert again == read_manifest(digits_directory)
-    for split in SPLITS:
-        assert (tmp_path / "digits" / f"{split}.beton").read_bytes() == (digits_directory / f"{split}.beton").read_bytes()
+    for name in FILES:
+        assert (tmp_path / "digits" / f"{name}.beton").read_bytes() == (digits_directory / f"{name}.beton").read_bytes()
 
 
 def test_splits_are_disjoint_class_balanced_and_complete(digits_directory: Path) -> None:
     manifest = read_manifest(digits_directory)
-    assert {name: split.images for name, split in manifest.splits.items()} == {"train": 1150, "val": 288, "test": 359}
-    for split in manifest.splits.values():
-        assert max(split.per_class) - min(split.per_class) <= 10
-    pictures = [read_split(digits_directory / f"{split}.beton").images.reshape(-1, 192) for split in SPLITS]
-    assert len(np.unique(np.concatenate(pictures), axis=0)) == 1797
+    assert manifest.counts() == {"train": 1150, "val": 288, "test": 359}
+    labels = {name: np.array(labels_of(digits_directory / f"{name}.beton")) for name in FILES}
+    for split in ("train", "val", "all", "test"):
+        name, indices = manifest.split(split)
+        per_class = np.bincount(labels[name][indices])
+        assert per_class.max() - per_class.min() <= 10 and indices.tolist() == sorted(indices)
+    train, val, both = (set(manifest.split(split)[1].tolist()) for split in ("train", "val", "all"))
+    assert not train & val and train | val == both and len(both) == 1438
+    everything = [pictures(digits_directory / f"{name}.beton").reshape(-1, 192) for name in FILES]
+    assert len(np.unique(np.concatenate(everything), axis=0)) == 1797
 
 
 def test_subset_is_class_balanced_and_another_seed_gives_another() -> None:
@@ -79,19 +96,20 @@ def test_same_bytes_for_any_number_of_workers(digits_directory: Path) -> None:
 
 
 def test_augmentation_depends_on_seed_epoch_and_image_alone(digits_directory: Path) -> None:
-    """Another batch size regroups the images but does not change one of them."""
+    """Another batch size, or a part of the images, regroups them but does not change one of them."""
     path = digits_directory / "train.beton"
 
-    def pictures(batch: int) -> set[bytes]:
-        batches = Loader(path, DIGITS, batch, seed=0).raw_epoch(2)
-        return {image.tobytes() for images, _ in batches for image in images.copy()}
+    def shown(batch: int, indices: np.ndarray | None = None) -> set[bytes]:
+        batches = Loader(path, DIGITS, batch, seed=0, indices=indices).raw_epoch(2)
+        return {image.tobytes() for images, _ in batches for image in images}
 
-    small, large = pictures(50), pictures(230)  # both divide 1150
-    assert small == large and len(small) > 1100
+    small, large = shown(2), shown(719)  # both divide 1438
+    assert small == large and len(small) > 1380
+    assert shown(10, np.arange(0, 1438, 2)[:710]) < large
 
 
 def test_crops_and_flips_are_what_they_say(digits_directory: Path) -> None:
-    plain = read_split(digits_directory / "train.beton").images
+    plain = pictures(digits_directory / "train.beton")
     padded = np.pad(plain, ((0, 0), (1, 1), (1, 1), (0, 0)))
     possible = [
         {padded[n, top : top + 8, left : left + 8][:, ::step].tobytes()
@@ -102,23 +120,23 @@ def test_crops_and_flips_are_what_they_say(digits_directory: Path) -> None:
 
     order = streams.permutation(0, "order", 0, len(plain))
     seen = 0
-    for images, _ in Loader(digits_directory / "train.beton", DIGITS, 115, seed=0).raw_epoch(0):
-        for image in images.copy():
+    for images, _ in Loader(digits_directory / "train.beton", DIGITS, 719, seed=0).raw_epoch(0):
+        for image in images:
             assert image.tobytes() in possible[order[seen]]
             seen += 1
-    assert seen == 1150
+    assert seen == 1438
 
 
 def test_evaluation_sees_every_image_once_in_order(digits_directory: Path) -> None:
     loader = Loader(digits_directory / "test.beton", DIGITS, 100)
     labels = torch.cat([labels for _, labels in loader.epoch()])
     assert len(loader) == 4 and loader.images == 359
-    assert labels.tolist() == read_split(digits_directory / "test.beton").labels.tolist()
+    assert labels.tolist() == labels_of(digits_directory / "test.beton")
 
 
 def test_normalisation(digits_directory: Path) -> None:
     images, _ = next(Loader(digits_directory / "test.beton", DIGITS, 8).epoch())
-    raw = read_split(digits_directory / "test.beton").images[:8]
+    raw = pictures(digits_directory / "test.beton")[:8]
     expected = (raw.transpose(0, 3, 1, 2) / 255 - 0.3) / 0.4
     np.testing.assert_allclose(images.numpy(), expected, rtol=1e-5, atol=1e-5)
 
@@ -163,20 +181,32 @@ def test_a_last_batch_of_one_keeps_its_shape(digits_directory: Path) -> None:
 )  # fmt: skip
 def test_a_damaged_beton_is_named(digits_directory: Path, tmp_path: Path, damage: object, message: str) -> None:
     directory = shutil.copytree(digits_directory, tmp_path / "digits")
-    damage(directory / "val.beton")  # type: ignore[operator]
+    damage(directory / "test.beton")  # type: ignore[operator]
     manifest = read_manifest(directory)
     verify_file(directory, "train", manifest)
     with pytest.raises(BenchError, match=message):
-        verify_file(directory, "val", manifest)
+        verify_file(directory, "test", manifest)
+
+
+def test_a_whole_file_is_read_once_and_again_when_it_was_touched(
+    digits_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = shutil.copytree(digits_directory, tmp_path / "digits")
+    manifest, read = read_manifest(directory), []
+    monkeypatch.setattr("slt_bench.data.manifest.sha256", lambda path: read.append(path) or manifest.files["test"].sha256)
+    verify_file(directory, "test", manifest)
+    verify_file(directory, "test", manifest)
+    assert len(read) == 1
+    os.utime(directory / "test.beton", (1, 1))
+    verify_file(directory, "test", manifest)
+    assert len(read) == 2
 
 
 def test_an_error_while_making_batches_reaches_the_caller(digits_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from slt_bench.data import loader
-
     def fail(*arguments: object) -> None:
         raise RuntimeError("in the thread")
 
-    monkeypatch.setattr(loader, "_crop_flip", fail)
+    monkeypatch.setattr("slt_bench.data.show._show", fail)
     with pytest.raises(RuntimeError, match="in the thread"):
         list(Loader(digits_directory / "train.beton", DIGITS, 64, seed=0).epoch(0))
 
@@ -197,15 +227,15 @@ def test_directory_and_tar_give_the_same_images_of_one_size(folder: Path, tmp_pa
     (folder / "train" / "cat" / "notes.txt").write_text("no picture")
     sets = [image_folder(path, 16) for path in (folder, tmp_path / "images.tar", tmp_path / "images.tar.xz")]
     assert sets[0].classes == ["ant", "cat"]
-    assert len({digest(each.train) for each in sets}) == 1
-    assert sets[0].train.images.shape == (12, 16, 16, 3) and sets[0].test.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert len({content(each.train).tobytes() for each in sets}) == 1
+    assert content(sets[0].train).shape == (12, 16, 16, 3) and sets[0].test.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_an_image_folder_becomes_a_dataset(folder: Path, tmp_path: Path) -> None:
     images = Images(source="image_folder", path=str(folder), size=8, validation=0.34)
     manifest = prepare(images, tmp_path / "pets")
-    assert [manifest.splits[split].per_class for split in SPLITS] == [[4, 4], [2, 2], [3, 3]]
-    assert manifest.image_size == 8
+    assert [manifest.files[name].per_class for name in FILES] == [[6, 6], [3, 3]] and len(manifest.held_out) == 4
+    assert manifest.files["train"].image_size == 8
 
 
 def test_an_unreadable_image_is_named_and_nothing_hangs(folder: Path, tmp_path: Path) -> None:

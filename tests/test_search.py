@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from slt_bench import paths
 from slt_bench.cells import Cell
-from slt_bench.errors import BenchError, Interrupted
+from slt_bench.checkpoint import Checkpoint
+from slt_bench.errors import BenchError, Interrupted, Preempted
 from slt_bench.evaluate import evaluate
 from slt_bench.history import Epoch, read_history
 from slt_bench.optimizer import Sgd
-from slt_bench.params import EdgePopup, IterativeEdgePopup, Network, RandomMask, Recipe, Source, WeightTraining
+from slt_bench.params import EdgePopup, IterativeEdgePopup, Machine, Network, RandomMask, Recipe, Source, WeightTraining
+from slt_bench.pause import Pause
 from slt_bench.schedules import Phase
 from slt_bench.search import search
 from slt_bench.selection import Diverged
@@ -46,7 +51,7 @@ KINDS = {
 
 
 class StopAfter:
-    """A tracker that interrupts the search once it has heard of so many epochs."""
+    """A tracker that asks the search to stop once it has heard of so many epochs."""
 
     def __init__(self, epochs: int) -> None:
         self.left = epochs
@@ -54,7 +59,26 @@ class StopAfter:
     def epoch(self, epoch: Epoch) -> None:
         self.left -= 1
         if not self.left:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def stop_after_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sends SIGTERM to the search once it has done so many steps."""
+    after_step, left = Pause.after_step, [0]
+
+    def counting(self: Pause, step: int) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        after_step(self, step)
+
+    monkeypatch.setattr(Pause, "after_step", counting)
+
+    def ask(steps: int) -> None:
+        left[0] = steps
+
+    return ask
 
 
 def files(cell: Cell) -> dict[str, bytes]:
@@ -66,21 +90,72 @@ FAST = ("ep", "hard iep", "training")
 
 
 @pytest.mark.parametrize("kind", [kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS])
-def test_a_stopped_search_goes_on_and_ends_bit_identical(project: Path, make_cell: MakeCell, kind: str) -> None:
-    cell = make_cell(**{**KINDS[kind], "recipe": {"epochs": 4, **KINDS[kind].get("recipe", {})}})
+def test_a_stopped_search_goes_on_and_ends_bit_identical(
+    project: Path, make_cell: MakeCell, kind: str, stop_after_steps: Callable[[int], None]
+) -> None:
+    """Stopped within an epoch, at its last step, at the first after going on, and between epochs; 17 steps an epoch."""
+    recipe = {"epochs": 4, "shards": 2, **KINDS[kind].get("recipe", {})}
+    cell = make_cell(**{**KINDS[kind], "recipe": recipe})
     search(cell)
     straight = files(cell)
     for path in paths.cell_dir(cell.id).iterdir():
         path.unlink()
-    with pytest.raises(Interrupted, match="stopped in epoch 2 of 4; the same command goes on after epoch 1"):
-        search(cell, StopAfter(1))
-    with pytest.raises(Interrupted, match="goes on after epoch 3"):
+    for steps, where in ((5, "epoch 1 of 4, step 5"), (1, "epoch 1 of 4, step 6"), (28, "epoch 2 of 4, step 17")):
+        stop_after_steps(steps)
+        with pytest.raises(Preempted, match=f"stopped after {where} of 17|stopped after {where}"):
+            search(cell)
+    with pytest.raises(Interrupted, match="stopped after epoch 3 of 4, which is saved; the same command goes on from there"):
         search(cell, StopAfter(2))
-    with pytest.raises(Interrupted, match="goes on after epoch 4"):
+    with pytest.raises(Interrupted, match="stopped after epoch 4 of 4"):
         search(cell, StopAfter(1))
     search(cell)
     assert files(cell) == straight
-    assert not (paths.state_dir(cell.id, cell.identity) / "checkpoint.pt").exists()
+    assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
+
+
+def test_a_stop_during_validation_is_saved(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = make_cell(recipe={"epochs": 2})
+    search(cell)
+    straight = files(cell)
+    asked = [True]
+
+    def look(self: Pause) -> None:
+        if asked.pop() if asked else False:
+            os.kill(os.getpid(), signal.SIGTERM)
+        plain(self)
+
+    plain = Pause.look
+    monkeypatch.setattr(Pause, "look", look)
+    with pytest.raises(Preempted, match="stopped after epoch 1 of 2, step 17 of 17"):
+        search(cell)
+    search(cell)
+    assert files(cell) == straight
+
+
+def test_state_is_saved_every_so_many_minutes(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+    save = Checkpoint.save
+
+    def spy(self: Checkpoint, state: dict[str, Any], write: bool = True) -> None:
+        saved.append(state["under_way"]["step"] if state["under_way"] else 0)
+        save(self, state, write)
+
+    monkeypatch.setattr(Checkpoint, "save", spy)
+    search(make_cell(recipe={"epochs": 1}), machine=Machine(checkpoint_minutes=1e-9))
+    assert saved == [*range(1, 18), 0]
+    saved.clear()
+    search(make_cell(recipe={"epochs": 2}, seed=1))
+    assert saved == [0, 0]
+
+
+def test_training_on_all_images_reports_the_last_epoch(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell(recipe={"train_on": "all", "epochs": 2})
+    record = search(cell)
+    history = read_history(paths.cell_dir(cell.id) / "history.csv")
+    assert record["best_epoch"] == 2 and record["best_val_top1"] is None
+    assert [epoch.val_top1 for epoch in history] == [None, None] and history[1].train_top1 > history[0].train_top1
+    metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir("digits"))
+    assert metrics["top1"] == metrics["last_top1"]
 
 
 @pytest.mark.slow
@@ -251,7 +326,7 @@ def test_a_checkpoint_of_other_data_is_refused(project: Path, make_cell: MakeCel
     (project / "data" / "digits").mkdir()
     manifest = json.loads((real / "manifest.json").read_text())
     (project / "data" / "digits" / "manifest.json").write_text(json.dumps(manifest | {"digest": "other"}))
-    for split in manifest["splits"]:
+    for split in manifest["files"]:
         (project / "data" / "digits" / f"{split}.beton").symlink_to(real / f"{split}.beton")
     with pytest.raises(BenchError, match="was made with other data"):
         search(cell)

@@ -41,7 +41,7 @@ def store(picture: NDArray[np.uint8], images: Images, as_jpeg: bool) -> Stored:
 
 def stored_as_jpeg(images: Images, count: int) -> NDArray[np.bool_]:
     """Which of the images are; of a proportion, a random choice that the seed decides."""
-    if images.write_mode != "proportion":
+    if images.compress_probability is None:
         return np.full(count, images.write_mode == "jpg")
     chosen = streams.permutation(images.seed, "compress", 0, count)[: round(images.compress_probability * count)]
     return np.isin(np.arange(count), chosen)

@@ -24,7 +24,9 @@ class Images(Model):
         "raw", description="stored as pixels, as JPEG, or a share of compress_probability as JPEG"
     )
     jpeg_quality: int = Field(90, ge=1, le=100)
-    compress_probability: float = Field(0.5, ge=0, le=1, description="write_mode proportion: share of images stored as JPEG")
+    compress_probability: float | None = Field(
+        None, ge=0, le=1, description="write_mode proportion: share of images stored as JPEG"
+    )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the training images held out, class by class")
     train_images: int | None = Field(None, ge=2, description="class-balanced subset of train, before the split; all if absent")
     test_images: int | None = Field(None, ge=1, description="class-balanced subset of test; all if absent")
@@ -43,8 +45,8 @@ class Images(Model):
             raise ValueError("size is for source image_folder alone")
         if self.max_resolution is not None and (self.size is not None or not self.has_files):
             raise ValueError("max_resolution is for images that keep their own size")
-        if "compress_probability" in self.model_fields_set and self.write_mode != "proportion":
-            raise ValueError("compress_probability needs write_mode: proportion")
+        if (self.compress_probability is not None) != (self.write_mode == "proportion"):
+            raise ValueError("compress_probability is given for write_mode proportion, and for no other")
         return self
 
 
