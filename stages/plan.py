@@ -1,4 +1,4 @@
-"""plan: params.yaml -> pipelines/cells/GROUP, pipelines/tables/TABLE and pipelines/code.json.
+"""plan: params.yaml -> pipelines/data, pipelines/cells/GROUP, pipelines/tables/TABLE and pipelines/code.json.
 
 DVC reads its graph before it runs anything, so the files that hold the graph are kept in the repository and must agree with
 params.yaml. This is the first stage of every pipeline: where they do not agree, it mends them and asks to run again.
@@ -29,7 +29,7 @@ _HEADER = "# Generated from params.yaml by `python -m stages.plan`: do not edit.
 
 
 def pipeline_files(params: Params) -> dict[Path, str]:
-    """Path -> content of every generated file: the cells by dataset and network, and a report for each table."""
+    """Path -> content of every generated file: datasets, cells by dataset and network, and a report for each table."""
     files: dict[Path, str] = {}
     groups: dict[str, dict[str, Cell]] = {}
     for table in params.tables:
@@ -52,6 +52,8 @@ def pipeline_files(params: Params) -> dict[Path, str]:
             for name, make in _CELL_STAGES.items()
         }
         files[directory / "dvc.yaml"] = _HEADER + _yaml({"vars": ["cells.json"], "stages": stages})
+    stages = {f"prepare-{name}": _prepare(name) for name in params.datasets}
+    files[PIPELINES / "data" / "datasets" / "dvc.yaml"] = _HEADER + _yaml({"stages": stages})
     return files
 
 
@@ -62,6 +64,16 @@ def planned_cell(group: str, cell_id: str) -> Cell:
     if cell_id not in cells:
         raise BenchError(f"{path} has no cell '{cell_id}'{did_you_mean(cell_id, cells)}")
     return Cell.model_validate(cells[cell_id])
+
+
+def _prepare(dataset: str) -> dict[str, Any]:
+    names = ("train.beton", "test.beton", "manifest.json", "origin.txt")
+    return {
+        "wdir": "../../..",
+        "cmd": f"python -m stages.prepare {dataset}",
+        "params": [{str(paths.PARAMS): [f"datasets.{dataset}.images"]}, {str(CODE): ["prepare"]}],
+        "outs": [str(paths.dataset_dir(dataset) / name) for name in names],
+    }
 
 
 def _search(group: str, kind: str) -> dict[str, Any]:
