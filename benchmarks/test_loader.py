@@ -1,36 +1,180 @@
-"""Training batches of 32-pixel images with crop and flip: this loader beside torchvision doing the same work."""
+"""Training batches beside other loaders that do the same work on the same images and cores, in turns.
+
+Of ImageNet, where `SLT_BENCH_IMAGENET_SAMPLE` names some: random resized crop to 224 pixels, flip, normalisation.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import pytest
 import torch
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from benchmarks.conftest import VIEW
+from slt_bench.data import jpeg, show
+from slt_bench.data.beton import prepare
+from slt_bench.data.draws import draw, random_box
+from slt_bench.data.image_sources import load_images
 from slt_bench.data.loader import Loader
+from slt_bench.data.show import Show
+from slt_bench.params import Images, View
 
-BATCH = 100
-
-
-def test_ours(benchmark, beton_directory) -> None:
-    loader = Loader(beton_directory / "train.beton", VIEW, BATCH, seed=0)
-    epochs = iter(range(1_000_000))
-    count = benchmark.pedantic(lambda: sum(len(labels) for _, labels in loader.epoch(next(epochs))), rounds=7, warmup_rounds=1)
-    tell(benchmark, count)
+WORKERS = len(os.sched_getaffinity(0))
+ROUNDS = 7
+IMAGENET = View(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225], flip=True, resolution=224, resize=256)
+real = pytest.mark.skipif("SLT_BENCH_IMAGENET_SAMPLE" not in os.environ, reason="SLT_BENCH_IMAGENET_SAMPLE names no images")
 
 
-def test_torchvision(benchmark, picture_folder) -> None:
-    """From decoded files: ImageFolder and torchvision's transforms in one worker process, as most codes do."""
-    steps = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
-    dataset = ImageFolder(
-        str(picture_folder / "train"), transforms.Compose([*steps, transforms.Normalize(VIEW.mean, VIEW.std)])
+def in_turns(benchmark, epochs: dict[str, Callable[[], int]]) -> None:
+    """An epoch of each, one after the other, several times; the benchmarked one is the first."""
+    times: dict[str, list[float]] = {name: [] for name in epochs}
+    counts: dict[str, int] = {}
+    first, *others = epochs
+
+    def run(name: str) -> None:
+        started = perf_counter()
+        counts[name] = epochs[name]()
+        times[name].append(perf_counter() - started)
+
+    benchmark.pedantic(
+        lambda: run(first), setup=lambda: [run(name) for name in others] and None, rounds=ROUNDS, warmup_rounds=1
     )
-    loader = torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, num_workers=1, persistent_workers=True, drop_last=True)
-    count = benchmark.pedantic(lambda: sum(len(labels) for _, labels in loader), rounds=5, warmup_rounds=1)
-    tell(benchmark, count)
+    rates = {name: counts[name] / median(taken[1:]) for name, taken in times.items()}
+    for name, rate in rates.items():
+        benchmark.extra_info[name] = round(rate)
+        print(f"\n{name}: {rate:,.0f} images/s; {first} is {rates[first] / rate:.2f} times as fast", end="")
 
 
-def tell(benchmark, images: int) -> None:
-    rate = images / benchmark.stats.stats.median
-    benchmark.extra_info["images per second"] = round(rate)
-    print(f"\n{benchmark.name}: {rate:,.0f} images/s")
+def ours(path: Path, view: View, batch: int) -> Callable[[], int]:
+    loader, epochs = Loader(path, view, batch, seed=0, workers=WORKERS), iter(range(1_000_000))
+    return lambda: sum(len(labels) for _, labels in loader.epoch(next(epochs)))
+
+
+def torchvisions(folder: Path, steps: list[object], view: View, batch: int) -> Callable[[], int]:
+    """ImageFolder and its transforms in worker processes, as most codes do."""
+    steps = [*steps, transforms.RandomHorizontalFlip(), transforms.ToTensor(), transforms.Normalize(view.mean, view.std)]
+    loader = torch.utils.data.DataLoader(
+        ImageFolder(str(folder), transforms.Compose(steps)), batch, shuffle=True, num_workers=WORKERS,
+        persistent_workers=True, drop_last=True,
+    )  # fmt: skip
+    return lambda: sum(len(labels) for _, labels in loader)
+
+
+def ffcvs(path: Path, view: View, batch: int) -> Callable[[], int]:
+    """ffcv's own loader."""
+    from ffcv.fields.basics import IntDecoder
+    from ffcv.fields.rgb_image import RandomResizedCropRGBImageDecoder
+    from ffcv.loader import Loader as FfcvLoader
+    from ffcv.loader import OrderOption
+    from ffcv.transforms import NormalizeImage, RandomHorizontalFlip, ToTensor, ToTorchImage
+
+    mean, std = (np.array(each) * 255 for each in (view.mean, view.std))
+    decoder = RandomResizedCropRGBImageDecoder((224, 224))
+    steps = [decoder, RandomHorizontalFlip(), NormalizeImage(mean, std, np.float32), ToTensor(), ToTorchImage()]
+    loader = FfcvLoader(
+        str(path), batch_size=batch, num_workers=WORKERS, order=OrderOption.RANDOM,
+        pipelines={"image": steps, "label": [IntDecoder(), ToTensor()]},
+    )  # fmt: skip
+
+    def epoch() -> int:
+        count = sum(len(labels) for _, labels in loader)
+        torch.set_num_threads(WORKERS)
+        return count
+
+    return epoch
+
+
+def test_32_pixels(benchmark, beton_directory, picture_folder) -> None:
+    crop = [transforms.RandomCrop(32, padding=4)]
+    epochs = {
+        "ours": ours(beton_directory / "train.beton", VIEW, 100),
+        "torchvision": torchvisions(picture_folder / "train", crop, VIEW, 100),
+    }
+    in_turns(benchmark, epochs)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The sample as .beton files (full size, 400 px, 256 px raw), and as JPEG files: the release's own, and those stored."""
+    root, found = tmp_path_factory.mktemp("imagenet"), {}
+    for name, options in {
+        "full": {"write_mode": "jpg"},
+        "400": {"write_mode": "jpg", "max_resolution": 400},
+        "256-raw": {"write_mode": "raw", "max_resolution": 256},
+    }.items():
+        prepare(Images(source="imagenet_sample", test_images=100, **options), root / name, workers=WORKERS)
+        found[name] = root / name / "train.beton"
+    train = load_images(Images(source="imagenet_sample", test_images=100)).train
+    (files, begins, sizes), fields = parts(found["full"])
+    for number, picture in enumerate(train.pictures):
+        again = files[begins[number] : begins[number] + sizes[number]].tobytes()
+        for kind, content in (("originals", picture.read()), ("reencoded", again)):
+            path = root / kind / f"{number % 10}" / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    assert len(fields[1]) == len(train.pictures)
+    return found | {"originals": root / "originals", "reencoded": root / "reencoded"}
+
+
+def parts(path: Path):
+    shown = Show(path, IMAGENET, True)
+    return shown._places, shown._fields
+
+
+@real
+def test_imagenet(benchmark, stored) -> None:
+    crop = [transforms.RandomResizedCrop(224)]
+    epochs = {
+        "ours, full size": ours(stored["full"], IMAGENET, 100),
+        "torchvision, the same JPEGs": torchvisions(stored["reencoded"], crop, IMAGENET, 100),
+        "torchvision, the release's JPEGs": torchvisions(stored["originals"], crop, IMAGENET, 100),
+        "ffcv's own loader, the same file": ffcvs(stored["full"], IMAGENET, 100),
+        "ours, 400 px": ours(stored["400"], IMAGENET, 100),
+        "ffcv's own loader, 400 px": ffcvs(stored["400"], IMAGENET, 100),
+        "ours, 256 px raw": ours(stored["256-raw"], IMAGENET, 100),
+        "ffcv's own loader, 256 px raw": ffcvs(stored["256-raw"], IMAGENET, 100),
+    }
+    in_turns(benchmark, epochs)
+
+
+@real
+def test_where_the_time_goes(benchmark, stored) -> None:
+    """One core: cutting a JPEG, decoding the part, all of it to a crop; and decoding the whole."""
+    shown = Show(stored["full"], IMAGENET, True)
+    (files, begins, sizes), (_, heights, widths) = shown._places, shown._fields
+    buffers, out, grid, count = shown._buffers(), np.empty((224, 224, 3), np.uint8), np.array([224, 224, 0, 0]), 300
+    data = [files[begins[n] : begins[n] + sizes[n]] for n in range(count)]
+    boxes = [np.array(random_box(np.uint64(draw(np.uint64(1), n)), heights[n], widths[n], 0.08, 1.0)) for n in range(count)]
+
+    def cut() -> int:
+        for n in range(count):
+            jpeg.cut(data[n], heights[n], widths[n], boxes[n], buffers[0], buffers[1])
+        return count
+
+    def cut_and_decode() -> int:
+        for n in range(count):
+            size, _, _, height, width = jpeg.cut(data[n], heights[n], widths[n], boxes[n], buffers[0], buffers[1])
+            step = 1 << jpeg.halvings(boxes[n][2], boxes[n][3], 224)
+            jpeg.decode(buffers[0], size, -(-height // step), -(-width // step), buffers[2])
+        return count
+
+    def decode_whole() -> int:
+        for n in range(count):
+            jpeg.decode(data[n], sizes[n], heights[n], widths[n], buffers[2])
+        return count
+
+    def everything() -> int:
+        for n in range(count):
+            show._resized(data[n], True, heights[n], widths[n], boxes[n], grid, True, False, out, buffers)
+        return count
+
+    in_turns(
+        benchmark, {"decode and resize": everything, "cut": cut, "cut and decode": cut_and_decode, "decode all": decode_whole}
+    )

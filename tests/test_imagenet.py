@@ -184,7 +184,7 @@ def test_a_class_without_validation_images_is_named(tree: Path, tmp_path: Path, 
 
 def test_no_release_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLT_BENCH_IMAGENET", raising=False)
-    with pytest.raises(BenchError, match="cannot be downloaded: name the directory .* in the variable SLT_BENCH_IMAGENET"):
+    with pytest.raises(BenchError, match=r"cannot be downloaded: name the directory .* in the variable SLT_BENCH_IMAGENET"):
         load_images(IMAGENET)
 
 

@@ -68,7 +68,7 @@ torch.set_num_threads(1)
 print("begins", flush=True)
 search(Cell.model_validate_json(open("cell.json").read()), machine=Machine(checkpoint_minutes=1e-9), processes=join())
 """
-LAUNCH = "import sys; from slt_bench.processes import launch; sys.exit(launch(2, [sys.executable, '-c', sys.argv[1], *sys.argv[2:]]))"
+LAUNCH = "import sys; from slt_bench.processes import launch; sys.exit(launch(2, [sys.executable, '-c', *sys.argv[1:]]))"
 
 
 def start(way: str, number: int, processes: int) -> subprocess.Popen[str]:
