@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from slt_bench.data import jpeg
 from slt_bench.data.beton import prepare
+from slt_bench.data.beton_file import BetonFile
 from slt_bench.data.draws import draw, random_box, shorter_side, uniform
 from slt_bench.data.image_sources import load_images
 from slt_bench.data.loader import Loader
@@ -199,16 +200,30 @@ def prepared(folder: Path, tmp_path: Path) -> Prepare:
 
 def stored_pictures(path: Path) -> list[NDArray[np.uint8]]:
     """As anybody would decode them."""
-    from slt_bench.data.ffcv_mended import Reader
-    from slt_bench.data.show import places
-
-    reader, content = Reader(str(path)), np.fromfile(path, np.uint8)
-    found = []
-    for begin, size, (field, _) in zip(*places(reader), reader.metadata, strict=True):
-        data = content[begin : begin + size]
-        shape = (field["height"], field["width"], 3)
-        found.append(data.reshape(shape) if field["mode"] else np.asarray(Image.open(BytesIO(data.tobytes()))))
+    file, found = BetonFile(path), []
+    for number in range(len(file)):
+        data, shape = file.bytes_of(number), (file.heights[number], file.widths[number], 3)
+        found.append(data.reshape(shape) if file.modes[number] else np.asarray(Image.open(BytesIO(data.tobytes()))))
     return found
+
+
+def test_the_layout_is_read_as_ffcv_reads_it(prepared: Prepare) -> None:
+    from ffcv.reader import Reader
+
+    path = prepared(write_mode="proportion", compress_probability=0.5) / "train.beton"
+    ours, theirs = BetonFile(path), Reader(str(path))
+    for name, mine in (("mode", ours.modes), ("height", ours.heights), ("width", ours.widths), ("data_ptr", ours.begins)):
+        assert theirs.metadata["f0"][name].tolist() == mine.tolist()
+    sizes = {int(row["ptr"]): int(row["size"]) for row in theirs.alloc_table}
+    assert [sizes[begin] for begin in ours.begins.tolist()] == ours.sizes.tolist()
+    assert theirs.metadata["f1"].tolist() == ours.labels.tolist()
+
+
+def test_what_is_no_beton_file_is_named(tmp_path: Path) -> None:
+    for content in (b"?", b"?" * 5000):
+        (tmp_path / "x.beton").write_bytes(content)
+        with pytest.raises(BenchError, match=r"x\.beton is no \.beton file"):
+            BetonFile(tmp_path / "x.beton")
 
 
 @pytest.mark.parametrize("mode", ["raw", "jpg"])
@@ -300,12 +315,10 @@ def test_ffcvs_own_loader_reads_the_files(prepared: Prepare) -> None:
 
 def test_images_are_stored_as_asked(prepared: Prepare) -> None:
     path = prepared(write_mode="proportion", compress_probability=0.5, max_resolution=100) / "train.beton"
-    from slt_bench.data.ffcv_mended import Reader
-
-    stored = Reader(str(path)).metadata["f0"]
-    assert sorted(stored["mode"].tolist()) == [0, 0, 0, 1, 1, 1]
-    assert np.maximum(stored["height"], stored["width"]).max() == 100
-    assert sorted(zip(stored["height"].tolist(), stored["width"].tolist(), strict=True))[0] == (12, 100)
+    stored = BetonFile(path)
+    assert sorted(stored.modes.tolist()) == [0, 0, 0, 1, 1, 1]
+    assert np.maximum(stored.heights, stored.widths).max() == 100
+    assert min(zip(stored.heights.tolist(), stored.widths.tolist(), strict=True)) == (12, 100)
     again = Images(source="image_folder", path="x", write_mode="proportion", compress_probability=0.5, seed=1)
     assert stored_as_jpeg(again, 1000).sum() == 500
 

@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from slt_bench.checkpoint import atomic, exclusive, write_text
 from slt_bench.data.ahead import ahead
-from slt_bench.data.ffcv_mended import DatasetWriter, IntField, Reader, RGBImageField
+from slt_bench.data.beton_file import BetonFile
+from slt_bench.data.ffcv_mended import DatasetWriter, IntField, RGBImageField
 from slt_bench.data.image_sources import ImageSet, Split, balanced_indices, load_images
 from slt_bench.data.manifest import FILES, FileManifest, Manifest, described
 from slt_bench.data.picture_files import sha256
-from slt_bench.data.show import places
 from slt_bench.data.stored import RAW, Stored, store, stored_as_jpeg
 from slt_bench.errors import BenchError
 from slt_bench.params.images import Images
@@ -136,11 +136,10 @@ def _add(hasher: Any, shape: tuple[int, int, int], label: int, data: NDArray[np.
 
 def _digest(path: Path) -> str:
     """The same from the file."""
-    reader, hasher = Reader(str(path)), hashlib.sha256()
-    content, (begins, sizes) = np.memmap(path, "uint8", mode="r"), places(reader)
-    for begin, size, (stored, label) in zip(begins, sizes, reader.metadata, strict=True):
-        shape = (int(stored["mode"]), int(stored["height"]), int(stored["width"]))
-        _add(hasher, shape, int(label), content[begin : begin + size])
+    file, hasher = BetonFile(path), hashlib.sha256()
+    for number in range(len(file)):
+        shape = (int(file.modes[number]), int(file.heights[number]), int(file.widths[number]))
+        _add(hasher, shape, int(file.labels[number]), file.bytes_of(number))
     return hasher.hexdigest()
 
 

@@ -3,7 +3,7 @@
 - Importing it builds a numba typed dictionary of two entries, which compiles for seconds: a plain one does.
 - Importing it sets torch's thread count.
 
-Its loader is not used (docs/performance.md says why); it can read the files that are written here.
+Its loader and reader are not used (docs/performance.md says why); they can read the files that are written here.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ _threads, _typed_dict = torch.get_num_threads(), numba.typed.Dict
 numba.typed.Dict = dict
 try:
     from ffcv.fields import IntField, RGBImageField
-    from ffcv.reader import Reader
     from ffcv.writer import DatasetWriter
 finally:
     numba.typed.Dict = _typed_dict
     torch.set_num_threads(_threads)
 
-__all__ = ["DatasetWriter", "IntField", "RGBImageField", "Reader"]
+__all__ = ["DatasetWriter", "IntField", "RGBImageField"]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt_bench.data import jpeg
+from slt_bench.data.beton_file import BetonFile
 from slt_bench.data.compiled import compiled
 from slt_bench.data.draws import draw, random_box, shorter_side, uniform
-from slt_bench.data.ffcv_mended import Reader
 from slt_bench.data.resample import resample
 from slt_bench.errors import BenchError
 from slt_bench.params.images import View
@@ -30,14 +30,11 @@ class Show:
     """
 
     def __init__(self, path: Path, view: View, training: bool) -> None:
-        reader = Reader(str(path))
-        stored = reader.metadata["f0"]
-        self.labels = reader.metadata["f1"].astype(np.int64)
-        heights, widths = stored["height"].astype(np.int64), stored["width"].astype(np.int64)
+        file = BetonFile(path)
+        heights, widths, self.labels = file.heights, file.widths, file.labels
         if view.resolution is None and (len(np.unique(heights)) > 1 or len(np.unique(widths)) > 1):
             raise BenchError(f"{path} holds pictures of many sizes: give its dataset a resolution and a resize")
-        self._places = (np.memmap(path, "uint8", mode="r").view(np.ndarray), *places(reader))
-        self._fields = (stored["mode"].astype(np.int64), heights, widths)
+        self._places, self._fields = (file.content, file.begins, file.sizes), (file.modes, heights, widths)
         side = view.resolution
         self._shape = (side, side, 3) if side else (int(heights[0]), int(widths[0]), 3)
         smallest, largest = view.crop_area
@@ -68,13 +65,6 @@ class Show:
                 np.empty(int((heights * widths).max()) * 3, np.uint8), np.empty(3 * int(widths.max()) + 16, np.float32),
             )  # fmt: skip
         return self._memory.buffers
-
-
-def places(reader: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each picture's bytes begin in the file, and how many there are."""
-    begins = reader.metadata["f0"]["data_ptr"]
-    table = np.sort(reader.alloc_table, order="ptr")
-    return begins.astype(np.int64), table["size"][np.searchsorted(table["ptr"], begins)].astype(np.int64)
 
 
 @compiled
