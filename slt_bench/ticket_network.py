@@ -67,7 +67,7 @@ class TicketNetwork(nn.Module):
         self._locked = torch.nonzero(source.roles == LOCKED).squeeze(1)
         self._locked_weights = source.weights[self._locked].to(dtype)
         self.effective.scatter_(0, self._locked, self._locked_weights)
-        self._call: Callable[..., Tensor] = torch.compile(functional_call) if compiled else functional_call
+        self._call: Callable[..., Tensor] = torch.compile(self._plain) if compiled else self._plain
         self.compose()
 
     def keep_for(self, sparsity: float, within: Sequence[int] | None = None) -> list[int]:
@@ -100,7 +100,11 @@ class TicketNetwork(nn.Module):
         """Logits [batch, classes] in float32; call `select` after every change of what is learned."""
         views = _EffectiveWeights.apply(self.learned, self)  # type: ignore[no-untyped-call]
         weights = {layer.name: view for layer, view in zip(self.source.layers, views, strict=True)}
-        return self._call(self.module, weights, (images.to(self.effective.dtype),)).float()
+        return self._call(weights, images.to(self.effective.dtype)).float()
+
+    def _plain(self, weights: dict[str, Tensor], images: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.module, weights, (images,))
+        return logits
 
     def layer_scales(self) -> list[float] | None:
         """One factor per layer, or None where all are 1.

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
+from slt_bench import paths
+from slt_bench.cells import Cell
 from slt_bench.data import jpeg
 from slt_bench.data.beton import prepare
 from slt_bench.data.beton_file import BetonFile
@@ -23,7 +25,10 @@ from slt_bench.data.loader import Loader
 from slt_bench.data.resample import resample
 from slt_bench.data.stored import store, stored_as_jpeg
 from slt_bench.errors import BenchError
-from slt_bench.params import Images, View
+from slt_bench.evaluate import evaluate
+from slt_bench.params import Dataset, Images, Machine, View
+from slt_bench.search import search
+from slt_bench.ticket_file import read_ticket
 from tests.conftest import PLAIN
 
 SIZES = [(96, 128), (127, 96), (301, 211), (64, 500), (1, 90), (90, 1), (17, 16), (600, 777), (33, 1000)]
@@ -360,3 +365,22 @@ def test_real_images_are_shown_as_torchvision_shows_them() -> None:
         theirs = np.asarray(tv.center_crop(tv.resize(Image.fromarray(picture), [256]), [224]))
         differences.append(np.abs(ours.astype(int) - theirs))
     assert max(each.max() for each in differences) <= 1 and np.mean([each.mean() for each in differences]) < 0.25
+
+
+def test_a_ticket_knows_how_its_images_are_shown(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_cell: Callable[..., Cell]
+) -> None:
+    """From pictures of many sizes to a ticket and its test accuracy, which is that of a centre crop."""
+    monkeypatch.chdir(tmp_path)
+    images = Images(source="image_folder", path=str(folder), validation=0.34, write_mode="jpg")
+    prepare(images, paths.dataset_dir("photos"))
+    dataset = Dataset(images=images, **VIEW.model_dump())
+    cell = make_cell(dataset_name="photos", dataset=dataset, recipe={"batch_size": 2, "epochs": 2, "scale": "dynamic"})
+    search(cell, machine=Machine(workers=2))
+    ticket = read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors")
+    assert (ticket.ticket.spec.image_size, ticket.ticket.spec.resize) == (48, 55)
+    metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir("photos"))
+    ((pixels, labels),) = Loader(paths.dataset_dir("photos") / "test.beton", VIEW, 64).epoch()
+    with torch.no_grad():
+        found = ticket.network.plain_module()(pixels).argmax(1)
+    assert metrics["images"] == 6 and metrics["top1"] == pytest.approx(100 * float((found == labels).float().mean()))

@@ -12,6 +12,8 @@ from slt_bench.layouts import freeze
 from slt_bench.optimizer import Sgd
 from slt_bench.source import FREE, LOCKED, PRUNED, initial_scores, make_source, random_roles
 from slt_bench.ticket_network import TicketNetwork
+from tests.conftest import FROZEN
+from tests.test_ticket import make_ticket
 
 SOURCES = {"dense": (0.0, 0.0), "pruned": (0.4, 0.0), "frozen": (0.25, 0.25)}
 
@@ -143,3 +145,20 @@ def test_what_is_learned_takes_memory_for_free_edges_alone(freezing_ratio: float
     assert network.learned.grad is not None
     for vector in (network.learned, optimizer.velocity, network.mask, network.learned.grad):
         assert abs(vector.numel() - free) <= 1 and vector.untyped_storage().nbytes() == vector.numel() * vector.element_size()
+
+
+@pytest.mark.slow
+def test_a_compiled_network_computes_the_same() -> None:
+    from torch._dynamo.utils import counters
+
+    found = []
+    for compiled in (False, True):
+        module, source = make_ticket(FROZEN).spec.build()
+        network = TicketNetwork(module, source, initial_scores(source, 0), "scores", "dynamic", compiled=compiled).train()
+        network.select(network.keep_for(0.5))
+        logits = network(torch.linspace(-1, 1, 4 * 3 * 64).reshape(4, 3, 8, 8))
+        logits.square().sum().backward()
+        found.append((logits.detach(), network.learned.grad))
+    assert counters["stats"]["unique_graphs"] >= 1 and not counters["graph_break"]
+    for plain, ours in zip(*found, strict=True):
+        torch.testing.assert_close(plain, ours, rtol=1e-3, atol=1e-4)

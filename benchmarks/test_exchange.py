@@ -1,0 +1,35 @@
+"""What two processes exchange in a step: the gradient of the free edges alone, so that freezing makes it smaller."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from slt_bench.processes import launch
+
+SCRIPT = """
+import time, torch
+from slt_bench.processes import join
+processes = join()
+vector = torch.randn(int({floats}))
+times = []
+for _ in range(12):
+    started = time.perf_counter()
+    processes.add(vector)
+    times.append(time.perf_counter() - started)
+if processes.first:
+    print(sorted(times)[6])
+"""
+
+
+@pytest.mark.parametrize("freezing_ratio", [0.0, 0.5, 0.7, 0.9])
+def test_exchange(benchmark, freezing_ratio: float, capfd) -> None:
+    """ResNet-50 over gloo on one machine."""
+    floats = round(25_502_912 * (1 - freezing_ratio))
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)
+    assert benchmark.pedantic(lambda: launch(2, [sys.executable, "-c", SCRIPT.format(floats=floats)]), rounds=1) == 0
+    seconds = float(capfd.readouterr().out.split()[0])
+    print(f"\nF = {freezing_ratio}: {4 * floats / 1e6:.1f} MB a step, {1000 * seconds:.0f} ms")
