@@ -152,7 +152,7 @@ def launch(count: int, command: Sequence[str]) -> int:
         failed = _wait(children)
         if failed is None:
             return 0
-        if failed:
+        if children[failed].returncode != children[0].returncode:  # else the first has said the same
             logs[failed - 1].seek(0)
             sys.stderr.write(logs[failed - 1].read().decode(errors="replace"))
         return children[failed].returncode

@@ -110,11 +110,11 @@ def _run(fit: Fit, checkpoint: Checkpoint, tracker: Tracker | None, pause: Pause
             fit.run(checkpoint, after_epoch, bar.update, pause)
         except Stop as stop:
             done, under_way = len(fit.history), fit.under_way
-            where = (
-                f"epoch {done + 1} of {epochs}, step {under_way.step} of {steps}" if under_way else f"epoch {done} of {epochs}"
-            )
+            where = f"after epoch {done} of {epochs}"
+            if under_way:
+                where = f"in epoch {done + 1} of {epochs}, after step {under_way.step} of {steps}"
             kind = Preempted if stop.number == signal.SIGTERM else Interrupted
-            raise kind(f"stopped after {where}, which is saved; the same command goes on from there") from None
+            raise kind(f"stopped {where}; this is saved, and the same command goes on from there") from None
 
 
 def _record(fit: Fit, network: TicketNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def test_from_nothing_to_a_table_and_only_what_changed_again(clone: Path) -> Non
     assert whole.returncode == 0, whole.stdout + whole.stderr
     training, ep = "digits_tiny_dense_training_quick_s0_seed0", "digits_tiny_dense_ep_quick_s50_seed0"
     assert sorted(ran(whole)) == sorted(
-        ["plan", "prepare@digits", *(f"{stage}@{cell}" for stage in ("search", "evaluate") for cell in (training, ep)),
+        ["plan", "prepare-digits", *(f"{stage}@{cell}" for stage in ("search", "evaluate") for cell in (training, ep)),
          "report", "one"]
     )  # fmt: skip
     assert "| edge popup" in whole.stdout

@@ -86,7 +86,7 @@ def test_what_several_processes_began_one_can_end(project: Path, make_cell: Make
         time.sleep(0.02)
     started.send_signal(signal.SIGTERM)
     _, told = started.communicate(timeout=60)
-    assert started.returncode == 75 and told.count("which is saved; the same command goes on from there") == 1
+    assert started.returncode == 75 and told.count("this is saved, and the same command goes on from there") == 1
     assert run(cell, 1) == whole
 
 

@@ -100,11 +100,11 @@ def test_a_stopped_search_goes_on_and_ends_bit_identical(
     straight = files(cell)
     for path in paths.cell_dir(cell.id).iterdir():
         path.unlink()
-    for steps, where in ((5, "epoch 1 of 4, step 5"), (1, "epoch 1 of 4, step 6"), (28, "epoch 2 of 4, step 17")):
+    for steps, where in ((5, "in epoch 1 of 4, after step 5"), (1, "in epoch 1 of 4, after step 6"), (28, "in epoch 2 of 4, after step 17")):
         stop_after_steps(steps)
-        with pytest.raises(Preempted, match=f"stopped after {where} of 17|stopped after {where}"):
+        with pytest.raises(Preempted, match=f"stopped {where} of 17; this is saved"):
             search(cell)
-    with pytest.raises(Interrupted, match="stopped after epoch 3 of 4, which is saved; the same command goes on from there"):
+    with pytest.raises(Interrupted, match="stopped after epoch 3 of 4; this is saved, and the same command goes on from there"):
         search(cell, StopAfter(2))
     with pytest.raises(Interrupted, match="stopped after epoch 4 of 4"):
         search(cell, StopAfter(1))
@@ -126,7 +126,7 @@ def test_a_stop_during_validation_is_saved(project: Path, make_cell: MakeCell, m
 
     plain = Pause.look
     monkeypatch.setattr(Pause, "look", look)
-    with pytest.raises(Preempted, match="stopped after epoch 1 of 2, step 17 of 17"):
+    with pytest.raises(Preempted, match="stopped in epoch 1 of 2, after step 17 of 17"):
         search(cell)
     search(cell)
     assert files(cell) == straight
