@@ -17,9 +17,8 @@ from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest
 from slt_bench.errors import BenchError
 from slt_bench.evaluate import measure
-from slt_bench.fit_state import load_state, state_of
+from slt_bench.fit_state import load_state, state_of, stored_now
 from slt_bench.history import QUANTILES, Epoch
-from slt_bench.networks import batch_norm_statistics
 from slt_bench.optimizer import Sgd
 from slt_bench.passes import Pass
 from slt_bench.pause import Pause
@@ -29,7 +28,6 @@ from slt_bench.selection import Diverged
 from slt_bench.shards import ShardStatistics, tree_sum
 from slt_bench.start import begin_phase, initial_values, make_spec, precision, roles_of, wants_compiling
 from slt_bench.statistics import MaskStatistics, magnitude_quantiles
-from slt_bench.ticket import Ticket
 from slt_bench.ticket_network import TicketNetwork
 
 _MEND = "lower the learning rate of this recipe"
@@ -131,7 +129,7 @@ class Fit:
         )
         at_end = keep == self.keeps[-1]
         if at_end and (self.best is None or found is None or found.top1 > self.best["val_top1"]):
-            self.best = {"epoch": epoch + 1, "val_top1": found.top1 if found else None, **self._stored()}
+            self.best = {"epoch": epoch + 1, "val_top1": found.top1 if found else None, **stored_now(self)}
         self.seconds.append(done.seconds + time.perf_counter() - started)
         self.under_way = None
 
@@ -191,25 +189,3 @@ class Fit:
             self.masks.see(self.network.select(keep))
         except Diverged as error:
             raise Diverged(f"epoch {epoch + 1}, step {number + 1}: {error}") from error
-
-    def _stored(self) -> dict[str, Tensor]:
-        """What a ticket stores, as copies."""
-        mean, var = batch_norm_statistics(self.network.module)
-        what = self.network.learned.detach() if self.schedule.learned == "weights" else self.network.mask
-        return {"what": what.cpu().clone(), "mean": mean.clone(), "var": var.clone()}
-
-    def tickets(self) -> tuple[Ticket, Ticket]:
-        """The tickets of the best validation epoch at the final sparsity, and of the last epoch."""
-        assert self.best is not None
-        return self._ticket(self.best), self._ticket({"epoch": len(self.history), **self._stored()})
-
-    def _ticket(self, stored: dict[str, Any]) -> Ticket:
-        trained = self.schedule.learned == "weights"
-        return Ticket(
-            spec=self.spec.model_copy(update={"epoch": stored["epoch"]}),
-            mask=None if trained else stored["what"],
-            weights=stored["what"] if trained else None,
-            batch_norm_mean=stored["mean"],
-            batch_norm_var=stored["var"],
-            roles=self.roles,
-        )

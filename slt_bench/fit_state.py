@@ -1,4 +1,4 @@
-"""The state of a search as it goes into a checkpoint."""
+"""What is kept of a search: its state, as it goes into a checkpoint, and its tickets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from slt_bench.history import Epoch
+from slt_bench.networks import batch_norm_statistics
 from slt_bench.passes import Pass
+from slt_bench.ticket import Ticket
 
 if TYPE_CHECKING:
     from slt_bench.fit import Fit
@@ -41,3 +44,28 @@ def load_state(fit: Fit, state: dict[str, Any]) -> None:
     fit.under_way = Pass.resume(under_way, fit.processes, fit.device) if under_way else None
     number, _ = fit.schedule.at(len(fit.history) - (0 if fit.under_way else 1))
     fit.network.select(fit.keeps[number])
+
+
+def stored_now(fit: Fit) -> dict[str, Tensor]:
+    """What a ticket of this moment stores, as copies."""
+    mean, var = batch_norm_statistics(fit.network.module)
+    what = fit.network.learned.detach() if fit.schedule.learned == "weights" else fit.network.mask
+    return {"what": what.cpu().clone(), "mean": mean.clone(), "var": var.clone()}
+
+
+def tickets(fit: Fit) -> tuple[Ticket, Ticket]:
+    """The tickets of the best validation epoch at the final sparsity, and of the last epoch."""
+    assert fit.best is not None
+    return _ticket(fit, fit.best), _ticket(fit, {"epoch": len(fit.history), **stored_now(fit)})
+
+
+def _ticket(fit: Fit, stored: dict[str, Any]) -> Ticket:
+    trained = fit.schedule.learned == "weights"
+    return Ticket(
+        spec=fit.spec.model_copy(update={"epoch": stored["epoch"]}),
+        mask=None if trained else stored["what"],
+        weights=stored["what"] if trained else None,
+        batch_norm_mean=stored["mean"],
+        batch_norm_var=stored["var"],
+        roles=fit.roles,
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from slt_bench.errors import Preempted
 from slt_bench.processes import ALONE, Processes
 
 _EVERY = 16  # steps after which several processes agree on it
@@ -23,6 +24,20 @@ class Stop(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number  # of the signal
+
+
+@contextmanager
+def preemptible() -> Iterator[None]:
+    """SIGTERM ends the block with `Preempted` where nothing else takes care of it: before a search begins, and after it."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Preempted("stopped; nothing is lost, and the same command goes on")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Pause:

@@ -21,9 +21,10 @@ from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, read_origin, verify_file
 from slt_bench.errors import Interrupted, Preempted
 from slt_bench.fit import Fit
+from slt_bench.fit_state import tickets
 from slt_bench.history import Epoch, write_history
 from slt_bench.params import Machine
-from slt_bench.pause import Pause, Stop
+from slt_bench.pause import Pause, Stop, preemptible
 from slt_bench.processes import ALONE, Processes
 from slt_bench.ticket_file import save_ticket
 from slt_bench.ticket_network import TicketNetwork
@@ -52,7 +53,7 @@ def search(
     made = {"code": code, "commit": record.code_version(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
     state = paths.state_dir(cell.id, cell.identity)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with exclusive(state) if processes.first else nullcontext():
+    with preemptible(), exclusive(state) if processes.first else nullcontext():
         fit = _fit(cell, manifest, machine.workers, device, processes)
         computed = str(fit.network.effective.dtype).removeprefix("torch.")
         key = {"parameters": cell.identity, "data": manifest.digest, "code": code, "precision": computed}
@@ -63,7 +64,7 @@ def search(
         if not processes.first:
             return None
         directory = paths.cell_dir(cell.id)
-        best, last = fit.tickets()
+        best, last = tickets(fit)
         for stale in ("metrics.json", "confusion.json"):  # of an earlier ticket
             (directory / stale).unlink(missing_ok=True)
         network = save_ticket(best, directory / "ticket.safetensors")

@@ -100,7 +100,11 @@ def test_a_stopped_search_goes_on_and_ends_bit_identical(
     straight = files(cell)
     for path in paths.cell_dir(cell.id).iterdir():
         path.unlink()
-    for steps, where in ((5, "in epoch 1 of 4, after step 5"), (1, "in epoch 1 of 4, after step 6"), (28, "in epoch 2 of 4, after step 17")):
+    for steps, where in (
+        (5, "in epoch 1 of 4, after step 5"),
+        (1, "in epoch 1 of 4, after step 6"),
+        (28, "in epoch 2 of 4, after step 17"),
+    ):
         stop_after_steps(steps)
         with pytest.raises(Preempted, match=f"stopped {where} of 17; this is saved"):
             search(cell)
@@ -130,6 +134,22 @@ def test_a_stop_during_validation_is_saved(project: Path, make_cell: MakeCell, m
         search(cell)
     search(cell)
     assert files(cell) == straight
+
+
+def test_sigterm_before_the_first_step_and_after_the_last_is_a_preemption_too(
+    project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = make_cell(recipe={"epochs": 1})
+
+    def terminate(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for place in ("slt_bench.search.Fit", "slt_bench.search.tickets"):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, terminate)
+            with pytest.raises(Preempted, match="nothing is lost, and the same command goes on"):
+                search(cell)
+    assert search(cell)["best_epoch"] == 1
 
 
 def test_state_is_saved_every_so_many_minutes(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
