@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ def atomic(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise BenchError(f"cannot write {path}: {error.strerror or error}; nothing that was there is lost") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a file that is not there, on a disk that one may only read
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -53,6 +54,8 @@ def exclusive(directory: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BenchError(f"another process is at work in {directory}; wait for it or end it") from None
+        for left in directory.glob(".*.tmp"):  # by a process that was killed
+            left.unlink(missing_ok=True)
         yield
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from slt_bench import paths
 from slt_bench.errors import BenchError, run_command
-from slt_bench.steps import evaluate_cell, load, prepare_dataset, report_table, search_cell, tables_of, track_table
+from slt_bench.steps import evaluate_cell, is_found, load, prepare_dataset, report_table, search_cell, tables_of, track_table
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def _dispatch(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     command = {
         "check": _check, "plan": _plan, "prepare": _prepare, "run": _run,
-        "search": _search, "ticket": _ticket, "report": _report,
+        "search": _search, "evaluate": _evaluate, "ticket": _ticket, "report": _report,
         "track": _track, "schema": _schema, "doctor": _doctor,
     }[options.command]  # fmt: skip
     command(options)
@@ -39,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, help="threads that load images, in place of machine.workers of params.yaml")
     search = commands.add_parser("search", help="the search of one cell alone; with torchrun, by several processes")
     search.add_argument("cell")
+    search.add_argument("--given", help=argparse.SUPPRESS)
+    commands.add_parser("evaluate", help="the test metrics of a cell's tickets").add_argument("cell")
     ticket = commands.add_parser("ticket", help="verify a ticket file and show what is in it")
     ticket.add_argument("file", type=Path)
     ticket.add_argument("--write", type=Path, metavar="OUT", help="write it again, in another form")
@@ -97,15 +100,30 @@ def _run(options: argparse.Namespace) -> None:
         prepare_dataset(params, name)
     if options.workers is not None:
         params = params.model_copy(update={"machine": params.machine.model_copy(update={"workers": options.workers})})
-    search_cell(params, cell)
+    if is_found(cell):
+        print(f"{paths.cell_dir(cell.id)} holds the ticket of this search; remove it to search again")
+    else:
+        search_cell(params, cell)
     evaluate_cell(params, cell)
 
 
 def _search(options: argparse.Namespace) -> None:
+    from slt_bench.cells import Cell, find
+    from slt_bench.params import Machine
+
+    params = load()
+    if options.given is None:
+        search_cell(params, find(params, options.cell))
+    else:  # by the process that started this one, which may have read other parameters
+        given = json.loads(options.given)
+        search_cell(params.model_copy(update={"machine": Machine(**given["machine"])}), Cell.model_validate(given["cell"]))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
     from slt_bench.cells import find
 
     params = load()
-    search_cell(params, find(params, options.cell))
+    evaluate_cell(params, find(params, options.cell))
 
 
 def _ticket(options: argparse.Namespace) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 class BenchError(Exception):
@@ -22,10 +25,25 @@ class Preempted(Interrupted):
     status = 75
 
 
+@contextmanager
+def preemptible() -> Iterator[None]:
+    """SIGTERM ends the block with `Preempted`, so that what is half written is removed; a search saves its state first."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Preempted("stopped; nothing is lost, and the same command goes on")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command; a BenchError becomes its message and exit status 2, a stop its own."""
     try:
-        main()
+        with preemptible():
+            main()
     except Interrupted as stop:
         print(f"\n{stop}", file=sys.stderr)
         sys.exit(stop.status)

@@ -69,18 +69,19 @@ def measure(
     loader: Loader,
     classes: int,
     processes: Processes = ALONE,
-    look: Callable[[], None] = lambda: None,
+    before_batch: Callable[[int, int], None] | None = None,
 ) -> list[Metrics]:
     """Run networks in evaluation mode over a loader's images, which are read once; each counts once.
 
-    `look` is called before every batch.
+    `before_batch` is called before every batch with its number here and the number of batches that every process has.
     """
     were_training = [network.training for network in networks]
     tallies = [_Tally(classes, torch.device(loader.device)) for _ in networks]
     for network in networks:
         network.eval()
-    for images, labels in loader.epoch():
-        look()
+    for number, (images, labels) in enumerate(loader.epoch()):
+        if before_batch is not None:
+            before_batch(number, len(loader) // processes.count)
         for network, tally in zip(networks, tallies, strict=True):
             tally.add(network(images).float(), labels)
     for network, training in zip(networks, were_training, strict=True):

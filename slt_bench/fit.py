@@ -17,7 +17,7 @@ from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest
 from slt_bench.errors import BenchError
 from slt_bench.evaluate import measure
-from slt_bench.fit_state import load_state, state_of, stored_now
+from slt_bench.fit_state import check_agreement, load_state, state_of, stored_now
 from slt_bench.history import QUANTILES, Epoch
 from slt_bench.optimizer import Sgd
 from slt_bench.passes import Pass
@@ -87,6 +87,7 @@ class Fit:
         """
         if (state := checkpoint.load()) is not None:
             load_state(self, state)
+        check_agreement(self)
         pause.save = lambda: checkpoint.save(state_of(self), self.processes.first)
         while len(self.history) < self.schedule.epochs:
             self.run_epoch(len(self.history), step, pause)
@@ -104,11 +105,12 @@ class Fit:
                 begin_phase(self.network, self.optimizer, self.cell, phase, number)
             self.under_way = Pass.begin(len(self.train_loader), self.cell.recipe.shards, self.device)
         done = self.under_way
+        before = done.seconds
         self._train(done, epoch, phase, inside, keep, step, pause, started)
         self.shards.merge()
         found = None
         if self.val_loader is not None:
-            (found,) = measure([self.network], self.val_loader, len(self.spec.classes), self.processes, pause.look)
+            (found,) = measure([self.network], self.val_loader, len(self.spec.classes), self.processes, pause.between_batches)
         loss, correct = done.summed(self.processes)
         steps = len(self.train_loader)
         self.history.append(
@@ -130,7 +132,7 @@ class Fit:
         at_end = keep == self.keeps[-1]
         if at_end and (self.best is None or found is None or found.top1 > self.best["val_top1"]):
             self.best = {"epoch": epoch + 1, "val_top1": found.top1 if found else None, **stored_now(self)}
-        self.seconds.append(done.seconds + time.perf_counter() - started)
+        self.seconds.append(before + time.perf_counter() - started)
         self.under_way = None
 
     def _train(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from slt_bench.errors import BenchError
 from slt_bench.history import Epoch
 from slt_bench.networks import batch_norm_statistics
 from slt_bench.passes import Pass
@@ -44,6 +46,19 @@ def load_state(fit: Fit, state: dict[str, Any]) -> None:
     fit.under_way = Pass.resume(under_way, fit.processes, fit.device) if under_way else None
     number, _ = fit.schedule.at(len(fit.history) - (0 if fit.under_way else 1))
     fit.network.select(fit.keeps[number])
+
+
+def check_agreement(fit: Fit) -> None:
+    """Several processes must go on from the same state, which each of them has read from the project's directory.
+
+    Raises:
+        BenchError: they have not.
+    """
+    hasher = hashlib.sha256(fit.network.learned.detach().cpu().numpy().tobytes())
+    hasher.update(f"{len(fit.history)} {fit.under_way.step if fit.under_way else 0}".encode())
+    mine = int.from_bytes(hasher.digest()[:7], "little")
+    if fit.processes.most(mine, fit.device) != -fit.processes.most(-mine, fit.device):
+        raise BenchError("the processes found different saved states: all must see the same project directory")
 
 
 def stored_now(fit: Fit) -> dict[str, Tensor]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from slt_bench.errors import Preempted
 from slt_bench.processes import ALONE, Processes
 
 _EVERY = 16  # steps after which several processes agree on it
@@ -24,20 +23,6 @@ class Stop(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number  # of the signal
-
-
-@contextmanager
-def preemptible() -> Iterator[None]:
-    """SIGTERM ends the block with `Preempted` where nothing else takes care of it: before a search begins, and after it."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Preempted("stopped; nothing is lost, and the same command goes on")
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Pause:
@@ -74,11 +59,19 @@ class Pause:
         self._saved = time.monotonic()
         self._stop(self.processes.most(self.signal, self.device))
 
-    def look(self) -> None:
-        """Between batches of validation, where nothing changes that is saved: stop, if asked to and alone."""
-        if self.signal and self.processes.count == 1:
+    def between_batches(self, number: int, common: int) -> None:
+        """Before a batch of validation, where nothing changes that is saved: stop, if asked to.
+
+        All processes have `common` batches, some one more.
+        """
+        asked = self.signal
+        if self.processes.count > 1:
+            if number % _EVERY or number >= common:
+                return
+            asked = self.processes.most(asked, self.device)
+        if asked:
             self.save()
-            self._stop(self.signal)
+            self._stop(asked)
 
     def _stop(self, asked: int) -> None:
         if asked > _SAVE:

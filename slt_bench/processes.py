@@ -20,11 +20,14 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from slt_bench.errors import Preempted
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 _POLL = 0.05  # seconds between looks at the processes
+_CRASHED = (1, -signal.SIGABRT)  # not a word that all say alike: perhaps only since another process was gone
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ def _end_with_parent() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != int(os.environ["SLT_BENCH_LAUNCHED"]):  # it has died before
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def usable(asked: int, shards: int) -> int:
@@ -134,7 +139,8 @@ def launch(count: int, command: Sequence[str]) -> int:
     port = _free_port()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    common |= {"SLT_BENCH_LAUNCHED": "1", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // count)))}
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // count)))
+    common |= {"SLT_BENCH_LAUNCHED": str(os.getpid()), "OMP_NUM_THREADS": threads}
     children: list[subprocess.Popen[bytes]] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -152,10 +158,11 @@ def launch(count: int, command: Sequence[str]) -> int:
         failed = _wait(children)
         if failed is None:
             return 0
-        if children[failed].returncode != children[0].returncode:  # else the first has said the same
+        if failed and (children[failed].returncode != children[0].returncode or children[0].returncode in _CRASHED):
             logs[failed - 1].seek(0)
             sys.stderr.write(logs[failed - 1].read().decode(errors="replace"))
-        return children[failed].returncode
+        status = children[failed].returncode
+        return Preempted.status if status == -signal.SIGTERM else status
 
 
 def _restore(handlers: dict[int, Any], children: Sequence[subprocess.Popen[bytes]]) -> None:

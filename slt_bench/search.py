@@ -24,7 +24,7 @@ from slt_bench.fit import Fit
 from slt_bench.fit_state import tickets
 from slt_bench.history import Epoch, write_history
 from slt_bench.params import Machine
-from slt_bench.pause import Pause, Stop, preemptible
+from slt_bench.pause import Pause, Stop
 from slt_bench.processes import ALONE, Processes
 from slt_bench.ticket_file import save_ticket
 from slt_bench.ticket_network import TicketNetwork
@@ -53,7 +53,7 @@ def search(
     made = {"code": code, "commit": record.code_version(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
     state = paths.state_dir(cell.id, cell.identity)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with preemptible(), exclusive(state) if processes.first else nullcontext():
+    with exclusive(state) if processes.first else nullcontext():
         fit = _fit(cell, manifest, machine.workers, device, processes)
         computed = str(fit.network.effective.dtype).removeprefix("torch.")
         key = {"parameters": cell.identity, "data": manifest.digest, "code": code, "precision": computed}

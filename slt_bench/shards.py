@@ -47,10 +47,9 @@ class ShardStatistics:
         """Give all shards, and the module, the mean of their statistics."""
         if self.count > 1:
             everyone = self.processes.collect(self.each)
-            mean = everyone[0].clone()
-            for other in everyone[1:]:
-                mean.add_(other)
-            self.load([mean.div_(self.count)] * self.count)
+            # As a tree: of equal statistics it gives exactly these, so that a pass may end twice.
+            mean = tree_sum(range(self.count), lambda shard: everyone[shard].clone()).div_(self.count)
+            self.load([mean] * self.count)
 
     def state(self) -> list[Tensor]:
         """All shards' statistics."""
@@ -69,10 +68,10 @@ class ShardStatistics:
         self._used[1].copy_(statistics[channels:])
 
 
-def tree_sum(shards: range, gradient: Callable[[int], Tensor]) -> Tensor:
-    """The sum of the shards' gradients, halves first; `gradient` may reuse its memory."""
+def tree_sum(shards: range, of_shard: Callable[[int], Tensor]) -> Tensor:
+    """The sum over a power of two of shards, halves first; `of_shard` may reuse its memory."""
     if len(shards) == 1:
-        return gradient(shards[0])
+        return of_shard(shards[0])
     middle = len(shards) // 2
-    left = tree_sum(shards[:middle], gradient).clone()
-    return tree_sum(shards[middle:], gradient).add_(left)
+    left = tree_sum(shards[:middle], of_shard).clone()
+    return tree_sum(shards[middle:], of_shard).add_(left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,10 @@ def search_cell(params: Params, cell: Cell) -> None:
     count = usable(params.machine.processes, cell.recipe.shards)
     if count == 1 or started_together():
         _search_in_this_process(params, cell)
-    elif status := launch(count, [sys.executable, "-m", "slt_bench", "search", cell.id]):
-        raise SystemExit(status if status > 0 else 1)
+    else:
+        given = json.dumps({"cell": cell.model_dump(mode="json"), "machine": params.machine.model_dump(mode="json")})
+        if status := launch(count, [sys.executable, "-m", "slt_bench", "search", cell.id, "--given", given]):
+            raise SystemExit(status if status > 0 else 1)
 
 
 def _search_in_this_process(params: Params, cell: Cell) -> None:
@@ -86,6 +89,20 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
     live.close()
     if live.link:
         print(f"compare: `mlflow ui`, then {live.link}")
+
+
+def is_found(cell: Cell) -> bool:
+    """Whether a search of this cell, with this code and these images, has come to its end."""
+    from slt_bench.data.manifest import read_manifest
+    from slt_bench.record import code_digest
+
+    directory = paths.cell_dir(cell.id)
+    if not all((directory / name).is_file() for name in ("ticket.safetensors", "last.safetensors", "search.json")):
+        return False
+    record = json.loads((directory / "search.json").read_text())
+    made = record["identity"], record["code"], record["data"]["digest"]
+    digest = read_manifest(paths.dataset_dir(cell.dataset_name)).digest
+    return made == (cell.identity, code_digest("slt_bench.search"), digest) and not cell.source.ticket
 
 
 def evaluate_cell(params: Params, cell: Cell) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from PIL import Image
 
 from slt_bench.data import beton
 from slt_bench.data.beton import prepare
-from slt_bench.data.image_sources import load_images
+from slt_bench.data.beton_file import BetonFile
+from slt_bench.data.image_sources import Split, load_images
 from slt_bench.data.imagenet import DEVKIT_TAR, TRAIN_TAR, VAL_TAR
 from slt_bench.data.manifest import read_manifest
 from slt_bench.data.picture_files import decode
@@ -105,6 +107,14 @@ def archives(tree: Path, root: Path) -> None:
     tar_of(root / DEVKIT_TAR, {f"ILSVRC2012_devkit_t12/{name}": content for name, content in devkit().items()}, "w:gz")
 
 
+TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
+
+
+def spoil_devkit(root: Path, name: str, content: bytes) -> None:
+    files = devkit() | {name: content}
+    tar_of(root / DEVKIT_TAR, {f"ILSVRC2012_devkit_t12/{each}": content for each, content in files.items()}, "w:gz")
+
+
 def extracted(tree: Path, root: Path) -> None:
     shutil.copytree(tree, root, dirs_exist_ok=True)
 
@@ -158,6 +168,9 @@ def test_the_validation_images_lie_in_their_own_class(tree: Path, tmp_path: Path
     [
         (lambda root: (root / DEVKIT_TAR).unlink(), "need the development kit: .* has neither ILSVRC2012_devkit_t12/ nor"),
         (lambda root: (root / DEVKIT_TAR).write_bytes(b"?"), "ILSVRC2012_devkit_t12.tar.gz is damaged"),
+        (lambda root: spoil_devkit(root, "data/meta.mat", b""), "data/meta.mat cannot be read"),
+        (lambda root: spoil_devkit(root, "data/meta.mat", b"MATLAB 5.0" * 50), "data/meta.mat cannot be read"),
+        (lambda root: spoil_devkit(root, TRUTH, b"1\ntwo\n"), "holds something else than numbers"),
         (lambda root: (root / VAL_TAR).unlink(), "holds no ImageNet validation images: neither val/WNID"),
         (lambda root: (root / TRAIN_TAR).unlink(), "holds no ImageNet training images: neither train/WNID"),
         (lambda root: (root / TRAIN_TAR).write_bytes((root / TRAIN_TAR).read_bytes()[:-11_000]), "cannot be read as a tar"),
@@ -200,13 +213,36 @@ def test_an_unreadable_picture_in_an_archive_is_named(tree: Path, tmp_path: Path
 
 def test_space_is_estimated_from_what_images_take(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tree))
-    manifest = prepare(IMAGENET, tmp_path / "made")
-    taken = sum(entry.bytes for entry in manifest.files.values())
-    monkeypatch.setattr(beton.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 64 << 20))
-    with pytest.raises(BenchError, match="no space"):
-        prepare(IMAGENET, tmp_path / "again")
-    monkeypatch.setattr(beton.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, (64 << 20) + taken))
-    prepare(IMAGENET, tmp_path / "again")
+    prepare(IMAGENET, tmp_path / "made")
+    taken = sum(int(BetonFile(tmp_path / "made" / f"{name}.beton").sizes.sum()) for name in ("train", "test"))
+    for free, enough in ((int(1.1 * taken), False), (int(1.3 * taken), True)):
+        usage = shutil._ntuple_diskusage(0, 0, (64 << 20) + free)
+        monkeypatch.setattr(beton.shutil, "disk_usage", lambda _, usage=usage: usage)
+        with nullcontext() if enough else pytest.raises(BenchError, match="no space"):
+            beton._check_space([beton._Encoded(split, IMAGENET) for split in splits()], tmp_path)
+
+
+def splits() -> list[Split]:
+    found = load_images(IMAGENET)
+    return [found.train, found.test]
+
+
+def test_what_a_killed_writer_left_is_removed(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tree))
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / ".train.beton.123.tmp").write_bytes(b"half")
+    prepare(IMAGENET, tmp_path / "made")
+    names = {"lock", "train.beton", "test.beton", "manifest.json", "origin.txt"}
+    assert {path.name for path in (tmp_path / "made").iterdir()} == names
+
+
+def test_a_folder_sorted_in_part_is_refused(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extracted(tree, tmp_path)
+    file = next((tmp_path / "val").glob("*/*"))
+    file.rename(tmp_path / "val" / file.name)
+    monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tmp_path))
+    with pytest.raises(BenchError, match="sorted into classes in part: 1 images lie beside"):
+        load_images(IMAGENET)
 
 
 def test_an_interrupted_writing_leaves_nothing_that_looks_whole(

@@ -244,7 +244,7 @@ def test_evaluation_shows_what_torchvision_would(prepared: Prepare, mode: str) -
 def test_training_shows_the_crop_resized(prepared: Prepare, mode: str) -> None:
     """Cut out of the JPEG, not halved here: the images are not large enough but for some, which may differ a little."""
     path = prepared(write_mode=mode) / "train.beton"
-    loader, pictures = Loader(path, VIEW, 6, seed=3), stored_pictures(path)
+    loader, pictures, seen = Loader(path, VIEW, 6, seed=3), stored_pictures(path), set[bool]()
     from slt_bench import streams
 
     for epoch in range(3):
@@ -254,32 +254,51 @@ def test_training_shows_the_crop_resized(prepared: Prepare, mode: str) -> None:
             picture = pictures[image]
             y, x, h, w = random_box(first(key, image), *picture.shape[:2], 0.08, 1.0)
             theirs = np.asarray(tv.resize(Image.fromarray(picture[y : y + h, x : x + w]), [48, 48]))
-            difference = min(np.abs(each.astype(int) - theirs).mean() for each in (ours, ours[:, ::-1]))
+            mirrored = uniform(first(key, image), 63, 0.0, 1.0) < 0.5
+            seen.add(mirrored)
+            difference = np.abs(ours.astype(int) - (theirs[:, ::-1] if mirrored else theirs)).mean()
             halved = mode == "jpg" and jpeg.halvings(h, w, 48)
             assert difference < (2.0 if halved else 0.5)
+    assert seen == {True, False}
 
 
 @pytest.mark.parametrize("mode", ["raw", "jpg"])
 def test_workers_and_processes_change_no_image(prepared: Prepare, mode: str) -> None:
     path = prepared(write_mode=mode) / "train.beton"
 
-    def shown(workers: int, processes: int, epoch: int) -> list[bytes]:
-        loaders = [Loader(path, VIEW, 4, seed=1, workers=workers, share=(rank, processes)) for rank in range(processes)]
-        batches = zip(*(loader.raw_epoch(epoch) for loader in loaders), strict=True)
-        return [b"".join(images.tobytes() + labels.tobytes() for images, labels in batch) for batch in batches]
-
-    def joined(workers: int, processes: int) -> list[list[bytes]]:
-        return [shown(workers, processes, epoch) for epoch in (0, 4)]
-
-    pixels = 48 * 48 * 3
     alone = Loader(path, VIEW, 4, seed=1)
-    parts = [Loader(path, VIEW, 4, seed=1, workers=3, share=(rank, 2)) for rank in (0, 1)]
+    many = Loader(path, VIEW, 4, seed=1, workers=3)
+    shares = [Loader(path, VIEW, 4, seed=1, workers=2, share=(rank, 2)) for rank in (0, 1)]
     for epoch in (0, 4):
         ((images, labels),) = list(alone.raw_epoch(epoch))
-        halves = [next(part.raw_epoch(epoch)) for part in parts]
-        assert np.array_equal(np.concatenate([half[0] for half in halves]), images) and images[0].size == pixels
+        ((again, _),) = list(many.raw_epoch(epoch))
+        halves = [next(share.raw_epoch(epoch)) for share in shares]
+        assert np.array_equal(again, images)
+        assert np.array_equal(np.concatenate([half[0] for half in halves]), images)
         assert np.array_equal(np.concatenate([half[1] for half in halves]), labels)
-    assert joined(1, 1) == joined(3, 1)
+
+
+def test_no_flip_is_no_flip(prepared: Prepare) -> None:
+    path = prepared(write_mode="raw") / "train.beton"
+    plain, flipped = (Loader(path, VIEW.model_copy(update={"flip": flip}), 6, seed=3) for flip in (False, True))
+    ((straight, _),), ((some, _),) = list(plain.raw_epoch(0)), list(flipped.raw_epoch(0))
+    mirrored = [not np.array_equal(a, b) for a, b in zip(straight, some, strict=True)]
+    assert 0 < sum(mirrored) < 6
+    assert all(np.array_equal(a, b[:, ::-1] if turned else b) for a, b, turned in zip(straight, some, mirrored, strict=True))
+
+
+def test_a_jpeg_that_ends_early_is_not_cut() -> None:
+    """Its last segments are missing; what lies behind it in the file is not read."""
+    stored = store(photo(90, 240), JPEGS, True)
+    last = max(at for at in range(stored.data.size - 1) if stored.data[at] == 0xFF and 0xD0 <= stored.data[at + 1] <= 0xD7)
+    short = np.concatenate([stored.data[:last], np.array([0xFF, 0xD9], np.uint8)])
+    out, starts = np.empty(stored.data.size + 4096, np.uint8), np.empty(1000, np.int64)
+    assert jpeg.cut(short, 90, 240, np.array([80, 200, 10, 40]), out, starts)[0] == 0
+
+
+def test_an_image_too_wide_for_a_jpeg_is_named() -> None:
+    with pytest.raises(BenchError, match=r"70000 x 2 pixels is too large for a JPEG: give the dataset a max_resolution"):
+        store(np.zeros((2, 70_000, 3), np.uint8), JPEGS, True)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])

@@ -99,10 +99,15 @@ def test_the_failure_of_one_is_told_once_and_ends_all(tmp_path: Path, capfd: pyt
     assert capfd.readouterr().err.count("this one went wrong") == 1
 
 
-def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [0.0, 1.0])
+def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path, late: float) -> None:
+    """Even if it is killed before they have asked to be ended with it."""
     child = (
-        "import os, time; from slt_bench.processes import _end_with_parent; _end_with_parent()\n"
-        "open(os.environ['RANK'], 'w').write(str(os.getpid())); time.sleep(100)"
+        "import os, time; from slt_bench.processes import _end_with_parent\n"
+        f"os.environ['RANK'] += '.{late}'\n"
+        "open(os.environ['RANK'], 'w').write(str(os.getpid()))\n"
+        f"time.sleep({late}); _end_with_parent()\n"
+        "time.sleep(100)"
     )
     script = f"import sys; from slt_bench.processes import launch; launch(2, [sys.executable, '-c', {child!r}])"
     started = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)

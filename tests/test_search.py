@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,12 +19,14 @@ import torch
 from slt_bench import paths
 from slt_bench.cells import Cell
 from slt_bench.checkpoint import Checkpoint
-from slt_bench.errors import BenchError, Interrupted, Preempted
+from slt_bench.errors import BenchError, Interrupted, Preempted, preemptible
 from slt_bench.evaluate import evaluate
+from slt_bench.fit_state import check_agreement
 from slt_bench.history import Epoch, read_history
 from slt_bench.optimizer import Sgd
 from slt_bench.params import EdgePopup, IterativeEdgePopup, Machine, Network, RandomMask, Recipe, Source, WeightTraining
 from slt_bench.pause import Pause
+from slt_bench.processes import ALONE, Processes
 from slt_bench.schedules import Phase
 from slt_bench.search import search
 from slt_bench.selection import Diverged
@@ -118,18 +122,19 @@ def test_a_stopped_search_goes_on_and_ends_bit_identical(
 
 
 def test_a_stop_during_validation_is_saved(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
-    cell = make_cell(recipe={"epochs": 2})
+    """With statistics of eight shards, whose mean is taken before: it is not taken again."""
+    cell = make_cell(recipe={"epochs": 2, "shards": 8})
     search(cell)
     straight = files(cell)
     asked = [True]
 
-    def look(self: Pause) -> None:
+    def between_batches(self: Pause, number: int, common: int) -> None:
         if asked.pop() if asked else False:
             os.kill(os.getpid(), signal.SIGTERM)
-        plain(self)
+        plain(self, number, common)
 
-    plain = Pause.look
-    monkeypatch.setattr(Pause, "look", look)
+    plain = Pause.between_batches
+    monkeypatch.setattr(Pause, "between_batches", between_batches)
     with pytest.raises(Preempted, match="stopped in epoch 1 of 2, after step 17 of 17"):
         search(cell)
     search(cell)
@@ -147,7 +152,7 @@ def test_sigterm_before_the_first_step_and_after_the_last_is_a_preemption_too(
     for place in ("slt_bench.search.Fit", "slt_bench.search.tickets"):
         with monkeypatch.context() as patched:
             patched.setattr(place, terminate)
-            with pytest.raises(Preempted, match="nothing is lost, and the same command goes on"):
+            with pytest.raises(Preempted, match="nothing is lost, and the same command goes on"), preemptible():
                 search(cell)
     assert search(cell)["best_epoch"] == 1
 
@@ -166,6 +171,32 @@ def test_state_is_saved_every_so_many_minutes(project: Path, make_cell: MakeCell
     saved.clear()
     search(make_cell(recipe={"epochs": 2}, seed=1))
     assert saved == [0, 0]
+
+
+def test_the_seconds_of_epochs_are_those_of_the_clock(
+    project: Path, make_cell: MakeCell, stop_after_steps: Callable[[int], None]
+) -> None:
+    began = time.perf_counter()
+    stop_after_steps(5)
+    with pytest.raises(Preempted):
+        search(make_cell())
+    record = search(make_cell())
+    assert 0 < sum(record["epoch_seconds"]) < time.perf_counter() - began
+
+
+def test_processes_that_found_different_states_are_refused(make_cell: MakeCell) -> None:
+    class Two(Processes):
+        other = 0
+
+        def most(self, value: int, device: torch.device) -> int:
+            return max(value, self.other if value > 0 else -self.other)
+
+    network = SimpleNamespace(learned=torch.ones(3))
+    fit = SimpleNamespace(network=network, history=[], under_way=None, processes=Two(0, 2), device=torch.device("cpu"))
+    with pytest.raises(BenchError, match="the processes found different saved states"):
+        check_agreement(fit)
+    fit.processes = ALONE
+    check_agreement(fit)
 
 
 def test_training_on_all_images_reports_the_last_epoch(project: Path, make_cell: MakeCell) -> None:

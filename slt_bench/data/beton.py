@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from slt_bench.checkpoint import atomic, exclusive, write_text
 from slt_bench.data.ahead import ahead
-from slt_bench.data.beton_file import BetonFile
+from slt_bench.data.beton_file import RAW, BetonFile
 from slt_bench.data.ffcv_mended import DatasetWriter, IntField, RGBImageField
 from slt_bench.data.image_sources import ImageSet, Split, balanced_indices, load_images
 from slt_bench.data.manifest import FILES, FileManifest, Manifest, described
 from slt_bench.data.picture_files import sha256
-from slt_bench.data.stored import RAW, Stored, store, stored_as_jpeg
+from slt_bench.data.stored import Stored, store, stored_as_jpeg
 from slt_bench.errors import BenchError
 from slt_bench.params.images import Images
 from slt_bench.streams import Purpose
@@ -94,11 +94,17 @@ class _Encoded:
         return store(self.split[index], self.images, bool(self.as_jpeg[index]))
 
 
-def _check_space(parts: Sequence[_Encoded], directory: Path) -> None:
-    needed = 64 << 20
+def _estimate(parts: Sequence[_Encoded]) -> int:
+    """Bytes that they will take, with a fifth to spare."""
+    total = 0.0
     for part in parts:
         tried = np.unique(np.linspace(0, len(part) - 1, min(_TRIED, len(part))).astype(int))
-        needed += int(np.mean([part[index].data.nbytes for index in tried]) * len(part) * 1.2)
+        total += 1.2 * len(part) * float(np.mean([part[index].data.nbytes for index in tried]))
+    return int(total)
+
+
+def _check_space(parts: Sequence[_Encoded], directory: Path) -> None:
+    needed = (64 << 20) + _estimate(parts)
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise BenchError(f"no space for {directory}: about {needed >> 20} MiB are needed, {free >> 20} MiB are free")

@@ -20,6 +20,7 @@ _PICTURE = np.dtype([("mode", "<u1"), ("width", "<u2"), ("height", "<u2"), ("beg
 _SAMPLE = np.dtype([("picture", _PICTURE), ("label", "<i8")], align=True)
 _ALLOCATION = np.dtype([("sample", "<u8"), ("begin", "<u8"), ("size", "<u8")])
 _PICTURE_AND_LABEL = [2, 1]  # as ffcv numbers the types of fields
+JPG, RAW = 0, 1  # and the modes of a picture
 
 
 class BetonFile:
@@ -27,7 +28,7 @@ class BetonFile:
 
     Attributes:
         content: uint8[bytes of the file], mapped into memory.
-        modes, heights, widths: of each picture; ffcv's mode 0 is JPEG, 1 is pixels.
+        modes, heights, widths: of each picture; its mode is JPG or RAW.
         begins, sizes: of each picture's bytes.
         labels: int64[n].
 

@@ -24,8 +24,7 @@ def _cache_directory() -> str:
     return str(Path(base) / hashlib.sha256(content).hexdigest()[:12])
 
 
-os.environ["NUMBA_CACHE_DIR"] = _cache_directory()
-config.reload_config()  # numba may have been imported before
+vars(config)["CACHE_DIR"] = _cache_directory()  # not in the environment: another process finds its own
 
 
 def compiled(function: F) -> F:

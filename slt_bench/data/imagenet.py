@@ -20,6 +20,7 @@ from slt_bench.errors import BenchError
 TRAIN_TAR, VAL_TAR, DEVKIT_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"
 _DEVKIT, _TRUTH, _META = "ILSVRC2012_devkit_t12", "data/ILSVRC2012_validation_ground_truth.txt", "data/meta.mat"
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.\w+$")
+_CLASSES, _IMAGES = 1000, [1_281_167, 50_000]
 _WNID = re.compile(r"n\d{8}$")
 
 Classes = dict[str, list[Picture]]
@@ -38,7 +39,10 @@ def imagenet_release(root: Path) -> tuple[Classes, Classes, list[str], str]:
     if not train or sorted(train) != sorted(val):
         odd = sorted(set(train) ^ set(val))[:3]
         raise BenchError(f"{root}: train has {len(train)} classes, val {len(val)}; not in both: {', '.join(odd) or 'none'}")
-    counts = " + ".join(f"{sum(map(len, part.values())):,}" for part in (train, val))
+    sizes = [sum(map(len, part.values())) for part in (train, val)]
+    counts = " + ".join(f"{size:,}" for size in sizes)
+    if len(train) == _CLASSES and sizes != _IMAGES:
+        print(f"note: {root} has {counts} images; the whole release has {' + '.join(f'{size:,}' for size in _IMAGES)}")
     return train, val, sorted(train), f"ImageNet, {counts} images, train from {origin}, val from {val_origin}"
 
 
@@ -51,9 +55,13 @@ def _train(root: Path) -> tuple[Classes, str]:
 
 
 def _val(root: Path) -> tuple[Classes, str]:
-    if found := _only_wnids(picture_files(root, ("val",))["val"] if (root / "val").is_dir() else {}):
+    found = _only_wnids(picture_files(root, ("val",))["val"] if (root / "val").is_dir() else {})
+    flat = [Picture(file) for file in sorted((root / "val").glob("*")) if _NUMBER.search(file.name)]
+    if found and flat:
+        raise BenchError(f"{root / 'val'} is sorted into classes in part: {len(flat)} images lie beside the class directories")
+    if found:
         return found, "val/"
-    if flat := [Picture(file) for file in sorted((root / "val").glob("*")) if _NUMBER.search(file.name)]:
+    if flat:
         return _by_ground_truth(root, flat), "val/ and the devkit"
     if (root / VAL_TAR).is_file():
         members = tar_members(root / VAL_TAR, lambda name: _NUMBER.search(name) is not None)
@@ -89,7 +97,7 @@ def _inner_tars(path: Path) -> Classes:
 def _by_ground_truth(root: Path, pictures: list[Picture]) -> Classes:
     """Sort the flat validation images into classes: line i of the ground truth is the ILSVRC2012_ID of image i."""
     with _devkit(root) as read:
-        truth = [int(line) for line in read(_TRUTH).split()]
+        truth = _numbers(read(_TRUTH))
         wnids = _wnids(read(_META))
     if len(truth) != len(pictures):
         raise BenchError(f"{root}: {len(pictures)} validation images, but {len(truth)} lines in the devkit's {_TRUTH}")
@@ -124,6 +132,13 @@ def _devkit(root: Path) -> Iterator[Callable[[str], bytes]]:
         )
 
 
+def _numbers(truth: bytes) -> list[int]:
+    try:
+        return [int(line) for line in truth.split()]
+    except ValueError as error:
+        raise BenchError(f"the devkit's {_TRUTH} holds something else than numbers: {error}") from error
+
+
 def _wnids(meta: bytes) -> dict[int, str]:
     """ILSVRC2012_ID -> wnid of the classes that are leaves of the hierarchy, from the devkit's meta.mat."""
     from scipy.io import loadmat
@@ -132,5 +147,5 @@ def _wnids(meta: bytes) -> dict[int, str]:
         synsets: Any = loadmat(BytesIO(meta), squeeze_me=True)["synsets"]
         leaves = [synset for synset in synsets if int(synset["num_children"]) == 0]
         return {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in leaves}
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except Exception as error:  # scipy raises many kinds for a damaged file
         raise BenchError(f"the devkit's {_META} cannot be read: {error}") from error

@@ -3,7 +3,7 @@
 A JPEG is one stream of Huffman codes: to reach a row, everything before it has to be decoded, which is most of the work at
 usual sizes. Unless there are restart markers: at each of them decoding can begin anew. `beton` stores them every few blocks
 (`restart_interval`), and here the segments between them that cover a crop are put together to a smaller JPEG, without
-decoding anything. Its pixels are those of the whole one, bit for bit (tests/test_jpeg.py).
+decoding anything. Its pixels are those of the whole one, bit for bit (tests/test_pixels.py).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _segments(data: Any, start: int, starts: Any, needed: int) -> int:
     """Offsets of the first `needed` + 1 segments, each after its restart marker; returns how many were found."""
     address, end, position, found = data.ctypes.data, data.size - 1, start, 1
     starts[0] = start
-    while found <= needed:
+    while found <= needed and position < end:
         place = _find(address + position, np.int32(0xFF), end - position)
         if place == 0:
             break

@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt_bench.data import jpeg
-from slt_bench.data.beton_file import BetonFile
+from slt_bench.data.beton_file import JPG, BetonFile
 from slt_bench.data.compiled import compiled
 from slt_bench.data.draws import draw, random_box, shorter_side, uniform
 from slt_bench.data.resample import resample
 from slt_bench.errors import BenchError
 from slt_bench.params.images import View
-
-_JPG = 0  # ffcv's mode of a picture that is stored as JPEG; 1 is raw
 
 
 class Show:
@@ -77,7 +75,7 @@ def _show(places: Any, fields: Any, indices: Any, settings: Any, key: Any, out: 
         image = indices[n]
         data = file[begins[image] : begins[image] + sizes[image]]
         start = draw(key, image)
-        height, width, is_jpeg = heights[image], widths[image], modes[image] == _JPG
+        height, width, is_jpeg = heights[image], widths[image], modes[image] == JPG
         if side == 0:
             pixels = data
             if is_jpeg:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt_bench import streams
+from slt_bench.data.beton_file import JPG, RAW
 from slt_bench.data.jpeg import restart_interval
+from slt_bench.errors import BenchError
 from slt_bench.params.images import Images
-
-JPG, RAW = 0, 1  # as ffcv numbers them
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ def store(picture: NDArray[np.uint8], images: Images, as_jpeg: bool) -> Stored:
         return Stored(RAW, height, width, np.ascontiguousarray(picture).reshape(-1))
     options = [cv2.IMWRITE_JPEG_QUALITY, images.jpeg_quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     options += [cv2.IMWRITE_JPEG_RST_INTERVAL, restart_interval(width)]
-    _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), options)
+    done, encoded = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), options)
+    if not done:
+        raise BenchError(f"an image of {width} x {height} pixels is too large for a JPEG: give the dataset a max_resolution")
     return Stored(JPG, height, width, encoded.reshape(-1))
 
 

@@ -72,7 +72,7 @@ class Table(Model):
 
 
 class Machine(Model):
-    """How this machine runs things; no result depends on it."""
+    """How this machine runs things. No result depends on it, but on a CPU the last bits on the threads of each process."""
 
     processes: int = Field(1, ge=1, le=1024, description="for one search, one for each GPU; no more than its recipe has shards")
     workers: int = Field(1, ge=1, le=256, description="threads of each process that load images")
