@@ -105,7 +105,8 @@ def test_killed_searches_end_with_the_same_bits(project: Path, make_cell: Callab
         if code == 0:  # it came to its end before
             wrong += result(cell) != straight
         else:
-            assert code in (-9, 256 - 9), f"ended by {code}, not by a kill"
+            # -6: the other process of two has lost its partner, and was seen first.
+            assert code in (-9, 256 - 9, 256 - 6), f"ended by {code}, not by a kill"
             killed[way] += 1
     assert start("never", 0, processes).wait() == 0
     wrong += result(cell) != straight
