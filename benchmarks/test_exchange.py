@@ -12,16 +12,16 @@ from slt_bench.processes import launch
 
 SCRIPT = """
 import time, torch
-from slt_bench.processes import join
-processes = join()
-vector = torch.randn(int({floats}))
-times = []
-for _ in range(12):
-    started = time.perf_counter()
-    processes.add(vector)
-    times.append(time.perf_counter() - started)
-if processes.first:
-    print(sorted(times)[6])
+from slt_bench.processes import together
+with together() as processes:
+    vector = torch.randn(int({floats}))
+    times = []
+    for _ in range(12):
+        started = time.perf_counter()
+        processes.add(vector)
+        times.append(time.perf_counter() - started)
+    if processes.first:
+        print(sorted(times)[6])
 """
 
 

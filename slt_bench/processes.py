@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -100,10 +100,12 @@ def started_together() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def join() -> Processes:
-    """Meet the other processes, if there are any."""
+@contextmanager
+def together() -> Iterator[Processes]:
+    """Meet the other processes, if there are any, and part from them."""
     if not started_together():
-        return ALONE
+        yield ALONE
+        return
     import torch
     from torch import distributed
 
@@ -112,7 +114,10 @@ def join() -> Processes:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return Processes(distributed.get_rank(), distributed.get_world_size())
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
+    finally:  # else its threads may abort the process as it ends, and with that its exit status
+        distributed.destroy_process_group()
 
 
 def _end_with_parent() -> None:

@@ -72,21 +72,21 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
 
     keep_freed_memory()
     from slt_bench.live import LiveRun
-    from slt_bench.processes import join
+    from slt_bench.processes import together
     from slt_bench.search import search
 
-    processes = join()
-    if not processes.first:
-        search(cell, None, params.machine, processes)
-        return
     tables = [table for table in params.tables if any(each.id == cell.id for each in expand(params, table))]
-    live = LiveRun(tables[0] if tables else "cells", cell)
-    try:
-        search(cell, live, params.machine, processes)
-    except BaseException as error:
-        live.close("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
-        raise
-    live.close()
+    with together() as processes:
+        if not processes.first:
+            search(cell, None, params.machine, processes)
+            return
+        live = LiveRun(tables[0] if tables else "cells", cell)
+        try:
+            search(cell, live, params.machine, processes)
+        except BaseException as error:
+            live.close("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
+            raise
+        live.close()
     if live.link:
         print(f"compare: `mlflow ui`, then {live.link}")
 

@@ -29,7 +29,7 @@ import os, signal, sys, torch
 from pathlib import Path
 from slt_bench.cells import Cell
 from slt_bench.params import Machine
-from slt_bench.processes import join
+from slt_bench.processes import together
 from slt_bench.search import search
 
 way, number = sys.argv[1], int(sys.argv[2])
@@ -66,7 +66,8 @@ def new_write_bytes(self, content):
 os.fsync, Path.replace, Path.write_bytes = new_fsync, new_replace, new_write_bytes
 torch.set_num_threads(1)
 print("begins", flush=True)
-search(Cell.model_validate_json(open("cell.json").read()), machine=Machine(checkpoint_minutes=1e-9), processes=join())
+with together() as processes:
+    search(Cell.model_validate_json(open("cell.json").read()), machine=Machine(checkpoint_minutes=1e-9), processes=processes)
 """
 LAUNCH = "import sys; from slt_bench.processes import launch; sys.exit(launch(2, [sys.executable, '-c', *sys.argv[1:]]))"
 

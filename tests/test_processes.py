@@ -26,11 +26,16 @@ import sys, torch
 from slt_bench.cells import Cell
 from slt_bench.errors import run_command
 from slt_bench.params import Machine
-from slt_bench.processes import join
+from slt_bench.processes import together
 from slt_bench.search import search
 torch.set_num_threads(1)  # the same in all: kernels add up in another order with another number
 cell = Cell.model_validate_json(open("cell.json").read())
-run_command(lambda: search(cell, machine=Machine(checkpoint_minutes=0.001), processes=join()))
+
+def main():
+    with together() as processes:
+        search(cell, machine=Machine(checkpoint_minutes=0.001), processes=processes)
+
+run_command(main)
 """
 KINDS = {
     "ep in frozen": {"source": FROZEN},
