@@ -149,30 +149,30 @@ def test_where_the_time_goes(benchmark, stored) -> None:
     """One core: cutting a JPEG, decoding the part, all of it to a crop; and decoding the whole."""
     shown = Show(stored["full"], IMAGENET, True)
     (files, begins, sizes), (_, heights, widths) = shown._places, shown._fields
-    buffers, out, grid, count = shown._buffers(), np.empty((224, 224, 3), np.uint8), np.array([224, 224, 0, 0]), 300
+    memory, out, grid, count = shown._memory(), np.empty((224, 224, 3), np.uint8), np.array([224, 224, 0, 0]), 300
     data = [files[begins[n] : begins[n] + sizes[n]] for n in range(count)]
     boxes = [np.array(random_box(np.uint64(draw(np.uint64(1), n)), heights[n], widths[n], 0.08, 1.0)) for n in range(count)]
 
     def cut() -> int:
         for n in range(count):
-            jpeg.cut(data[n], heights[n], widths[n], boxes[n], buffers[0], buffers[1])
+            jpeg.cut(data[n], heights[n], widths[n], boxes[n], memory.part, memory.starts)
         return count
 
     def cut_and_decode() -> int:
         for n in range(count):
-            size, _, _, height, width = jpeg.cut(data[n], heights[n], widths[n], boxes[n], buffers[0], buffers[1])
+            size, _, _, height, width = jpeg.cut(data[n], heights[n], widths[n], boxes[n], memory.part, memory.starts)
             step = 1 << jpeg.halvings(boxes[n][2], boxes[n][3], 224)
-            jpeg.decode(buffers[0], size, -(-height // step), -(-width // step), buffers[2])
+            jpeg.decode(memory.part, size, -(-height // step), -(-width // step), memory.pixels)
         return count
 
     def decode_whole() -> int:
         for n in range(count):
-            jpeg.decode(data[n], sizes[n], heights[n], widths[n], buffers[2])
+            jpeg.decode(data[n], sizes[n], heights[n], widths[n], memory.pixels)
         return count
 
     def everything() -> int:
         for n in range(count):
-            show._resized(data[n], True, heights[n], widths[n], boxes[n], grid, True, False, out, buffers)
+            show._resized(data[n], True, heights[n], widths[n], boxes[n], grid, True, False, out, memory)
         return count
 
     in_turns(

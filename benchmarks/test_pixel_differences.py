@@ -39,7 +39,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @real
 def test_crops_beside_full_decoding(benchmark, sample) -> None:
     (file, begins, sizes), (_, heights, widths) = parts(sample / "train.beton")
-    buffers, grid, count = show.Show(sample / "train.beton", IMAGENET, True)._buffers(), np.array([224, 224, 0, 0]), len(begins)
+    memory, grid, count = show.Show(sample / "train.beton", IMAGENET, True)._memory(), np.array([224, 224, 0, 0]), len(begins)
     differences, halved = [], 0
 
     def compare() -> None:
@@ -50,8 +50,8 @@ def test_crops_beside_full_decoding(benchmark, sample) -> None:
             data, whole = file[begins[n] : begins[n] + sizes[n]], np.empty(height * width * 3, np.uint8)
             jpeg.decode(data, data.size, height, width, whole)
             reduced, full = (np.empty((224, 224, 3), np.uint8) for _ in range(2))
-            show._resized(data, True, height, width, box, grid, True, False, reduced, buffers)
-            show._resized(whole, False, height, width, box, grid, True, False, full, buffers)
+            show._resized(data, True, height, width, box, grid, True, False, reduced, memory)
+            show._resized(whole, False, height, width, box, grid, True, False, full, memory)
             difference = np.abs(reduced.astype(int) - full)
             if jpeg.halvings(box[2], box[3], 224):
                 halved += 1

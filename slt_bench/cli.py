@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slt_bench import paths
 from slt_bench.errors import BenchError, run_command
-from slt_bench.steps import evaluate_cell, is_found, load, prepare_dataset, report_table, search_cell, tables_of, track_table
+from slt_bench.steps import evaluate_cell, load, prepare_dataset, report_table, search_cell, tables_of, track_table
 
 
 def main() -> None:
@@ -89,6 +89,7 @@ def _prepare(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     from slt_bench.cells import find
     from slt_bench.data.manifest import check_manifest, read_manifest
+    from slt_bench.plan import is_found
 
     params = load()
     cell = find(params, options.cell)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -98,20 +97,18 @@ class Fit:
     def run_epoch(self, epoch: int, step: Callable[[], object] = lambda: None, pause: Pause | None = None) -> None:
         """Train one epoch, or what is left of it, validate, and keep the ticket if it is the best so far."""
         pause = pause or Pause()
-        started, (number, inside) = time.perf_counter(), self.schedule.at(epoch)
+        number, inside = self.schedule.at(epoch)
         phase, keep = self.schedule.phases[number], self.keeps[number]
         if self.under_way is None:
             if not inside:
                 begin_phase(self.network, self.optimizer, self.cell, phase, number)
             self.under_way = Pass.begin(len(self.train_loader), self.cell.recipe.shards, self.device)
         done = self.under_way
-        before = done.seconds
-        self._train(done, epoch, phase, inside, keep, step, pause, started)
+        loss, correct = self._train(done, epoch, phase, inside, keep, step, pause)
         self.shards.merge()
         found = None
         if self.val_loader is not None:
             (found,) = measure([self.network], self.val_loader, len(self.spec.classes), self.processes, pause.between_batches)
-        loss, correct = done.summed(self.processes)
         steps = len(self.train_loader)
         self.history.append(
             Epoch(
@@ -132,15 +129,14 @@ class Fit:
         at_end = keep == self.keeps[-1]
         if at_end and (self.best is None or found is None or found.top1 > self.best["val_top1"]):
             self.best = {"epoch": epoch + 1, "val_top1": found.top1 if found else None, **stored_now(self)}
-        self.seconds.append(before + time.perf_counter() - started)
+        self.seconds.append(done.seconds)
         self.under_way = None
 
     def _train(
-        self, done: Pass, epoch: int, phase: Phase, inside: int, keep: Sequence[int], step: Callable[[], object],
-        pause: Pause, started: float,
-    ) -> None:  # fmt: skip
-        """One pass over the training images, or what is left of it."""
-        network, recipe, steps, before = self.network.train(), self.cell.recipe, done.steps, done.seconds
+        self, done: Pass, epoch: int, phase: Phase, inside: int, keep: Sequence[int], step: Callable[[], object], pause: Pause
+    ) -> tuple[float, int]:
+        """One pass over the training images, or what is left of it; returns its mean loss and the number of hits."""
+        network, recipe, steps = self.network.train(), self.cell.recipe, done.steps
         self._select(keep, epoch, done.step)
         if not epoch and not done.step:
             self.masks.churn(network.mask)
@@ -152,11 +148,12 @@ class Fit:
                 self.optimizer.step(learning_rate(recipe, phase, inside * steps + number, steps))
                 self._select(keep, epoch, number)
             done.step = number + 1
-            done.seconds = before + time.perf_counter() - started
             step()
             pause.after_step(done.step)
-        if not math.isfinite(mean := done.summed(self.processes)[0]):
-            raise Diverged(f"epoch {epoch + 1}: the loss became {mean}: {_MEND}")
+        loss, correct = done.summed(self.processes)
+        if not math.isfinite(loss):
+            raise Diverged(f"epoch {epoch + 1}: the loss became {loss}: {_MEND}")
+        return loss, correct
 
     def _gradient(self, done: Pass, epoch: int, images: Tensor, labels: Tensor) -> Tensor | None:
         """The mean gradient of what is learned over the batch, of which these images are this process's part."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,13 +19,19 @@ class Pass:
     losses: Tensor  # float64[steps, shards]: mean loss of each shard of each batch
     correct: Tensor  # hits so far, int64[]
     step: int = 0  # done
-    seconds: float = 0.0
+    earlier: float = 0.0  # seconds, before it was interrupted
+    began: float = field(default_factory=time.perf_counter)
 
     @classmethod
     def begin(cls, steps: int, shards: int, device: torch.device) -> Pass:
         """At its beginning."""
         losses = torch.zeros(steps, shards, dtype=torch.float64, device=device)
         return cls(losses, torch.zeros((), dtype=torch.long, device=device))
+
+    @property
+    def seconds(self) -> float:
+        """That it has taken so far, interruptions left out."""
+        return self.earlier + time.perf_counter() - self.began
 
     @property
     def steps(self) -> int:

@@ -33,9 +33,7 @@ class Pause:
         processes, device: those that must agree.
     """
 
-    def __init__(
-        self, minutes: float | None = None, processes: Processes = ALONE, device: torch.device | str = "cpu"
-    ) -> None:  # fmt: skip
+    def __init__(self, minutes: float | None = None, processes: Processes = ALONE, device: torch.device | str = "cpu") -> None:
         self.minutes, self.processes, self.device = minutes, processes, torch.device(device)
         self.save: Callable[[], None] = lambda: None
         self.signal = 0

@@ -35,7 +35,7 @@ def plan(cells: list[Cell]) -> list[Planned]:
         if record is None:
             status: Literal["done", "stale", "missing"] = "missing"
         else:
-            status = "done" if (record["identity"], record["code"]) == (cell.identity, code) else "stale"
+            status = "done" if _is_of(record, cell, code) else "stale"
         if record is not None and status == "done":
             seconds: float | None = sum(record["epoch_seconds"])
         else:
@@ -61,12 +61,34 @@ def _kind(cell: Cell) -> tuple[str, str]:
     return cell.dataset_name, cell.network_name
 
 
+def is_found(cell: Cell) -> bool:
+    """Whether a search of this cell, with this code and these images, has come to its end.
+
+    Of a cell that takes its roles from another's ticket that is not known: the other may have found another one since.
+    """
+    from slt_bench.data.manifest import read_manifest
+
+    record, directory = _found(cell), paths.cell_dir(cell.id)
+    tickets = all((directory / f"{name}.safetensors").is_file() for name in ("ticket", "last"))
+    if record is None or cell.source.ticket or not tickets:
+        return False
+    digest = read_manifest(paths.dataset_dir(cell.dataset_name)).digest
+    return _is_of(record, cell, code_digest("slt_bench.search")) and record["data"]["digest"] == digest
+
+
+def _is_of(record: dict[str, Any], cell: Cell, code: str) -> bool:
+    return (record["identity"], record["code"]) == (cell.identity, code)
+
+
 def _record(cell: Cell) -> dict[str, Any] | None:
-    directory = paths.cell_dir(cell.id)
+    """Of a cell that is evaluated too."""
+    return _found(cell) if (paths.cell_dir(cell.id) / "metrics.json").is_file() else None
+
+
+def _found(cell: Cell) -> dict[str, Any] | None:
+    """The record of a search that has come to its end: it is written last."""
     try:
-        if not (directory / "metrics.json").is_file():
-            return None
-        record: dict[str, Any] = json.loads((directory / "search.json").read_text())
+        record: dict[str, Any] = json.loads((paths.cell_dir(cell.id) / "search.json").read_text())
         return record
     except (FileNotFoundError, json.JSONDecodeError):
         return None

@@ -91,20 +91,6 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
         print(f"compare: `mlflow ui`, then {live.link}")
 
 
-def is_found(cell: Cell) -> bool:
-    """Whether a search of this cell, with this code and these images, has come to its end."""
-    from slt_bench.data.manifest import read_manifest
-    from slt_bench.record import code_digest
-
-    directory = paths.cell_dir(cell.id)
-    if not all((directory / name).is_file() for name in ("ticket.safetensors", "last.safetensors", "search.json")):
-        return False
-    record = json.loads((directory / "search.json").read_text())
-    made = record["identity"], record["code"], record["data"]["digest"]
-    digest = read_manifest(paths.dataset_dir(cell.dataset_name)).digest
-    return made == (cell.identity, code_digest("slt_bench.search"), digest) and not cell.source.ticket
-
-
 def evaluate_cell(params: Params, cell: Cell) -> None:
     """Evaluate a cell's tickets and print the outcome."""
     keep_freed_memory()

@@ -105,6 +105,9 @@ def test_run_makes_a_ticket_that_can_be_shown(bench: Path) -> None:
     done = command("run", CELL)
     assert done.returncode == 0, done.stderr
     assert "bytes" in done.stdout.splitlines()[-1]
+    again = command("run", CELL).stdout
+    assert "holds the ticket of this search; remove it to search again" in again and "epoch" not in again
+    assert done.stdout.splitlines()[-1] == again.splitlines()[-1] == command("evaluate", CELL).stdout.splitlines()[-1]
     shown = command("ticket", f"outputs/cells/{CELL}/ticket.safetensors").stdout
     file = f"outputs/cells/{CELL}/ticket.safetensors"
     smaller = command("ticket", file, "--write", "small.safetensors", "--mask", "coded", "--statistics", "float16").stdout

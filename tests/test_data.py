@@ -368,5 +368,6 @@ def test_a_folder_of_other_classes_is_not_cifar10(folder: Path, monkeypatch: pyt
 @pytest.mark.skipif("SLT_BENCH_CIFAR10" not in os.environ, reason="SLT_BENCH_CIFAR10 names no CIFAR-10 images")
 def test_real_cifar10() -> None:
     found = load_images(Images(source="cifar10"))
-    assert found.train.images.shape == (50_000, 32, 32, 3) and found.test.images.shape == (10_000, 32, 32, 3)
+    assert (len(found.train.labels), len(found.test.labels)) == (50_000, 10_000)
+    assert found.train[0].shape == found.test[9_999].shape == (32, 32, 3)
     assert found.classes[0] == "airplane" and np.bincount(found.train.labels).tolist() == [5000] * 10

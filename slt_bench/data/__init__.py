@@ -1,1 +1,1 @@
-"""The way of the images: sources -> .beton files and a manifest -> loaders. Only `beton` and `loader` need ffcv."""
+"""The way of the images: sources -> .beton files and a manifest -> loaders. Only `beton` needs ffcv."""

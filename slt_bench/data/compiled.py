@@ -24,7 +24,8 @@ def _cache_directory() -> str:
     return str(Path(base) / hashlib.sha256(content).hexdigest()[:12])
 
 
-vars(config)["CACHE_DIR"] = _cache_directory()  # not in the environment: another process finds its own
+# Not in the environment: another process finds its own.
+config.CACHE_DIR = _cache_directory()  # type: ignore[attr-defined]
 
 
 def compiled(function: F) -> F:

@@ -32,7 +32,7 @@ _decompress: Any = types.ExternalFunction(
 _find: Any = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))
 
 MCU = 16  # side in pixels of a block of JPEG with halved chroma, as OpenCV writes it
-SMALLEST_SCALE = 3  # 2^-3
+_MOST_HALVINGS = 3  # libjpeg-turbo's smallest scale is 1/8
 
 
 def restart_interval(width: int) -> int:
@@ -48,7 +48,7 @@ def halvings(height: int, width: int, target: int) -> int:
     The other scales of libjpeg-turbo (7/8, 6/8, ...) have no vector code and take longer than the full one.
     """
     times = 0
-    while times < SMALLEST_SCALE and min(height, width) >= target << (times + 1):
+    while times < _MOST_HALVINGS and min(height, width) >= target << (times + 1):
         times += 1
     return times
 

@@ -64,7 +64,7 @@ class Loader:
         """
         on_device = torch.device(self.device).type != "cpu"  # pixels travel as bytes and are normalised there
         mean, inverse_std = (torch.from_numpy(each).to(self.device) for each in (self._mean, self._inverse_std))
-        for images, labels in self._ahead(self._as_bytes if on_device else self._normalised, number, first):
+        for images, labels in self._ahead(self._show.batch if on_device else self._normalised, number, first):
             pixels = torch.from_numpy(images).to(self.device)
             if on_device:
                 pixels = pixels.to(torch.float32).sub_(mean).mul_(inverse_std)
@@ -72,14 +72,11 @@ class Loader:
 
     def raw_epoch(self, number: int = 0) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         """The same before normalisation: uint8[b, h, w, 3], int64[b]."""
-        return self._ahead(self._as_bytes, number, 0)
+        return self._ahead(self._show.batch, number, 0)
 
     def _ahead(self, work: Callable[[NDArray[np.int64], int], T], epoch: int, first: int) -> Iterator[T]:
         key = 0 if self.seed is None else streams.key(self.seed, "augmentation", epoch)
         return ahead(lambda indices: work(indices, key), self._batches(epoch)[first:], self.workers, self.workers + 2)
-
-    def _as_bytes(self, indices: NDArray[np.int64], key: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        return self._show.batch(indices, key)
 
     def _normalised(self, indices: NDArray[np.int64], key: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         images, labels = self._show.batch(indices, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import local
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,27 @@ from slt_bench.data.draws import draw, random_box, shorter_side, uniform
 from slt_bench.data.resample import resample
 from slt_bench.errors import BenchError
 from slt_bench.params.images import View
+
+
+class _Settings(NamedTuple):
+    """A view, as the loops take it."""
+
+    training: bool
+    flip: bool
+    padding: int
+    side: int  # of what a network sees; 0: as stored
+    resize: int
+    smallest: float  # share of the area
+    largest: float
+
+
+class _Memory(NamedTuple):
+    """What a thread works in."""
+
+    part: NDArray[np.uint8]  # of a JPEG
+    starts: NDArray[np.int64]  # of its segments
+    pixels: NDArray[np.uint8]
+    row: NDArray[np.float32]
 
 
 class Show:
@@ -33,13 +54,11 @@ class Show:
         if view.resolution is None and (len(np.unique(heights)) > 1 or len(np.unique(widths)) > 1):
             raise BenchError(f"{path} holds pictures of many sizes: give its dataset a resolution and a resize")
         self._places, self._fields = (file.content, file.begins, file.sizes), (file.modes, heights, widths)
-        side = view.resolution
+        side = view.resolution or 0
         self._shape = (side, side, 3) if side else (int(heights[0]), int(widths[0]), 3)
-        smallest, largest = view.crop_area
-        self._settings = np.array(
-            [training, view.flip, view.crop_padding, side or 0, view.resize or 0, smallest, largest], dtype=np.float64
-        )
-        self._memory = local()
+        padding, flip = (view.crop_padding, view.flip) if training else (0, False)
+        self._settings = _Settings(training, flip, padding, side, view.resize or 0, *map(float, view.crop_area))
+        self._local = local()
 
     def batch(self, indices: NDArray[np.int64], key: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """The pictures of these numbers, uint8[n, h, w, 3], and their labels; what is random is drawn from `key`.
@@ -48,21 +67,22 @@ class Show:
             BenchError: a picture cannot be decoded.
         """
         out = np.empty((len(indices), *self._shape), np.uint8)
-        bad = _show(self._places, self._fields, indices, self._settings, np.uint64(key & (2**64 - 1)), out, self._buffers())
+        bad = _show(self._places, self._fields, indices, self._settings, np.uint64(key & (2**64 - 1)), out, self._memory())
         if bad >= 0:
             raise BenchError(f"image {bad} cannot be decoded, although its file is whole: prepare the dataset again")
         return out, self.labels[indices]
 
-    def _buffers(self) -> Any:
-        """This thread's memory: for a part of a JPEG, the offsets of its segments, its pixels, and a row of them."""
-        if not hasattr(self._memory, "buffers"):
+    def _memory(self) -> _Memory:
+        """This thread's."""
+        if not hasattr(self._local, "memory"):
             (_, _, sizes), (_, heights, widths) = self._places, self._fields
             segments = int((-(-heights // jpeg.MCU) * -(-widths // jpeg.MCU)).max()) + 2
-            self._memory.buffers = (
+            self._local.memory = _Memory(
                 np.empty(int(sizes.max()) + 4096, np.uint8), np.empty(segments, np.int64),
                 np.empty(int((heights * widths).max()) * 3, np.uint8), np.empty(3 * int(widths.max()) + 16, np.float32),
             )  # fmt: skip
-        return self._memory.buffers
+        memory: _Memory = self._local.memory
+        return memory
 
 
 @compiled
@@ -70,7 +90,7 @@ def _show(places: Any, fields: Any, indices: Any, settings: Any, key: Any, out: 
     """Fill `out` with the images of these numbers; returns the number of one that cannot be decoded, or -1."""
     file, begins, sizes = places
     modes, heights, widths = fields
-    training, side = settings[0] != 0, int(settings[3])
+    side = settings.side
     for n in range(indices.size):
         image = indices[n]
         data = file[begins[image] : begins[image] + sizes[image]]
@@ -79,20 +99,20 @@ def _show(places: Any, fields: Any, indices: Any, settings: Any, key: Any, out: 
         if side == 0:
             pixels = data
             if is_jpeg:
-                pixels = memory[2]
+                pixels = memory.pixels
                 if not jpeg.decode(data, data.size, height, width, pixels):
                     return image
             picture = pixels[: height * width * 3].reshape((height, width, 3))
-            _crop_flip(picture, out[n], start, int(settings[2]) if training else 0, training and settings[1] != 0)
+            _crop_flip(picture, out[n], start, settings.padding, settings.flip)
         else:
             grid = np.array([side, side, 0, 0])
-            if training:
-                box = np.array(random_box(start, height, width, settings[5], settings[6]))
+            if settings.training:
+                box = np.array(random_box(start, height, width, settings.smallest, settings.largest))
             else:
-                box, (rows, columns) = np.array([0, 0, height, width]), shorter_side(height, width, int(settings[4]))
+                box, (rows, columns) = np.array([0, 0, height, width]), shorter_side(height, width, settings.resize)
                 grid = np.array([rows, columns, int(np.rint((rows - side) / 2.0)), int(np.rint((columns - side) / 2.0))])
-            mirrored = training and settings[1] != 0 and uniform(start, 63, 0.0, 1.0) < 0.5
-            if not _resized(data, is_jpeg, height, width, box, grid, training, mirrored, out[n], memory):
+            mirrored = settings.flip and uniform(start, 63, 0.0, 1.0) < 0.5
+            if not _resized(data, is_jpeg, height, width, box, grid, settings.training, mirrored, out[n], memory):
                 return image
     return -1
 
@@ -103,19 +123,19 @@ def _resized(
 ) -> bool:  # fmt: skip
     """A box of a stored picture on a grid; of a JPEG only what the box needs is decoded, if `reduced`, and at a lower scale."""
     if not is_jpeg:
-        resample(data, width, box.astype(np.float64), grid, out, mirrored, memory[3])
+        resample(data, width, box.astype(np.float64), grid, out, mirrored, memory.row)
         return True
     source, size, top, left, part_height, part_width, step = data, 0, 0, 0, height, width, 1
     if reduced:
-        size, top, left, part_height, part_width = jpeg.cut(data, height, width, box, memory[0], memory[1])
+        size, top, left, part_height, part_width = jpeg.cut(data, height, width, box, memory.part, memory.starts)
         step = 1 << jpeg.halvings(box[2], box[3], out.shape[0])
-        source = memory[0] if size else data
+        source = memory.part if size else data
     size = size or data.size
     part_height, part_width = -(-part_height // step), -(-part_width // step)
-    if not jpeg.decode(source, size, part_height, part_width, memory[2]):
+    if not jpeg.decode(source, size, part_height, part_width, memory.pixels):
         return False
     inside = np.array([(box[0] - top) / step, (box[1] - left) / step, box[2] / step, box[3] / step])
-    resample(memory[2], part_width, inside, grid, out, mirrored, memory[3])
+    resample(memory.pixels, part_width, inside, grid, out, mirrored, memory.row)
     return True
 
 
