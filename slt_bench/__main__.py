@@ -2,4 +2,5 @@
 
 from slt_bench.cli import main
 
-main()
+if __name__ == "__main__":  # not where a worker process imports it
+    main()

@@ -99,15 +99,22 @@ def find(params: Params, cell_id: str) -> Cell:
     return cells[cell_id]
 
 
+def families(cells: list[Cell]) -> list[list[Cell]]:
+    """Cells that must run one after another: each with those that need its ticket."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(cell.source.ticket or cell.id, []).append(cell)
+    return list(found.values())
+
+
 def _cells_of_row(params: Params, table: Table, row: Row, at: Location) -> Iterator[tuple[Cell | None, Cell]]:
     """Each cell, and before it the one whose ticket its source is made from, if any."""
     axes: dict[str, list[Any]] = {
-        "dataset": row.dataset or [table.dataset],
-        "network": row.network or [table.network],
-        "recipe": row.recipe or [table.recipe],
+        "dataset": row.dataset or table.dataset,
+        "network": row.network or table.network,
+        "recipe": row.recipe or table.recipe,
         "search": row.search,
-        "prune_ratio": row.source.prune_ratio,
-        "lock_ratio": row.source.lock_ratio,
+        "ratios": row.source.ratios,
         "layout": row.source.layout or [None],
         "sparsity": row.sparsity or [None],
         "seed": row.seeds or table.seeds,
@@ -142,11 +149,11 @@ def _cell(params: Params, chosen: dict[str, Any], source: Source, row: Row | Non
 
 
 def _takes_roles(chosen: dict[str, Any]) -> bool:
-    return chosen["layout"] == "from_ticket" and chosen["prune_ratio"] + chosen["lock_ratio"] > 0
+    return chosen["layout"] == "from_ticket" and sum(chosen["ratios"]) > 0
 
 
 def _source(row: Row, chosen: dict[str, Any], parent: Cell | None, at: Location) -> Source:
-    p, lock = chosen["prune_ratio"], chosen["lock_ratio"]
+    p, lock = chosen["ratios"]
     layout = chosen["layout"] if p + lock else None
     if parent is None or row.source.ticket is None:
         return Source(prune_ratio=p, lock_ratio=lock, layout=layout, lock_rule=row.source.lock_rule if lock else None)
@@ -164,7 +171,7 @@ def _parent(params: Params, table: Table, heir: dict[str, Any], asked: TicketOf,
     if search is not None and search.kind == "weight-training":
         raise Infeasible((*place, "search"), f"'{asked.search}' is weight training, which finds no ticket")
     own = {
-        "recipe": asked.recipe or table.recipe, "search": asked.search, "sparsity": asked.sparsity,
+        "recipe": asked.recipe or table.recipe[0], "search": asked.search, "sparsity": asked.sparsity,
         "seed": heir["seed"] if asked.seed is None else asked.seed,
     }  # fmt: skip
     return _cell(params, heir | own, Source(), None, place)

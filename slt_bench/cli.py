@@ -33,10 +33,18 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help="validate params.yaml")
     plan = commands.add_parser("plan", help="list cells: done, stale, missing, and the time left")
     plan.add_argument("table", nargs="?", help="one table; all if left out")
+    plan.add_argument("--slurm", action="store_true", help="print an array job of the cells that are left")
     prepare = commands.add_parser("prepare", help="write a dataset's .beton files")
     prepare.add_argument("dataset")
-    run = commands.add_parser("run", help="run one cell without DVC: prepare if needed, search, evaluate")
-    run.add_argument("cell")
+    run = commands.add_parser("run", help="run cells without DVC's lock; of a table, DVC takes the results over")
+    run.add_argument("targets", nargs="+", metavar="TARGET", help="a table or a cell")
+    run.add_argument("--jobs", type=int, help="cells at a time, a process each; as many as --devices if left out, else 1")
+    run.add_argument(
+        "--devices", type=lambda text: text.split(","), default=[], help="CUDA devices to spread them over: 0,1,..."
+    )
+    run.add_argument(
+        "--part", type=_part, default=(1, 1), metavar="I/N", help="the I-th of N parts of the cells: one a machine"
+    )
     run.add_argument("--workers", type=int, help="threads that load images, in place of machine.workers of params.yaml")
     search = commands.add_parser("search", help="the search of one cell alone; with torchrun, by several processes")
     search.add_argument("cell")
@@ -69,6 +77,11 @@ def _plan(options: argparse.Namespace) -> None:
     from slt_bench.plan import duration, plan
 
     params = load()
+    if options.slurm:
+        from slt_bench.slurm import array_job
+
+        print(array_job(params, tables_of(params, options.table)), end="")
+        return
     for table in tables_of(params, options.table):
         planned = plan(expand(params, table))
         print(f"{table}: {params.tables[table].title}")
@@ -86,26 +99,21 @@ def _prepare(options: argparse.Namespace) -> None:
     prepare_dataset(load(), options.dataset)
 
 
+def _part(text: str) -> tuple[int, int]:
+    """I/N."""
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"must be like 1/2, got {text!r}")
+    return int(part), int(parts)
+
+
 def _run(options: argparse.Namespace) -> None:
-    from slt_bench.cells import find
-    from slt_bench.data.manifest import check_manifest, read_manifest
-    from slt_bench.plan import is_found
+    from slt_bench.steps import run_targets
 
     params = load()
-    cell = find(params, options.cell)
-    name = cell.dataset_name
-    try:
-        check_manifest(read_manifest(paths.dataset_dir(name)), cell.dataset.images, name)
-    except BenchError as reason:
-        print(f"{reason}; doing so")
-        prepare_dataset(params, name)
     if options.workers is not None:
         params = params.model_copy(update={"machine": params.machine.model_copy(update={"workers": options.workers})})
-    if is_found(cell):
-        print(f"{paths.cell_dir(cell.id)} holds the ticket of this search; remove it to search again")
-    else:
-        search_cell(params, cell)
-    evaluate_cell(params, cell)
+    run_targets(params, options.targets, options.jobs or len(options.devices) or 1, options.devices, options.part)
 
 
 def _search(options: argparse.Namespace) -> None:

@@ -100,8 +100,9 @@ def check_schedule(
     if search.kind == "iterative-edge-popup":
         if search.scores == "redrawn" and recipe.score_init == "constant":
             raise Infeasible(at, "constant scores cannot be redrawn: use scores: rewound, which is the same")
-        if search.epochs == "total" and recipe.epochs // search.count <= recipe.warmup_epochs:
-            raise Infeasible(at, f"{search.count} iterations in {recipe.epochs} epochs leave none beyond the warm-up")
+        count = search.count(source.prune_ratio, sparsity)
+        if search.epochs == "total" and recipe.epochs // count <= recipe.warmup_epochs:
+            raise Infeasible(at, f"{count} iterations in {recipe.epochs} epochs leave none beyond the warm-up")
         through = search.sparsities
         if through is not None and not (source.prune_ratio <= through[0] and through[-1] == sparsity):
             raise Infeasible(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from slt_bench.cells import Cell
 from slt_bench.history import Epoch
-from slt_bench.record import code_digest
+from slt_bench.record import cell_code
 from slt_bench.tracking import comparison_link, experiment, log_epochs, open_run, open_store
 
 
@@ -48,7 +48,7 @@ class LiveRun:
             client = open_store()
             where = experiment(client, self._table)
             self.link = comparison_link(where)
-            run = open_run(client, where, self._table, self._cell, code_digest("slt_bench.search"))
+            run = open_run(client, where, self._table, self._cell, cell_code())
             while (epoch := self._queue.get()) is not None:
                 log_epochs(client, run.info.run_id, [epoch])
             client.update_run(run.info.run_id, self._status)

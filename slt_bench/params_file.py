@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from slt_bench.cells import Cell, expand_row
 from slt_bench.errors import BenchError
 from slt_bench.feasibility import Infeasible, Location, did_you_mean
-from slt_bench.params import Params
-from slt_bench.published import Published, published_values
+from slt_bench.params import Params, Table
+from slt_bench.published import published_values
 
 
 def load_params(path: Path) -> Params:
@@ -64,26 +65,52 @@ def plain(node: Any) -> Any:
 def _infeasible(params: Params) -> list[Infeasible]:
     problems: list[Infeasible] = []
     for name, table in params.tables.items():
-        for row in range(len(table.rows)):
-            published, known = table.rows[row].published, published_values()
-            if published is not None and published not in known:
-                place: Location = ("tables", name, "rows", row, "published")
-                problems.append(Infeasible(place, f"'{published}' is not a known value{did_you_mean(published, known)}"))
+        rows: dict[str, list[Cell]] = {}
+        for index, row in enumerate(table.rows):
+            place: Location = ("tables", name, "rows", index)
+            if row.id in rows:
+                problems.append(Infeasible((*place, "id"), f"'{row.id}' is the id of another row too"))
             try:
-                cells = expand_row(params, name, row)
-                if published is not None and published in known:
-                    problems += _misplaced(known[published], published, cells[0], ("tables", name, "rows", row, "published"))
+                rows[row.id or str(index)] = expand_row(params, name, index)
+                problems += _misplaced(row.published, rows[row.id or str(index)], (*place, "published"), table)
             except Infeasible as problem:
                 problems.append(problem)
+        if len(rows) == len(table.rows):
+            problems += [
+                problem
+                for claim in table.claims
+                for problem in _claim_problems(table, claim, rows, ("tables", name, "claims", claim))
+            ]
+    for each in problems:  # in a table that `small` makes, the mistake is there
+        if params.tables[str(each.location[1])].reduced is not None:
+            each.location = ("small", str(each.location[1]).removesuffix("-small"))
     return list({(problem.location[:2], str(problem)): problem for problem in reversed(problems)}.values())[::-1]
 
 
-def _misplaced(value: Published, name: str, cell: Cell, place: Location) -> list[Infeasible]:
-    """A published value may stand only beside cells of its dataset and network."""
-    ours, theirs = (cell.dataset.images.source, cell.network.kind), (value.dataset, value.network)
-    if ours == theirs:
-        return []
-    return [Infeasible(place, f"'{name}' is of {theirs[1]} on {theirs[0]}, this row is of {ours[1]} on {ours[0]}")]
+def _misplaced(names: list[str] | None, cells: list[Cell], place: Location, table: Table) -> Iterator[Infeasible]:
+    """A published value may stand only beside cells of its dataset, network and sparsity, and in small tables beside theirs."""
+    known = published_values()
+    for name in names or []:
+        if name not in known:
+            yield Infeasible(place, f"'{name}' is not a known value{did_you_mean(name, known)}")
+        elif table.reduced is None and not any(known[name].fits_cell(cell) for cell in cells):
+            value = known[name]
+            kinds = {f"{cell.network.kind} on {cell.dataset.images.source} at {cell.sparsity:g}" for cell in cells}
+            what = f"{value.network or 'a network'} on {value.dataset}"
+            what += f" at {value.sparsity:g}" if value.sparsity is not None else ""
+            yield Infeasible(place, f"'{name}' is of {what}, this row is of {', '.join(sorted(kinds))}")
+
+
+def _claim_problems(table: Table, name: str, rows: dict[str, list[Cell]], place: Location) -> Iterator[Infeasible]:
+    claim = table.claims[name]
+    for side, chosen in (("of", claim.of), ("over", claim.over)):
+        if chosen.row not in rows:
+            ids = [row.id for row in table.rows if row.id]
+            yield Infeasible((*place, side, "row"), f"there is no row '{chosen.row}'{did_you_mean(chosen.row, ids)}")
+        elif chosen.sparsity is not None and all(cell.sparsity != chosen.sparsity for cell in rows[chosen.row]):
+            yield Infeasible((*place, side, "sparsity"), f"row {chosen.row} has no sparsity {chosen.sparsity:g}")
+    if claim.of.row in rows:
+        yield from _misplaced(claim.published, rows[claim.of.row], (*place, "published"), table)
 
 
 def _describe(path: Path, document: Any, error: dict[str, Any]) -> str:

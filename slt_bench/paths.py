@@ -9,6 +9,7 @@ SCHEMA = Path("docs/params.schema.json")
 DATA = Path("data")
 DOWNLOADS = Path("data/downloads")
 OUTPUTS = Path("outputs")
+RESULTS = Path("results")  # small tables as they came out somewhere, kept in the repository
 STATE = Path(".state")  # what lets an interrupted search go on: no DVC output, since DVC deletes outputs before a run
 MLFLOW_STORE = Path("mlflow.db")
 
@@ -31,3 +32,8 @@ def table_dir(table: str) -> Path:
 def state_dir(cell_id: str, identity: str) -> Path:
     """Checkpoint of a running search, keyed by the hash of what determines its result."""
     return STATE / f"{cell_id}-{identity}"
+
+
+def log_file(cell_id: str) -> Path:
+    """What a cell says while it is one of many."""
+    return STATE / "logs" / f"{cell_id}.log"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from slt_bench import paths
 from slt_bench.cells import Cell
-from slt_bench.record import code_digest
+from slt_bench.record import cell_code, parent_digest
 from slt_bench.schedules import make_schedule
 
 
@@ -24,7 +24,7 @@ class Planned:
 def plan(cells: list[Cell]) -> list[Planned]:
     """Look at the result files; estimates come from cells of the same dataset and network, per epoch."""
     records = {cell.id: _record(cell) for cell in cells}
-    code = code_digest("slt_bench.search")
+    code = cell_code()
     rates: dict[tuple[str, str], list[float]] = {}
     for cell in cells:
         if (record := records[cell.id]) is not None:
@@ -61,19 +61,25 @@ def _kind(cell: Cell) -> tuple[str, str]:
     return cell.dataset_name, cell.network_name
 
 
-def is_found(cell: Cell) -> bool:
-    """Whether a search of this cell, with this code and these images, has come to its end.
+def is_done(cell: Cell) -> bool:
+    """Whether a cell has been run to its end with this code, on these images and, where it has one, its parent's ticket."""
+    return (paths.cell_dir(cell.id) / "metrics.json").is_file() and is_found(cell)
 
-    Of a cell that takes its roles from another's ticket that is not known: the other may have found another one since.
-    """
+
+def is_found(cell: Cell) -> bool:
+    """The same of its search alone."""
     from slt_bench.data.manifest import read_manifest
 
     record, directory = _found(cell), paths.cell_dir(cell.id)
     tickets = all((directory / f"{name}.safetensors").is_file() for name in ("ticket", "last"))
-    if record is None or cell.source.ticket or not tickets:
+    if (
+        record is None
+        or not tickets
+        or not _is_of(record, cell, cell_code())
+        or record["parent"] != parent_digest(cell.source.ticket)
+    ):
         return False
-    digest = read_manifest(paths.dataset_dir(cell.dataset_name)).digest
-    return _is_of(record, cell, code_digest("slt_bench.search")) and record["data"]["digest"] == digest
+    return bool(record["data"]["digest"] == read_manifest(paths.dataset_dir(cell.dataset_name)).digest)
 
 
 def _is_of(record: dict[str, Any], cell: Cell, code: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
+from slt_bench.cells import Cell
 from slt_bench.params import Model
 
 
@@ -17,17 +18,23 @@ class Published(Model):
 
     paper: Literal["otsuka2025", "iwasawa2023", "ramanujan2020"]
     dataset: str
-    network: str
+    network: str | None  # None: of several, it is not known of which
     method: str
     quantity: Literal["top1", "gain", "dying-edge ratio", "size ratio"]
     value: float
     how: Literal["abstract", "readme", "code", "log", "secondary", "derived"]
     network_how: Literal["secondary"] | None = None  # where the network is not named by the source of the value
+    sparsity: float | None = None  # where it is of one of a row's sparsities
 
     def __str__(self) -> str:
         what = "" if self.quantity == "top1" else f" {self.quantity}"
         doubt = " †" if "secondary" in (self.how, self.network_how) else ""
         return f"{self.value:g}{what} ({self.paper}, {self.how}{doubt})"
+
+    def fits_cell(self, cell: Cell) -> bool:
+        """Whether it may stand beside a cell: of its images, its network, and its sparsity where the value names one."""
+        same = self.dataset == cell.dataset.images.source and self.network in (cell.network.kind, None)
+        return same and self.sparsity in (cell.sparsity, None)
 
 
 @cache

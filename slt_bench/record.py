@@ -8,11 +8,15 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from slt_bench import paths
+
 _PACKAGE = Path(__file__).parent
+OF_A_CELL = ("slt_bench.search", "slt_bench.evaluate")  # what a cell runs
 _LIBRARIES = ("torch", "torchvision", "ffcv", "numpy", "numba")
 
 
@@ -26,6 +30,20 @@ def code_digest(*modules: str) -> str:
             if (data := path.with_suffix(".yaml")).is_file():
                 hasher.update(data.read_bytes())
     return hasher.hexdigest()[:12]
+
+
+@cache
+def cell_code() -> str:
+    """Of what a cell runs, as it was when this process first asked."""
+    return code_digest(*OF_A_CELL)
+
+
+def parent_digest(cell_id: str | None) -> str:
+    """Twelve hex digits of the ticket that a source is made from; empty where there is none."""
+    if cell_id is None:
+        return ""
+    ticket = paths.cell_dir(cell_id) / "ticket.safetensors"
+    return hashlib.sha256(ticket.read_bytes()).hexdigest()[:12] if ticket.is_file() else "missing"
 
 
 def code_version() -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import cos, pi
 from typing import Literal
 
-from slt_bench.params import IterativeEdgePopup, Recipe, Search
+from slt_bench.params import IterativeEdgePopup, Recipe, Search, iterations_at
 
 Learned = Literal["scores", "weights", "nothing"]
 
@@ -48,7 +48,8 @@ def make_schedule(search: Search, recipe: Recipe, prune_ratio: float, sparsity: 
     """The schedule of a search at its final sparsity, inside a source with that prune ratio."""
     match search.kind:
         case "edge-popup":
-            return Schedule("scores", (Phase(recipe.epochs * search.length, sparsity),))
+            length = iterations_at(search.keep, prune_ratio, sparsity) if search.keep else search.length
+            return Schedule("scores", (Phase(recipe.epochs * length, sparsity),))
         case "iterative-edge-popup":
             return Schedule("scores", _iterations(search, recipe.epochs, prune_ratio, sparsity))
         case "weight-training":
@@ -59,9 +60,9 @@ def make_schedule(search: Search, recipe: Recipe, prune_ratio: float, sparsity: 
 
 def _iterations(search: IterativeEdgePopup, epochs: int, start: float, target: float) -> tuple[Phase, ...]:
     """iEP (Iwasawa et al. 2023): soft keeps every edge in play, hard those of the last mask alone."""
-    phases = []
-    for i, sparsity in enumerate(_sparsities(search, start, target), start=1):
-        n, later = search.count, i > 1
+    phases, n = [], search.count(start, target)
+    for i, sparsity in enumerate(_sparsities(search, n, start, target), start=1):
+        later = i > 1
         phases.append(
             Phase(
                 epochs=epochs * i // n - epochs * (i - 1) // n if search.epochs == "total" else epochs,
@@ -75,15 +76,15 @@ def _iterations(search: IterativeEdgePopup, epochs: int, start: float, target: f
     return tuple(phases)
 
 
-def _sparsities(search: IterativeEdgePopup, start: float, target: float) -> list[float]:
+def _sparsities(search: IterativeEdgePopup, n: int, start: float, target: float) -> list[float]:
     """Geometric is 1 - s_i = (1-p) ((1-s)/(1-p))^(i/n); at p = 0 that is s_i = 1 - (1-q)^i. The last one is exact."""
     if search.sparsities is not None:
         return search.sparsities
-    steps = [i / search.count for i in range(1, search.count)]
+    steps = [i / n for i in range(1, n)]
     if search.rule == "linear":
         return [start + (target - start) * step for step in steps] + [target]
     if start >= 1:
-        return [1.0] * search.count
+        return [1.0] * n
     return [1 - (1 - start) * ((1 - target) / (1 - start)) ** step for step in steps] + [target]
 
 

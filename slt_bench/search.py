@@ -49,7 +49,7 @@ def search(
     machine, dataset = machine or Machine(), paths.dataset_dir(cell.dataset_name)
     manifest = read_manifest(dataset)
     check_manifest(manifest, cell.dataset.images, cell.dataset_name)
-    code = record.code_digest("slt_bench.search")  # now, not at the end: somebody may edit it meanwhile
+    code = record.cell_code()  # now, not at the end: somebody may edit it meanwhile
     made = {"code": code, "commit": record.code_version(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
     state = paths.state_dir(cell.id, cell.identity)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -70,9 +70,9 @@ def search(
         network = save_ticket(best, directory / "ticket.safetensors")
         save_ticket(last, directory / "last.safetensors")
         write_history(directory / "history.csv", fit.history)
-        result = _record(fit, network, manifest, made | {"precision": computed, "roles": key.get("ticket", "")})
+        made |= {"precision": computed, "parent": record.parent_digest(cell.source.ticket)}
+        result = _record(fit, network, manifest, made)
         write_text(directory / "search.json", json.dumps(result, indent=1) + "\n")
-        checkpoint.delete()
     return result
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slt_bench import paths
@@ -11,6 +13,8 @@ from slt_bench.errors import BenchError
 from slt_bench.memory import keep_freed_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from slt_bench.cells import Cell
     from slt_bench.params import Params
 
@@ -46,6 +50,69 @@ def prepare_dataset(params: Params, name: str) -> None:
     manifest = prepare(params.datasets[name].images, paths.dataset_dir(name), params.machine.workers)
     counts = ", ".join(f"{count:,} {split}" for split, count in manifest.counts().items())
     print(f"{name}: {counts} images of {read_origin(paths.dataset_dir(name))}, digest {manifest.digest[:12]}")
+
+
+def run_cell(params: Params, cell: Cell) -> None:
+    """Search a cell, unless that is done, and evaluate it."""
+    from slt_bench.plan import is_found
+
+    if is_found(cell):
+        print(f"{paths.cell_dir(cell.id)} holds the ticket of this search; remove it to search again")
+    else:
+        search_cell(params, cell)
+    evaluate_cell(params, cell)
+
+
+def run_targets(params: Params, targets: list[str], jobs: int, devices: list[str], part: tuple[int, int]) -> None:
+    """Run what is left of tables and cells; what tables need is DVC's before and after, where DVC is.
+
+    Raises:
+        BenchError: at the end, listing the cells that failed, each with the reason and its log.
+    """
+    from slt_bench.cells import expand, families, find
+    from slt_bench.pool import run_cells
+
+    tables = [target for target in targets if target in params.tables]
+    cells = {cell.id: cell for table in tables for cell in expand(params, table)}
+    cells |= {cell.id: cell for target in targets if target not in params.tables for cell in [find(params, target)]}
+    mine = [cell for family in families(list(cells.values()))[part[0] - 1 :: part[1]] for cell in family]
+    through_dvc = bool(tables) and Path(".dvc").is_dir()
+    if through_dvc:
+        _dvc("before", [cell.id for cell in mine])
+    prepare_missing(params, mine)
+    if not tables and len(mine) == 1:
+        run_cell(params, mine[0])
+        return
+    failures = run_cells(params, mine, jobs, devices)
+    if through_dvc:
+        _dvc("after", [cell.id for cell in mine])
+    if failures:
+        told = [f"  {each.cell.id}: {each.reason}" + (f" ({each.log})" if each.log else "") for each in failures]
+        raise BenchError(f"{len(failures)} of {len(mine)} cells failed; the same command tries them again:\n" + "\n".join(told))
+    for table in tables if len(mine) == len(cells) else ():
+        if through_dvc:
+            _dvc("report", [table])
+        else:
+            print(report_table(params, table))
+            track_table(params, table)
+
+
+def _dvc(step: str, names: list[str]) -> None:
+    """Nothing here knows DVC: a stage's script does it, in a process of its own."""
+    if status := subprocess.run([sys.executable, "-m", "stages.results", step, *names]).returncode:
+        raise SystemExit(status)
+
+
+def prepare_missing(params: Params, cells: Iterable[Cell]) -> None:
+    """Write the datasets of these cells that are not there or are of other parameters."""
+    from slt_bench.data.manifest import check_manifest, read_manifest
+
+    for name, images in {cell.dataset_name: cell.dataset.images for cell in cells}.items():
+        try:
+            check_manifest(read_manifest(paths.dataset_dir(name)), images, name)
+        except BenchError as reason:
+            print(f"{reason}; doing so")
+            prepare_dataset(params, name)
 
 
 def search_cell(params: Params, cell: Cell) -> None:
@@ -92,11 +159,13 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
 
 
 def evaluate_cell(params: Params, cell: Cell) -> None:
-    """Evaluate a cell's tickets and print the outcome."""
+    """Evaluate a cell's tickets, print the outcome, and remove the state of the search: no interruption can undo it now."""
     keep_freed_memory()
+    from slt_bench.checkpoint import Checkpoint
     from slt_bench.evaluate import evaluate
 
     metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir(cell.dataset_name), params.machine.workers)
+    Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     print(f"{cell.id}  test {metrics['top1']:.2f} %  {metrics['bytes']:,} bytes")
 
 

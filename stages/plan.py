@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from slt_bench.errors import BenchError, run_command
 from slt_bench.feasibility import did_you_mean
 from slt_bench.params import Params
 from slt_bench.params_file import load_params
-from slt_bench.record import code_digest
+from slt_bench.record import OF_A_CELL, code_digest
 
 PIPELINES = Path("pipelines")
 CODE = PIPELINES / "code.json"
@@ -35,35 +36,44 @@ def pipeline_files(params: Params) -> dict[Path, str]:
     for table in params.tables:
         cells = expand(params, table)
         for cell in cells:
-            groups.setdefault(f"{cell.dataset_name}_{cell.network_name}", {})[cell.id] = cell
+            groups.setdefault(_group(cell), {})[cell.id] = cell
         directory = PIPELINES / "tables" / table
         files[directory / "table.json"] = _json(params.tables[table].model_dump(mode="json"))
         files[directory / "dvc.yaml"] = _HEADER + _yaml(_table_pipeline(table, cells))
     for group, found in groups.items():
         directory = PIPELINES / "cells" / group
-        kinds: dict[str, dict[str, Any]] = {"cells": {}, "heirs": {}}  # heirs: roles from another cell's ticket
+        kinds: dict[str, list[Cell]] = {"cells": [], "heirs": []}  # heirs: roles from another cell's ticket
         for key in sorted(found):  # whichever table names a cell first
-            kinds["heirs" if found[key].source.ticket else "cells"][key] = found[key].model_dump(mode="json")
-        files[directory / "cells.json"] = _json({kind: each for kind, each in kinds.items() if each})
-        stages = {
-            name + suffix: {"foreach": f"${{{kind}}}", "do": make(group, kind)}
-            for kind, suffix in (("cells", ""), ("heirs", "-heir"))
-            if kinds[kind]
-            for name, make in _CELL_STAGES.items()
-        }
-        files[directory / "dvc.yaml"] = _HEADER + _yaml({"vars": ["cells.json"], "stages": stages})
+            kinds["heirs" if found[key].source.ticket else "cells"].append(found[key])
+        there = {kind: members for kind, members in kinds.items() if members}
+        files[directory / "cells.json"] = _json(
+            {kind: {cell.id: cell.model_dump(mode="json") for cell in members} for kind, members in there.items()}
+        )
+        stages = {kind[:-1]: _cells(group, kind, members) for kind, members in there.items()}
+        files[directory / "dvc.yaml"] = _HEADER + _yaml({"stages": stages})
     stages = {f"prepare-{name}": _prepare(name) for name in params.datasets}
     files[PIPELINES / "data" / "datasets" / "dvc.yaml"] = _HEADER + _yaml({"stages": stages})
     return files
 
 
+def _group(cell: Cell) -> str:
+    """The directory of its pipeline: DVC rewrites a whole lock for each stage that ran, so that they must stay short."""
+    return "_".join((cell.dataset_name, cell.network_name, cell.source.kind.replace(" ", "-"), cell.search_name))
+
+
 def planned_cell(group: str, cell_id: str) -> Cell:
     """A cell as it is written for DVC: what DVC has taken note of is what is run."""
-    path = PIPELINES / "cells" / group / "cells.json"
-    cells = {key: cell for kind in json.loads(path.read_text()).values() for key, cell in kind.items()}
+    cells = planned_cells(group)
     if cell_id not in cells:
-        raise BenchError(f"{path} has no cell '{cell_id}'{did_you_mean(cell_id, cells)}")
+        raise BenchError(f"group {group} has no cell '{cell_id}'{did_you_mean(cell_id, cells)}")
     return Cell.model_validate(cells[cell_id])
+
+
+@cache
+def planned_cells(group: str) -> dict[str, Any]:
+    """The cells of a group by id, as they are written for DVC."""
+    kinds = json.loads((PIPELINES / "cells" / group / "cells.json").read_text())
+    return {key: cell for kind in kinds.values() for key, cell in kind.items()}
 
 
 def _prepare(dataset: str) -> dict[str, Any]:
@@ -76,42 +86,30 @@ def _prepare(dataset: str) -> dict[str, Any]:
     }
 
 
-def _search(group: str, kind: str) -> dict[str, Any]:
-    cell = str(paths.cell_dir("${key}"))
-    ticket = [str(paths.cell_dir("${item.source.ticket}") / "ticket.safetensors")] if kind == "heirs" else []
-    names = ("ticket.safetensors", "last.safetensors", "history.csv", "search.json")
-    return {
+def _cells(group: str, kind: str, cells: list[Cell]) -> dict[str, Any]:
+    """The stages `cell@ID` or `heir@ID`; DVC would take longer to read what it needs from cells.json."""
+    each = {cell.id: {"dataset": cell.dataset_name, "ticket": cell.source.ticket} for cell in cells}
+    heir, directory = kind == "heirs", str(paths.cell_dir("${key}"))
+    dataset = "${item.dataset}" if heir else "${item}"
+    ticket = [str(paths.cell_dir("${item.ticket}") / "ticket.safetensors")] if heir else []
+    names = ("ticket.safetensors", "last.safetensors", "history.csv", "search.json", "confusion.json")
+    stage = {
         "wdir": "../../..",
-        "cmd": f"python -m stages.search {group} ${{key}}",
-        "deps": [f"{paths.dataset_dir('${item.dataset_name}')}/manifest.json", *ticket],
-        "params": [{f"{PIPELINES}/cells/{group}/cells.json": [f"{kind}.${{key}}"]}, {str(CODE): ["search"]}],
-        "outs": [f"{cell}/{name}" for name in names],
+        "cmd": f"python -m stages.cell {group} ${{key}}",
+        "deps": [f"{paths.dataset_dir(dataset)}/manifest.json", *ticket],
+        "params": [{f"{PIPELINES}/cells/{group}/cells.json": [f"{kind}.${{key}}"]}, {str(CODE): ["cell"]}],
+        "outs": [f"{directory}/{name}" for name in names],
+        "metrics": [f"{directory}/metrics.json"],
     }
-
-
-def _evaluate(group: str, kind: str) -> dict[str, Any]:
-    cell = str(paths.cell_dir("${key}"))
-    tickets = [f"{cell}/ticket.safetensors", f"{cell}/last.safetensors"]
-    return {
-        "wdir": "../../..",
-        "cmd": f"python -m stages.evaluate {group} ${{key}}",
-        "deps": [*tickets, f"{paths.dataset_dir('${item.dataset_name}')}/manifest.json"],
-        "params": [{str(CODE): ["evaluate"]}],
-        "outs": [f"{cell}/confusion.json"],
-        "metrics": [f"{cell}/metrics.json"],
-    }
-
-
-_CELL_STAGES = {"search": _search, "evaluate": _evaluate}
+    return {"foreach": each if heir else {cell.id: cell.dataset_name for cell in cells}, "do": stage}
 
 
 def _table_pipeline(table: str, cells: list[Cell]) -> dict[str, Any]:
-    names = ("search.json", "history.csv", "metrics.json")
     report = {
         "wdir": "../../..",
         "cmd": f"python -m stages.report {table}",
-        "deps": [f"{PIPELINES}/tables/{table}/table.json"]
-        + [f"{paths.cell_dir(cell.id)}/{name}" for cell in cells for name in names],
+        # Of each cell one file: none of the others can change without it, and DVC's time goes by their number.
+        "deps": [f"{PIPELINES}/tables/{table}/table.json", *(f"{paths.cell_dir(cell.id)}/search.json" for cell in cells)],
         "params": [{str(CODE): ["report"]}],
         "outs": [str(paths.table_dir(table))],
     }
@@ -176,8 +174,7 @@ def main() -> None:
 
 _MODULES = {
     "prepare": ["slt_bench.data.beton"],
-    "search": ["slt_bench.search"],
-    "evaluate": ["slt_bench.evaluate"],
+    "cell": list(OF_A_CELL),
     "report": ["slt_bench.report.table", "slt_bench.report.figures", "slt_bench.tracking"],
 }
 

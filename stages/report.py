@@ -7,9 +7,9 @@ from slt_bench.steps import load, report_table, track_table
 
 
 def main() -> None:
-    """Write the table, then MLflow's view of it."""
+    """Write the table, which the target of its name shows, then MLflow's view of it."""
     params = load()
-    print(report_table(params, sys.argv[1]))
+    report_table(params, sys.argv[1])
     track_table(params, sys.argv[1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -33,9 +34,9 @@ def test_a_cell_that_two_tables_share_is_there_once_whichever_names_it_first(tmp
     file.write_text(GOOD[:start] + two + GOOD[start:])
     assert pipeline_files(load_params(file)) == files
     cell = "digits_tiny_dense_ep_quick_s50_seed0"
-    assert files[Path("pipelines/cells/digits_tiny/cells.json")].count(f'"{cell}"') == 1
+    assert files[Path("pipelines/cells/digits_tiny_dense_ep/cells.json")].count(f'"{cell}"') == 1
     for table in ("one", "two"):
-        assert f"{cell}/metrics.json" in files[Path(f"pipelines/tables/{table}/dvc.yaml")]
+        assert f"{cell}/search.json" in files[Path(f"pipelines/tables/{table}/dvc.yaml")]
 
 
 def test_a_cell_that_takes_its_roles_from_a_ticket_waits_for_it(tmp_path: Path) -> None:
@@ -43,11 +44,12 @@ def test_a_cell_that_takes_its_roles_from_a_ticket_waits_for_it(tmp_path: Path) 
     source = "{prune_ratio: 0.5, layout: from_ticket, ticket: {search: ep, sparsity: 0.5}}"
     file.write_text(GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", f"{{search: training, source: {source}}}"))
     files = pipeline_files(load_params(file))
-    content = files[Path("pipelines/cells/digits_tiny/cells.json")]
     heir, parent = "digits_tiny_p50-as-dense-ep-quick-s50_training_quick_s50_seed0", "digits_tiny_dense_ep_quick_s50_seed0"
-    assert content.index(f'"{parent}": {{') < content.index('"heirs"') < content.index(f'"{heir}": {{')
-    pipeline = files[Path("pipelines/cells/digits_tiny/dvc.yaml")]
-    assert "outputs/cells/${item.source.ticket}/ticket.safetensors" in pipeline
+    assert f'"{parent}"' in files[Path("pipelines/cells/digits_tiny_dense_ep/cells.json")]
+    group = Path("pipelines/cells/digits_tiny_from-ticket_training")
+    assert list(json.loads(files[group / "cells.json"])["heirs"])[0] == heir
+    pipeline = files[group / "dvc.yaml"]
+    assert f"ticket: {parent}" in pipeline and "outputs/cells/${item.ticket}/ticket.safetensors" in pipeline
     report = files[Path("pipelines/tables/one/dvc.yaml")]
     assert heir in report
 
@@ -109,8 +111,7 @@ def test_from_nothing_to_a_table_and_only_what_changed_again(clone: Path) -> Non
     assert whole.returncode == 0, whole.stdout + whole.stderr
     training, ep = "digits_tiny_dense_training_quick_s0_seed0", "digits_tiny_dense_ep_quick_s50_seed0"
     assert sorted(ran(whole)) == sorted(
-        ["plan", "prepare-digits", *(f"{stage}@{cell}" for stage in ("search", "evaluate") for cell in (training, ep)),
-         "report", "one"]
+        ["plan", "prepare-digits", f"cell@{training}", f"cell@{ep}", "report", "one"]
     )  # fmt: skip
     assert "| edge popup" in whole.stdout
     assert ran(dvc(clone, "repro", "one")) == []
@@ -122,7 +123,7 @@ def test_from_nothing_to_a_table_and_only_what_changed_again(clone: Path) -> Non
     assert asked.returncode != 0 and "run the same command again" in asked.stderr and ran(asked) == ["plan"]
     again = dvc(clone, "repro", "one")
     other = ep.replace("s50", "s60")
-    assert ran(again) == ["plan", f"search@{other}", f"evaluate@{other}", "report", "one"], again.stderr
+    assert ran(again) == ["plan", f"cell@{other}", "report", "one"], again.stderr
 
     module = clone / "slt_bench/fit.py"
     module.write_text(module.read_text() + "\n# a remark\n")

@@ -24,7 +24,7 @@ from tests.test_params import GOOD
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     monkeypatch.chdir(tmp_path)
-    row = "{search: ep, sparsity: [0.3, 0.5], published: iwasawa2023-dying-20}"
+    row = "{search: ep, sparsity: [0.2, 0.5], published: iwasawa2023-dying-20}"
     text = GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", row).replace("source: digits", "source: cifar10")
     Path("params.yaml").write_text(text.replace("kind: conv4", "kind: resnet18"))
     return load_params(Path("params.yaml"))
@@ -59,10 +59,10 @@ def test_spread_is_the_sample_standard_deviation() -> None:
 
 def test_a_table_shows_mean_deviation_n_published_and_counts(params: Params) -> None:
     cells = expand(params, "one")
-    for cell in cells[2:4]:  # edge-popup at 0.3, both seeds
+    for cell in cells[2:4]:  # edge-popup at 0.2, both seeds
         pretend(cell, 90.0 + 2 * cell.seed)
     markdown = report_table(params, "one")
-    row = next(line for line in markdown.splitlines() if "| edge popup" in line and "| 0.3" in line)
+    row = next(line for line in markdown.splitlines() if "| edge popup" in line and "| 0.2" in line)
     for part in (
         "91.00 ± 1.41",
         "90.00 ± 1.41",

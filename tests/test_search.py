@@ -86,7 +86,9 @@ def stop_after_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def files(cell: Cell) -> dict[str, bytes]:
+    """What a search made; its state goes, as after the evaluation."""
     directory = paths.cell_dir(cell.id)
+    Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     return {name: (directory / name).read_bytes() for name in ("ticket.safetensors", "last.safetensors", "history.csv")}
 
 

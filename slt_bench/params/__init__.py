@@ -5,13 +5,22 @@
 
 from slt_bench.params.base import Axis, Model, Name, PositiveRgb, Ratio, Rgb, Seed
 from slt_bench.params.images import Dataset, Images, View
-from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask, Search, Selection, WeightTraining
+from slt_bench.params.searches import (
+    EdgePopup,
+    IterativeEdgePopup,
+    RandomMask,
+    Search,
+    Selection,
+    WeightTraining,
+    iterations_at,
+)
 from slt_bench.params.sources import Layout, Source, percent
-from slt_bench.params.tables import Machine, Params, Row, SourceGrid, Table, TicketOf
+from slt_bench.params.tables import Claim, Machine, Params, Row, Side, SourceGrid, Table, TicketOf
 from slt_bench.params.training import Network, Recipe
 
 __all__ = [
     "Axis",
+    "Claim",
     "Dataset",
     "EdgePopup",
     "Images",
@@ -31,11 +40,13 @@ __all__ = [
     "Search",
     "Seed",
     "Selection",
+    "Side",
     "Source",
     "SourceGrid",
     "Table",
     "TicketOf",
     "View",
     "WeightTraining",
+    "iterations_at",
     "percent",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +13,8 @@ Selection = Annotated[
     Literal["global", "local"], Field(description="one threshold over all layers, or the same density in every layer")
 ]
 
+Keep = Annotated[float, Field(gt=0, lt=1)]
+
 
 class EdgePopup(Model):
     """Edge-popup: one phase at the final sparsity (Ramanujan et al. 2020)."""
@@ -19,11 +22,19 @@ class EdgePopup(Model):
     kind: Literal["edge-popup"]
     selection: Selection = "global"
     length: int = Field(1, ge=1, le=100, description="times the recipe's epochs: as long as so many iterations of iEP")
+    keep: Keep | None = Field(None, description="in place of length: as long as iEP with this keep and epochs: per_iteration")
 
     @property
     def label(self) -> str:
         """For a reader of a table."""
-        return "edge popup" + _local(self.selection) + (f", {self.length} x the epochs" if self.length > 1 else "")
+        long = ", as long as iEP" if self.keep else f", {self.length} x the epochs" if self.length > 1 else ""
+        return "edge popup" + _local(self.selection) + long
+
+    @model_validator(mode="after")
+    def _one_length(self) -> EdgePopup:
+        if self.keep is not None and self.length > 1:
+            raise ValueError("give either length or keep")
+        return self
 
 
 class IterativeEdgePopup(Model):
@@ -32,11 +43,16 @@ class IterativeEdgePopup(Model):
     kind: Literal["iterative-edge-popup"]
     selection: Selection = "global"
     iterations: int | None = Field(None, ge=2, le=100)
+    keep: Keep | None = Field(
+        None,
+        description="in place of iterations: what each keeps of the one before, so that s_i = 1 - keep^i; there are as many "
+        "as the row's sparsity needs (to the nearest)",
+    )
     rule: Literal["geometric", "linear"] | None = Field(
         None, description="geometric, also if absent: density falls by an equal factor; linear: sparsity rises by equal steps"
     )
     sparsities: list[Ratio] | None = Field(
-        None, min_length=2, max_length=100, description="in place of iterations and rule: the sparsity of each, rising"
+        None, min_length=2, max_length=100, description="in place of iterations, keep and rule: the sparsity of each, rising"
     )
     space: Literal["soft", "hard"] = Field("soft", description="hard: each iteration searches inside the last mask alone")
     scores: Literal["carried", "redrawn", "rewound"] = Field(
@@ -46,28 +62,37 @@ class IterativeEdgePopup(Model):
     warmup: Literal["every", "first"] = Field("every", description="iterations that begin with the recipe's warm-up")
     epochs: Literal["total", "per_iteration"] = Field("total", description="total: as many epochs as edge-popup gets in all")
 
-    @property
-    def count(self) -> int:
-        """Number of iterations."""
+    def count(self, start: float, target: float) -> int:
+        """Number of iterations from the sparsity of the source to that of the ticket."""
+        if self.keep is not None:
+            return iterations_at(self.keep, start, target)
         return len(self.sparsities) if self.sparsities is not None else self.iterations or 0
 
     @property
     def label(self) -> str:
         """For a reader of a table."""
         hard = f", hard ({self.scores} scores)" if self.space == "hard" else ""
-        return "iterative edge popup" + hard + _local(self.selection)
+        long = ", all epochs in each iteration" if self.epochs == "per_iteration" else ""
+        return "iterative edge popup" + hard + _local(self.selection) + long
 
     @model_validator(mode="after")
     def _one_way_to_rise(self) -> IterativeEdgePopup:
-        if (self.iterations is None) == (self.sparsities is None):
-            raise ValueError("give either iterations or sparsities")
-        if self.sparsities is not None and self.rule is not None:
-            raise ValueError("sparsities say it all: leave rule out")
+        if [self.iterations, self.keep, self.sparsities].count(None) != 2:
+            raise ValueError("give one of iterations, keep and sparsities")
+        if self.iterations is None and self.rule is not None:
+            raise ValueError(f"{'keep' if self.keep else 'sparsities'} say it all: leave rule out")
         if self.sparsities is not None and self.sparsities != sorted(self.sparsities):
             raise ValueError(f"sparsities must rise, got {self.sparsities}")
         if self.space == "soft" and self.scores != "carried":
             raise ValueError(f"scores: {self.scores} needs space: hard; a soft search would forget all that it found")
         return self
+
+
+def iterations_at(keep: float, start: float, target: float) -> int:
+    """The i, at least 1, at which 1 - (1 - start) keep^i is nearest to the target; of a target of 1, to 0.999 of the way."""
+    if start >= 1:
+        return 1
+    return max(1, round(log(max(1e-3, (1 - target) / (1 - start))) / log(keep)))
 
 
 class WeightTraining(Model):

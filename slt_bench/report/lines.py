@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from slt_bench import paths
@@ -30,13 +30,20 @@ class Line:
 
     label: str
     cell: Cell  # any of the setting's
+    cells: list[Cell]  # one a seed
     results: list[Result]
-    published: Published | None
+    row: int  # of the table, from 0
+    published: list[Published] = field(default_factory=list)  # in a small table: of the line that this one stands for
 
     @property
     def reads(self) -> tuple[str, str, str]:
         """What a reader knows it by: method, source, sparsity."""
         return self.label, str(self.cell.source), f"{self.cell.sparsity:g}"
+
+    @property
+    def found(self) -> bool:
+        """Whether its tickets were searched; weights that are trained or masks that are drawn were not."""
+        return self.cell.search.kind not in ("weight-training", "random-mask")
 
     def values(self, name: str) -> list[float]:
         """A metric of every seed."""
@@ -78,14 +85,25 @@ def _told_apart(line: Line, alike: list[Line]) -> Line:
 
 def _row_lines(params: Params, table: str, index: int) -> Iterator[Line]:
     row = params.tables[table].rows[index]
-    settings: dict[str, list[Cell]] = {}
-    for cell in expand_row(params, table, index):
-        settings.setdefault(cell.setting, []).append(cell)
-    for cells in settings.values():
-        results = [result for cell in cells if (result := read_result(cell)) is not None]
+    small, full = (_settings(params, name, index) for name in (table, full_name(params, table)))
+    for cells, meant in zip(small, full, strict=True):
         yield Line(
             label=row.label or cells[0].search.label,
             cell=cells[0],
-            results=results,
-            published=published_values()[row.published] if row.published else None,
+            cells=cells,
+            results=[result for cell in cells if (result := read_result(cell)) is not None],
+            row=index,
+            published=[value for name in row.published or () if (value := published_values()[name]).fits_cell(meant[0])],
         )
+
+
+def _settings(params: Params, table: str, index: int) -> list[list[Cell]]:
+    settings: dict[str, list[Cell]] = {}
+    for cell in expand_row(params, table, index):
+        settings.setdefault(cell.setting, []).append(cell)
+    return list(settings.values())
+
+
+def full_name(params: Params, table: str) -> str:
+    """The table that a small one stands for; of another its own name."""
+    return table if params.tables[table].reduced is None else table.removesuffix("-small")

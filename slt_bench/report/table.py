@@ -14,35 +14,40 @@ from tabulate import tabulate
 from slt_bench.cells import flatten
 from slt_bench.checkpoint import write_text
 from slt_bench.params import Params
-from slt_bench.report.lines import Line, lines
-
-UNKNOWN = "—"
-
-
-def mean_and_deviation(values: list[float], digits: int = 2) -> str:
-    """Mean ± sample standard deviation; the deviation of one value is unknown."""
-    if not values:
-        return UNKNOWN
-    deviation = f"{stdev(values):.{digits}f}" if len(values) > 1 else UNKNOWN
-    return f"{mean(values):.{digits}f} ± {deviation}"
+from slt_bench.published import Published
+from slt_bench.report.claims import Tested, tested_claims
+from slt_bench.report.lines import Line, full_name, lines
+from slt_bench.report.spread import UNKNOWN, interval, mean_and_deviation
 
 
 def write_table(params: Params, table: str, directory: Path, figures: list[str]) -> str:
     """Write table.md, table.csv and table.tex; returns the Markdown."""
-    content = lines(params, table)
-    shown = [_shown(line) for line in content]
+    content, claims = lines(params, table), tested_claims(params, table)
+    shown = rows(params, table, content)
     grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
-    markdown = f"# {params.tables[table].title}\n\n{grid}\n\n{_notes(params, table, content)}"
+    parts = [f"# {params.tables[table].title}", *_warning(params, table), grid]
+    if claims:
+        parts += ["## Claims", tabulate([claim_row(each) for each in claims], headers="keys", tablefmt="github",
+                                        disable_numparse=True), CLAIMS_NOTE]  # fmt: skip
+    markdown = "\n\n".join([*parts, *notes(params, table, content)]) + "\n"
     write_text(directory / "table.md", markdown + "".join(f"\n![{name}](figures/{name}.svg)\n" for name in figures))
-    write_text(
-        directory / "table.tex", tabulate(shown, headers="keys", tablefmt="latex_booktabs", disable_numparse=True) + "\n"
-    )
-    write_text(directory / "table.csv", _csv([_full(line) for line in content]))
+    latex = tabulate(shown, headers="keys", tablefmt="latex_booktabs", disable_numparse=True)
+    write_text(directory / "table.tex", "".join(f"% {each}\n" for each in _warning(params, table)) + latex + "\n")
+    write_text(directory / "table.csv", _csv([_full(line, params.tables[table].reduced) for line in content]))
     return markdown
 
 
-def _shown(line: Line) -> dict[str, str]:
-    """What a person reads."""
+def rows(params: Params, table: str, content: list[Line]) -> list[dict[str, str]]:
+    """What a person reads of each line; datasets and networks only where there are several."""
+    several = {name: len({getattr(line.cell, f"{name}_name") for line in content}) > 1 for name in ("dataset", "network")}
+    comparable = params.tables[table].reduced is None
+    return [
+        {name: getattr(line.cell, f"{name}_name") for name in several if several[name]} | _shown(line, comparable)
+        for line in content
+    ]
+
+
+def _shown(line: Line, comparable: bool) -> dict[str, str]:
     metrics = line.results[0].metrics if line.results else None
     searched = line.cell.search.kind != "weight-training"
     return {
@@ -52,12 +57,59 @@ def _shown(line: Line) -> dict[str, str]:
         "test top-1 (%)": mean_and_deviation(line.values("top1")),
         "last epoch (%)": mean_and_deviation(line.values("last_top1")),
         "n": str(len(line.results)),
-        "published": str(line.published) if line.published else UNKNOWN,
+        "published": "; ".join(map(str, line.published)) or UNKNOWN,
+        "difference": ("; ".join(_difference(line, value) for value in line.published) if comparable else "") or UNKNOWN,
         "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if metrics else UNKNOWN,
         "coded mask": f"{mean(coded):,.0f}" if (coded := line.known("mask_coded_bytes")) else UNKNOWN,
         "(1-F)N / 8": f"{formula_bytes(line):,}" if metrics and searched else UNKNOWN,
         "dying edges": f"{mean(line.recorded('dying_edge_ratio')):.4f}" if line.results and searched else UNKNOWN,
     }
+
+
+def _difference(line: Line, value: Published) -> str:
+    """Measured - published, with the interval of the measured mean."""
+    measured = line.values("top1") if value.quantity == "top1" else line.recorded("dying_edge_ratio")
+    digits = 2 if value.quantity == "top1" else 3
+    if not measured:
+        return UNKNOWN
+    ends = interval(measured)
+    around = f" [{ends[0] - value.value:+.{digits}f}, {ends[1] - value.value:+.{digits}f}]" if ends else ""
+    return f"{mean(measured) - value.value:+.{digits}f}{around}"
+
+
+CLAIMS_NOTE = (
+    "Effects are paired by seed, with Student's 95 % interval (for a claim of the largest of several pairs, of all pairs "
+    "together). A claim holds if the whole interval lies beyond what is asked, does not hold if it lies short of that, and is "
+    "undecided otherwise, as with a single seed."
+)
+
+
+def claim_row(each: Tested) -> dict[str, str]:
+    """A tested claim, for a reader."""
+    effect, unit = each.effect, _UNITS[each.claim.metric, each.claim.compare]
+    digits = 2 if each.claim.metric != "dying_edge_ratio" else 4
+    ends = f" [{effect.low:.{digits}f}, {effect.high:.{digits}f}]" if effect.low is not None else ""
+    return {
+        "claim": each.claim.text,
+        "of": _side(each.of, each.over),
+        "over": _side(each.over, each.of),
+        "effect": f"{effect.size:.{digits}f}{ends}{unit}" if effect.size is not None else UNKNOWN,
+        "n": str(effect.n),
+        "must exceed": f"{effect.beyond:g}",
+        "published": "; ".join(map(str, each.published)) or UNKNOWN,
+        "verdict": each.effect.verdict,
+    }
+
+
+_UNITS = {("bytes", "ratio"): " x", ("top1", "difference"): " points", ("bytes", "difference"): " bytes",
+          ("dying_edge_ratio", "difference"): ""}  # fmt: skip
+
+
+def _side(line: Line, other: Line) -> str:
+    """A line by what tells it from the other, and its network and sparsity."""
+    cell = line.cell
+    names = [line.label] + ([str(cell.source)] if str(cell.source) != "dense" or str(other.cell.source) != "dense" else [])
+    return ", ".join([*names, cell.network_name, cell.dataset_name, f"s = {cell.sparsity:g}"])
 
 
 def formula_bytes(line: Line) -> int:
@@ -66,7 +118,7 @@ def formula_bytes(line: Line) -> int:
     return -(-(metrics["total"] - metrics["pruned"] - metrics["locked"]) // 8)
 
 
-def _full(line: Line) -> dict[str, Any]:
+def _full(line: Line, reduced: str | None) -> dict[str, Any]:
     """Everything, for a machine: parameters, asked and realised counts, seeds, versions, hardware, times (law 10)."""
     row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": len(line.results)}
     row |= flatten(line.cell.model_dump(mode="json", exclude={"seed"}))
@@ -74,8 +126,10 @@ def _full(line: Line) -> dict[str, Any]:
         values = line.known(name)
         row[f"{name}_mean"] = mean(values) if values else None
         row[f"{name}_std"] = stdev(values) if len(values) > 1 else None
-    row["published"] = line.published.value if line.published else None
-    row["published_how"] = line.published.how if line.published else None
+    row["published"] = " ".join(str(each.value) for each in line.published) or None
+    row["published_quantity"] = " ".join(each.quantity for each in line.published) or None
+    row["published_how"] = " ".join(each.how for each in line.published) or None
+    row["small_budget"] = reduced
     if line.results:
         record = line.results[0].record
         row["seeds"] = " ".join(str(result.cell.seed) for result in line.results)
@@ -100,7 +154,16 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
-def _notes(params: Params, table: str, content: list[Line]) -> str:
+def _warning(params: Params, table: str) -> list[str]:
+    """That a table is small, and what that means."""
+    reduced = params.tables[table].reduced
+    return [] if reduced is None else [
+        f"SMALL BUDGET: {reduced}. Published values are of {full_name(params, table)} and no measure of these."
+    ]  # fmt: skip
+
+
+def notes(params: Params, table: str, content: list[Line]) -> list[str]:
+    """What a reader must know of a table, a paragraph each."""
     results = [result for line in content for result in line.results]
     missing = sum(not line.results for line in content)
     parts = [params.tables[table].note] if params.tables[table].note else []
@@ -120,4 +183,4 @@ def _notes(params: Params, table: str, content: list[Line]) -> str:
     for machine, precision in {json.dumps(each): each for each in made}.values():
         libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items() if number)
         parts.append(f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores, in {precision}.")
-    return "\n\n".join(parts) + "\n"
+    return parts

@@ -1,0 +1,48 @@
+"""The cells of tables as a SLURM array job."""
+
+from __future__ import annotations
+
+from slt_bench import paths
+from slt_bench.cells import Cell, expand, families
+from slt_bench.params import Params
+from slt_bench.plan import plan
+
+_SCRIPT = """\
+#!/bin/bash
+# {title}: {count} searches that are left. After them, anywhere: slt-bench run {tables}
+#SBATCH --job-name=slt-bench
+#SBATCH --array=0-{last}
+#SBATCH --gpus=1
+#SBATCH --cpus-per-task=8
+#SBATCH --time=24:00:00
+#SBATCH --requeue
+#SBATCH --signal=B:TERM@120
+#SBATCH --output={logs}/slurm-%A-%a.log
+cells=(
+{cells}
+)
+slt-bench run ${{cells[$SLURM_ARRAY_TASK_ID]}} &  # no quotes: one that needs another's ticket is in the same line
+trap 'kill -TERM %1' TERM
+wait %1
+status=$?
+while kill -0 %1 2>/dev/null; do wait %1; status=$?; done
+if [ $status = 75 ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi  # its state is saved
+exit $status
+"""
+
+
+def array_job(params: Params, tables: list[str]) -> str:
+    """A script for `sbatch`: an element for each cell that is not done, with those that need its ticket.
+
+    Raises:
+        BenchError: nothing is left.
+    """
+    cells: dict[str, Cell] = {}
+    for table in tables:
+        cells |= {each.cell.id: each.cell for each in plan(expand(params, table)) if each.status != "done"}
+    found = families(list(cells.values()))
+    lines = ["  '" + " ".join(cell.id for cell in family) + "'" for family in found]
+    return _SCRIPT.format(
+        title=", ".join(tables), count=len(cells), tables=" ".join(tables), last=len(found) - 1,
+        logs=paths.log_file("").parent, cells="\n".join(lines),
+    )  # fmt: skip

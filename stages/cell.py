@@ -1,0 +1,10 @@
+"""cell GROUP CELL: data -> tickets, history, record and test metrics in outputs/cells/CELL."""
+
+import sys
+
+from slt_bench.errors import run_command
+from slt_bench.steps import load, run_cell
+from stages.plan import planned_cell
+
+if __name__ == "__main__":
+    run_command(lambda: run_cell(load(), planned_cell(*sys.argv[1:])))
