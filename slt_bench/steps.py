@@ -138,9 +138,9 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
     from slt_bench.errors import Interrupted
 
     keep_freed_memory()
-    from slt_bench.live import LiveRun
     from slt_bench.processes import together
     from slt_bench.search import search
+    from slt_bench.tracking.live import LiveRun
 
     tables = [table for table in params.tables if any(each.id == cell.id for each in expand(params, table))]
     with together() as processes:
@@ -173,17 +173,21 @@ def report_table(params: Params, table: str) -> str:
     """Write a table's files; returns its Markdown."""
     from slt_bench.report.figures import draw_figures
     from slt_bench.report.lines import lines
+    from slt_bench.report.page import write_page
     from slt_bench.report.table import write_table
 
     directory = paths.table_dir(table)
     figures = draw_figures(lines(params, table), params.tables[table].title, directory / "figures")
-    return write_table(params, table, directory, figures)
+    markdown = write_table(params, table, directory, figures)
+    write_page(params, [table], directory / "report.html")
+    return markdown
 
 
 def track_table(params: Params, table: str) -> None:
     """Bring a table's MLflow experiment up to date and print where to see it."""
     from slt_bench.cells import expand
-    from slt_bench.tracking import comparison_link, track
+    from slt_bench.tracking.runs import track
+    from slt_bench.tracking.view import comparison_link
 
     experiment_id, written = track(table, expand(params, table))
     print(f"MLflow: {written} runs written for {table}. Compare: start `mlflow ui`, open {comparison_link(experiment_id)}")

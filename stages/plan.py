@@ -109,7 +109,8 @@ def _table_pipeline(table: str, cells: list[Cell]) -> dict[str, Any]:
         "wdir": "../../..",
         "cmd": f"python -m stages.report {table}",
         # Of each cell one file: none of the others can change without it, and DVC's time goes by their number.
-        "deps": [f"{PIPELINES}/tables/{table}/table.json", *(f"{paths.cell_dir(cell.id)}/search.json" for cell in cells)],
+        "deps": [f"{PIPELINES}/tables/{table}/table.json", "slt_bench/report/page.html"]
+        + [f"{paths.cell_dir(cell.id)}/search.json" for cell in cells],
         "params": [{str(CODE): ["report"]}],
         "outs": [str(paths.table_dir(table))],
     }
@@ -175,7 +176,7 @@ def main() -> None:
 _MODULES = {
     "prepare": ["slt_bench.data.beton"],
     "cell": list(OF_A_CELL),
-    "report": ["slt_bench.report.table", "slt_bench.report.figures", "slt_bench.tracking"],
+    "report": ["slt_bench.report.table", "slt_bench.report.figures", "slt_bench.report.page", "slt_bench.tracking.runs"],
 }
 
 if __name__ == "__main__":

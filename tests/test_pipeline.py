@@ -47,7 +47,7 @@ def test_a_cell_that_takes_its_roles_from_a_ticket_waits_for_it(tmp_path: Path) 
     heir, parent = "digits_tiny_p50-as-dense-ep-quick-s50_training_quick_s50_seed0", "digits_tiny_dense_ep_quick_s50_seed0"
     assert f'"{parent}"' in files[Path("pipelines/cells/digits_tiny_dense_ep/cells.json")]
     group = Path("pipelines/cells/digits_tiny_from-ticket_training")
-    assert list(json.loads(files[group / "cells.json"])["heirs"])[0] == heir
+    assert next(iter(json.loads(files[group / "cells.json"])["heirs"])) == heir
     pipeline = files[group / "dvc.yaml"]
     assert f"ticket: {parent}" in pipeline and "outputs/cells/${item.ticket}/ticket.safetensors" in pipeline
     report = files[Path("pipelines/tables/one/dvc.yaml")]

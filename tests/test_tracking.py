@@ -11,9 +11,10 @@ import pytest
 
 from slt_bench.cells import Cell
 from slt_bench.history import Epoch
-from slt_bench.live import LiveRun
 from slt_bench.record import code_digest
-from slt_bench.tracking import experiment, open_store, track
+from slt_bench.tracking.live import LiveRun
+from slt_bench.tracking.runs import track
+from slt_bench.tracking.store import experiment, open_store
 from tests.test_report import pretend
 
 pytestmark = pytest.mark.slow
@@ -87,7 +88,7 @@ def test_a_search_does_not_fail_with_its_display(
 
 
 def test_processes_that_come_first_together_create_one_store(project: Path) -> None:
-    script = "from slt_bench.tracking import *; client = open_store(); print('id', experiment(client, 'one'))"
+    script = "from slt_bench.tracking.store import *; client = open_store(); print('id', experiment(client, 'one'))"
     command = [sys.executable, "-c", script]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     ended = [process.communicate() for process in running]

@@ -56,7 +56,12 @@ def _panels(searches: Sequence[tuple[str, Result]]) -> tuple[Figure, list[Axes]]
     columns = min(_COLUMNS, len(searches))
     rows = -(-len(searches) // columns)
     figure, grid = plt.subplots(
-        rows, columns, figsize=(1.6 + 3.2 * columns, 0.5 + 2.4 * rows), layout="constrained", sharey=True, squeeze=False
+        rows,
+        columns,
+        figsize=(max(7.2, 1.6 + 3.2 * columns), 0.5 + 2.4 * rows),
+        layout="constrained",
+        sharey=True,
+        squeeze=False,
     )
     flat: list[Any] = list(grid.flat)
     for axes, (name, _) in zip(flat, searches, strict=False):

@@ -25,14 +25,14 @@ def write_table(params: Params, table: str, directory: Path, figures: list[str])
     content, claims = lines(params, table), tested_claims(params, table)
     shown = rows(params, table, content)
     grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
-    parts = [f"# {params.tables[table].title}", *_warning(params, table), grid]
+    parts = [f"# {params.tables[table].title}", *warnings(params, table), grid]
     if claims:
         parts += ["## Claims", tabulate([claim_row(each) for each in claims], headers="keys", tablefmt="github",
                                         disable_numparse=True), CLAIMS_NOTE]  # fmt: skip
     markdown = "\n\n".join([*parts, *notes(params, table, content)]) + "\n"
     write_text(directory / "table.md", markdown + "".join(f"\n![{name}](figures/{name}.svg)\n" for name in figures))
     latex = tabulate(shown, headers="keys", tablefmt="latex_booktabs", disable_numparse=True)
-    write_text(directory / "table.tex", "".join(f"% {each}\n" for each in _warning(params, table)) + latex + "\n")
+    write_text(directory / "table.tex", "".join(f"% {each}\n" for each in warnings(params, table)) + latex + "\n")
     write_text(directory / "table.csv", _csv([_full(line, params.tables[table].reduced) for line in content]))
     return markdown
 
@@ -154,7 +154,7 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
-def _warning(params: Params, table: str) -> list[str]:
+def warnings(params: Params, table: str) -> list[str]:
     """That a table is small, and what that means."""
     reduced = params.tables[table].reduced
     return [] if reduced is None else [

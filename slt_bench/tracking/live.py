@@ -9,7 +9,9 @@ from typing import Literal
 from slt_bench.cells import Cell
 from slt_bench.history import Epoch
 from slt_bench.record import cell_code
-from slt_bench.tracking import comparison_link, experiment, log_epochs, open_run, open_store
+from slt_bench.tracking.runs import log_epochs, open_run
+from slt_bench.tracking.store import experiment, open_store
+from slt_bench.tracking.view import comparison_link
 
 
 class LiveRun:

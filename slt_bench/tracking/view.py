@@ -1,0 +1,59 @@
+"""How MLflow's page shows a table at once: charts of the means, coloured by source.
+
+MLflow keeps views that are shared by a link in tags of the experiment, as JSON; this one is written as its page would write it
+(seen with MLflow 3.17). Another version that does not understand it says so and shows its own charts.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from slt_bench.cells import Cell
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_KEY = "means"
+_CHARTS = (
+    ("ticket_bytes", "test_top1"),
+    ("sparsity", "test_top1"),
+    ("freezing_ratio", "test_top1"),
+    ("sparsity", "dying_edge_ratio"),
+)
+_COLOURS = {"dense": "#0072B2", "randomly pruned": "#D55E00", "frozen": "#009E73", "from ticket": "#CC79A7"}
+_BASELINES = {"weight-training": "#000000", "random-mask": "#999999"}
+
+
+def colour(cell: Cell) -> str:
+    """Of a cell's run: by its source, baselines black and grey."""
+    return _BASELINES.get(cell.search.kind, _COLOURS[cell.source.kind])
+
+
+def share_view(client: MlflowClient, experiment_id: str) -> None:
+    """Write the view into the experiment."""
+    client.set_experiment_tag(experiment_id, f"mlflow.sharedViewState.{_KEY}", json.dumps(_state()))
+
+
+def comparison_link(experiment_id: str) -> str:
+    """Where `mlflow ui` compares the means of a table."""
+    return f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs?compareRunsMode=CHART&viewStateShareKey={_KEY}"
+
+
+def _state() -> dict[str, Any]:
+    section = {"uuid": _KEY, "name": "Means over seeds", "display": True, "columns": 2, "cardHeight": 420}
+    return {
+        "searchFilter": "tags.mean LIKE '%'",
+        "runsHiddenMode": "SHOW_ALL",
+        "hideEmptyCharts": True,
+        "compareRunSections": [section | {"isReordered": False, "deleted": False, "isGenerated": False}],
+        "compareRunCharts": [_chart(x, y) for x, y in _CHARTS],
+    }
+
+
+def _chart(x: str, y: str) -> dict[str, Any]:
+    return {
+        "type": "SCATTER", "uuid": f"{y}-{x}", "metricSectionId": _KEY, "displayName": f"{y} against {x}",
+        "deleted": False, "isGenerated": False, "runsCountToCompare": 1000,
+        "xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"},
+    }  # fmt: skip
