@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slt_bench import paths
 from slt_bench.errors import BenchError, run_command
-from slt_bench.steps import evaluate_cell, load, prepare_dataset, report_table, search_cell, tables_of, track_table
+from slt_bench.steps import evaluate_cell, load, prepare_dataset, report_all, report_table, search_cell, tables_of, track_table
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def _dispatch(arguments: list[str]) -> None:
     command = {
         "check": _check, "plan": _plan, "prepare": _prepare, "run": _run,
         "search": _search, "evaluate": _evaluate, "ticket": _ticket, "report": _report,
-        "track": _track, "schema": _schema, "doctor": _doctor,
+        "results": _results, "track": _track, "schema": _schema, "doctor": _doctor,
     }[options.command]  # fmt: skip
     command(options)
 
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("dataset")
     run = commands.add_parser("run", help="run cells without DVC's lock; of a table, DVC takes the results over")
     run.add_argument("targets", nargs="+", metavar="TARGET", help="a table or a cell")
-    run.add_argument("--jobs", type=int, help="cells at a time, a process each; as many as --devices if left out, else 1")
+    run.add_argument("--jobs", type=_positive, help="cells at a time, a process each; as many as --devices if left out, else 1")
     run.add_argument(
         "--devices", type=lambda text: text.split(","), default=[], help="CUDA devices to spread them over: 0,1,..."
     )
@@ -56,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     ticket.add_argument("--mask", choices=["packed", "coded"], help="with --write; coded: entropy-coded")
     ticket.add_argument("--statistics", choices=["float32", "float16"], help="with --write; of the batch norms")
     report = commands.add_parser("report", help="write a table and its figures from the result files")
-    report.add_argument("table")
+    report.add_argument("table", nargs="?", help="one table; all that have results, and a page of all, if left out")
+    results = commands.add_parser("results", help="keep the reports of complete tables in results/, for the repository")
+    results.add_argument("tables", nargs="*", metavar="TABLE", help="all that are complete if left out")
     track = commands.add_parser("track", help="rebuild MLflow's view of the result files, without duplicates")
     track.add_argument("table", nargs="?", help="one table; all if left out")
     commands.add_parser("schema", help="write the JSON schema of params.yaml for editors")
@@ -97,6 +99,12 @@ def _plan(options: argparse.Namespace) -> None:
 
 def _prepare(options: argparse.Namespace) -> None:
     prepare_dataset(load(), options.dataset)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text!r}")
+    return int(text)
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -150,8 +158,19 @@ def _ticket(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     params = load()
-    for table in tables_of(params, options.table):
-        print(report_table(params, table))
+    if options.table is None:
+        print(f"wrote {report_all(params)}")
+    else:
+        print(report_table(params, *tables_of(params, options.table)))
+
+
+def _results(options: argparse.Namespace) -> None:
+    from slt_bench.report.kept import is_complete, keep_results
+
+    params = load()
+    named = [name for table in options.tables for name in tables_of(params, table)]
+    keep_results(params, named or [table for table in params.tables if is_complete(params, table)])
+    print(f"wrote {paths.RESULTS}/")
 
 
 def _track(options: argparse.Namespace) -> None:

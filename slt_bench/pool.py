@@ -68,7 +68,7 @@ class _Pool:
         try:
             while self.waiting or self.working:
                 self._begin_what_can()
-                for sentinel in connection.wait(list(self.working)):
+                for sentinel in connection.wait(list(self.working)) if self.working else ():
                     self._ended(self.working.pop(int(str(sentinel))))
         except (KeyboardInterrupt, Interrupted) as stop:
             self._stop_all()
@@ -77,14 +77,14 @@ class _Pool:
         return self.failures
 
     def _begin_what_can(self) -> None:
-        busy = {job.cell.id for job in self.working.values()}
-        failed = {failure.cell.id for failure in self.failures}
         for cell in list(self.waiting):
             parent = cell.source.ticket
-            if parent in failed:
+            if any(parent == failure.cell.id for failure in self.failures):
                 self.waiting.remove(cell)
                 self.failures.append(Failure(cell, f"its ticket comes from {parent}, which failed"))
-            elif self.free and parent not in busy and all(parent != other.id for other in self.waiting):
+            elif self.free and all(
+                parent != other.id for other in (*self.waiting, *(job.cell for job in self.working.values()))
+            ):
                 self.waiting.remove(cell)
                 self._begin(cell, self.free.pop(0))
 

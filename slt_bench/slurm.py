@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slt_bench import paths
 from slt_bench.cells import Cell, expand, families
+from slt_bench.errors import BenchError
 from slt_bench.params import Params
 from slt_bench.plan import plan
 
@@ -40,6 +41,8 @@ def array_job(params: Params, tables: list[str]) -> str:
     cells: dict[str, Cell] = {}
     for table in tables:
         cells |= {each.cell.id: each.cell for each in plan(expand(params, table)) if each.status != "done"}
+    if not cells:
+        raise BenchError(f"nothing is left to run of {', '.join(tables)}")
     found = families(list(cells.values()))
     lines = ["  '" + " ".join(cell.id for cell in family) + "'" for family in found]
     return _SCRIPT.format(

@@ -183,6 +183,20 @@ def report_table(params: Params, table: str) -> str:
     return markdown
 
 
+def report_all(params: Params) -> Path:
+    """Write the tables that have results, and one page of them all; returns its path."""
+    from slt_bench.report.lines import lines
+    from slt_bench.report.page import write_page
+
+    tables = [table for table in params.tables if any(line.results for line in lines(params, table))]
+    if not tables:
+        raise BenchError("no cell has a result yet: `dvc repro demo` or `slt-bench run demo` makes some")
+    for table in tables:
+        report_table(params, table)
+    write_page(params, tables, paths.OUTPUTS / "report.html")
+    return paths.OUTPUTS / "report.html"
+
+
 def track_table(params: Params, table: str) -> None:
     """Bring a table's MLflow experiment up to date and print where to see it."""
     from slt_bench.cells import expand

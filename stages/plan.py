@@ -140,13 +140,16 @@ def check_targets(params: Params) -> None:
         BenchError: with the lines to add.
     """
     stages = YAML(typ="safe").load(Path("dvc.yaml"))["stages"]
+    page = stages.get("everything", {}).get("deps")
     for table in params.tables:
+        out = str(paths.table_dir(table))
         if table not in stages:
-            out = paths.table_dir(table)
             raise BenchError(
                 f"table {table} is no target yet; add to the stages of dvc.yaml:\n"
                 f"  {table}:\n    cmd: cat {out}/table.md\n    deps: [{out}]"
             )
+        if page is not None and out not in page:
+            raise BenchError(f"table {table} is not on the page of all tables: add {out} to the deps of everything in dvc.yaml")
 
 
 def _json(content: Any) -> str:

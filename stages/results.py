@@ -33,7 +33,11 @@ def before(ids: set[str]) -> None:
     names = {cell.dataset_name for cell in cells if cell.id in ids}
     _repro("plan", *(f"pipelines/data/datasets/dvc.yaml:prepare-{name}" for name in params.datasets if name in names))
     with _cell_stages(ids) as stages:
-        restored = [stage for cell, stage in stages if not is_done(cell) and _restore(stage)]
+        repo = stages[0][1].repo if stages else None
+        shared = repo.config["core"].get("remote") if repo else None
+        if repo and shared:  # what other machines have pushed: `dvc push --run-cache`
+            repo.stage_cache.pull(shared)
+        restored = [stage for cell, stage in stages if not is_done(cell) and _restore(stage, bool(shared))]
         _take(restored)
     if restored:
         print(f"{len(restored)} cells restored from DVC's cache")
@@ -55,11 +59,11 @@ def _cell_stages(ids: set[str]) -> Iterator[list[tuple[Cell, PipelineStage]]]:
         yield sorted(stages, key=lambda pair: pair[0].source.ticket is not None)
 
 
-def _restore(stage: PipelineStage) -> bool:
+def _restore(stage: PipelineStage, pull: bool) -> bool:
     if not all(dep.exists for dep in stage.deps):
         return False
     try:
-        stage.repo.stage_cache.restore(stage)
+        stage.repo.stage_cache.restore(stage, pull=pull)
     except RunCacheNotFoundError:
         return False
     return True

@@ -154,6 +154,59 @@ def test_labels_tell_searches_apart() -> None:
     assert labels["iep-local-hard-long"] == "iterative edge popup, hard (carried scores), local, all epochs in each iteration"
 
 
+def test_a_freezing_ratio_and_a_share_are_pairs_of_pruned_and_locked(file: Path) -> None:
+    grid = "{freezing_ratio: [0.2, 0.7], prune_share: [0.5, 0.9, 1.0], layout: epl, lock_rule: joint}"
+    file.write_text(GOOD.replace("{prune_ratio: [0.1, 0.2], lock_ratio: 0.2, layout: epl, lock_rule: joint}", grid)
+                    .replace("search: [ep, iep]", "search: ep").replace("sparsity: 0.5}", "sparsity: 0.7}"))  # fmt: skip
+    with pytest.raises(BenchError, match=r"prune_ratio <= sparsity <= 1 - lock_ratio does not hold: 0\.35 <= 0\.7 <= 0\.65"):
+        load_params(file)
+    file.write_text(file.read_text().replace("[0.2, 0.7]", "[0.2, 0.6]"))
+    cells = expand_row(load_params(file), "one", 2)
+    pairs = [(cell.source.prune_ratio, cell.source.lock_ratio) for cell in cells if not cell.seed]
+    assert pairs == [(0.1, 0.1), (0.18, 0.02), (0.2, 0.0), (0.3, 0.3), (0.54, 0.06), (0.6, 0.0)]
+    assert cells[4].source.id == "p20-epl" and cells[0].source.id == "p10l10-epl"
+    for wrong, message in ((", prune_share: [0.5, 0.9, 1.0]", "freezing_ratio and prune_share go together"),
+                           ("", "give either prune_ratio and lock_ratio, or freezing_ratio and prune_share")):  # fmt: skip
+        text = (
+            file.read_text().replace(wrong, "")
+            if wrong
+            else file.read_text().replace("layout: epl", "prune_ratio: 0.1, layout: epl")
+        )
+        other = file.with_name("other.yaml")
+        other.write_text(text)
+        with pytest.raises(BenchError, match=message):
+            load_params(other)
+
+
+SMALL = """\
+small:
+  one:
+    seeds: [4]
+    networks: {tiny: tinier}
+    recipes: {quick: quicker}
+"""
+
+
+def test_a_small_table_has_the_same_rows_at_its_own_budget(file: Path) -> None:
+    text = GOOD.replace("  tiny: {kind: conv4, width: 0.125}", "  tiny: {kind: conv4}\n  tinier: {kind: conv4, width: 0.125}")
+    text = text.replace("searches:", "  quicker: {epochs: 2, batch_size: 32, learning_rate: 0.1}\nsearches:", 1)
+    file.write_text(text + SMALL)
+    params = load_params(file)
+    full, small = (expand(params, name) for name in ("one", "one-small"))
+    assert params.tables["one"].reduced is None
+    assert params.tables["one-small"].reduced == "tinier for tiny, quicker for quick"
+    settings = [list(dict.fromkeys(cell.setting for cell in cells)) for cells in (full, small)]
+    assert [name.replace("tiny", "tinier").replace("quick", "quicker") for name in settings[0]] == settings[1]
+    assert {cell.seed for cell in small} == {4} and {cell.network.width for cell in small} == {0.125}
+    for old, new, message in (("  one:\n    seeds", "  two:\n    seeds", r"small: there is no table 'two' \(there are: one\)"),
+                              ("tiny: tinier", "tiny: tinyest", r"small\.one: 'tinyest' is not declared"),
+                              ("tables:\n  one:", "tables:\n  one-small:", "there is no table 'one'")):  # fmt: skip
+        other = file.with_name("other.yaml")
+        other.write_text((text + SMALL).replace(old, new))
+        with pytest.raises(BenchError, match=message):
+            load_params(other)
+
+
 def test_ids(file: Path) -> None:
     assert percent(0.832) == "83-2" and percent(0.5) == "50"
     assert Source().id == "dense"

@@ -128,3 +128,54 @@ def test_from_nothing_to_a_table_and_only_what_changed_again(clone: Path) -> Non
     module = clone / "slt_bench/fit.py"
     module.write_text(module.read_text() + "\n# a remark\n")
     assert ran(dvc(clone, "repro", "one")) == ["plan"]
+
+
+def slt_bench(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(clone), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "slt_bench", *arguments]
+    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def targeted(clone: Path) -> Path:
+    target = "  one:\n    cmd: cat outputs/tables/one/table.md\n    deps: [outputs/tables/one]\n"
+    (clone / "dvc.yaml").write_text((clone / "dvc.yaml").read_text() + target)
+    return clone
+
+
+@pytest.mark.slow
+def test_what_ran_without_dvc_is_dvcs_afterwards(clone: Path) -> None:
+    ended = slt_bench(targeted(clone), "run", "one", "--jobs", "2")
+    assert ended.returncode == 0 and "[2/2]" in ended.stdout, ended.stdout + ended.stderr
+    assert "| edge popup" in ended.stdout  # the table itself
+    assert "up to date" in dvc(clone, "status").stdout
+    assert ran(dvc(clone, "repro", "one")) == []
+    assert "2 of 2 cells are done already" in slt_bench(clone, "run", "one").stdout
+
+    params = clone / "params.yaml"  # a change is seen by both, and the way back is in the cache
+    params.write_text(params.read_text().replace("sparsity: 0.5}", "sparsity: 0.6}"))
+    ended = slt_bench(clone, "run", "one", "--jobs", "2")
+    assert "1 of 2 cells are done already" in ended.stdout and "[2/2]" in ended.stdout
+    assert ran(dvc(clone, "repro", "one")) == []
+    shutil.rmtree(clone / "outputs")
+    restored = slt_bench(clone, "run", "one")
+    assert "2 cells restored from DVC's cache" in restored.stdout and "[1/2]" not in restored.stdout, restored.stdout
+
+
+@pytest.mark.slow
+def test_two_machines_share_results_through_a_remote_and_neither_searches_twice(clone: Path, tmp_path: Path) -> None:
+    remote = tmp_path.parent / f"{tmp_path.name}-remote"
+    assert dvc(targeted(clone), "remote", "add", "--default", "shared", str(remote)).returncode == 0
+    other = tmp_path.parent / f"{tmp_path.name}-other"
+    shutil.copytree(clone, other)
+    for machine, part in ((clone, "1/2"), (other, "2/2")):
+        ended = slt_bench(machine, "run", "one", "--part", part)
+        assert ended.returncode == 0 and "[1/1]" in ended.stdout, ended.stdout + ended.stderr
+        assert dvc(machine, "push", "--run-cache").returncode == 0
+    for machine in (clone, other):
+        ended = slt_bench(machine, "run", "one")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "1 cells restored from DVC's cache" in ended.stdout or "is done already" in ended.stdout
+        assert "epoch" not in ended.stdout and "[2/2]" not in ended.stdout
+    tickets = [sorted((machine / "outputs/cells").glob("*/ticket.safetensors")) for machine in (clone, other)]
+    assert [path.read_bytes() for path in tickets[0]] == [path.read_bytes() for path in tickets[1]] and len(tickets[0]) == 2

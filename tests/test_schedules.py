@@ -38,6 +38,26 @@ def test_iterations_start_from_what_is_pruned_and_end_exactly_at_the_target() ->
     assert [phase.sparsity for phase in linear] == pytest.approx([0.2, 0.3, 0.4, 0.5])
 
 
+@pytest.mark.parametrize(
+    ("sparsity", "count"), [(0.2, 1), (0.36, 2), (0.488, 3), (0.59, 4), (0.672, 5), (0.738, 6), (0.79, 7), (0.832, 8)]
+)
+def test_as_many_iterations_as_the_papers_rates_need(sparsity: float, count: int) -> None:
+    """Iwasawa et al.: 1 - 0.8^i; the published rates are rounded."""
+    search = IterativeEdgePopup(kind="iterative-edge-popup", keep=0.8, epochs="per_iteration")
+    recipe = Recipe(epochs=10, batch_size=2, learning_rate=0.1)
+    phases = make_schedule(search, recipe, 0.0, sparsity).phases
+    assert [phase.sparsity for phase in phases] == pytest.approx([1 - 0.8**i for i in range(1, count + 1)], abs=6e-4)
+    assert phases[-1].sparsity == sparsity
+    long = make_schedule(EdgePopup(kind="edge-popup", keep=0.8), recipe, 0.0, sparsity)
+    assert long.epochs == sum(phase.epochs for phase in phases) == 10 * count and len(long.phases) == 1
+
+
+def test_iterations_inside_a_pruned_source_are_counted_from_what_it_leaves() -> None:
+    search = IterativeEdgePopup(kind="iterative-edge-popup", keep=0.8)
+    phases = make_schedule(search, Recipe(epochs=10, batch_size=2, learning_rate=0.1), 0.5, 0.68).phases
+    assert [phase.sparsity for phase in phases] == pytest.approx([0.6, 0.68])
+
+
 @pytest.mark.parametrize("epochs", [4, 7, 10, 11])
 def test_equal_total_epochs(epochs: int) -> None:
     recipe = RECIPE.model_copy(update={"epochs": epochs})

@@ -35,7 +35,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Trial:
     """A claim, the lines that it compares, and what came out."""
 
     name: str
@@ -61,7 +61,7 @@ def effect(claim: Claim, of: Sequence[float], over: Sequence[float], pairs: int 
     return Effect(len(values), back(mean(values)) if values else None, low, high, beyond)
 
 
-def tested_claims(params: Params, table: str) -> list[Tested]:
+def trials(params: Params, table: str) -> list[Trial]:
     """Every claim of a table, tested on the results that are there."""
     content, full = lines(params, table), lines(params, full_name(params, table))
     return [
@@ -71,7 +71,7 @@ def tested_claims(params: Params, table: str) -> list[Tested]:
     ]
 
 
-def _tested(params: Params, table: str, name: str, claim: Claim, content: list[Line], full: list[Line]) -> list[Tested]:
+def _tested(params: Params, table: str, name: str, claim: Claim, content: list[Line], full: list[Line]) -> list[Trial]:
     found = []
     pairs = _pairs(_of_side(params, table, claim.of, content), _of_side(params, table, claim.over, content))
     for of, over in pairs:
@@ -79,7 +79,7 @@ def _tested(params: Params, table: str, name: str, claim: Claim, content: list[L
         meant = full[content.index(of)]
         sizes = [value for key in claim.published or () if (value := published_values()[key]).fits_cell(meant.cell)]
         many = len(pairs) if claim.across == "most" else 1
-        found.append(Tested(name, claim, of, over, many, effect(claim, *values, pairs=many), sizes))
+        found.append(Trial(name, claim, of, over, many, effect(claim, *values, pairs=many), sizes))
     if claim.across == "most":
         return [max(found, key=lambda each: -1e9 if each.effect.size is None else each.effect.size)] if found else []
     return found

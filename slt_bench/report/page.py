@@ -15,7 +15,7 @@ from slt_bench import paths
 from slt_bench.checkpoint import write_text
 from slt_bench.history import Epoch
 from slt_bench.params import Params
-from slt_bench.report.claims import Tested, tested_claims
+from slt_bench.report.claims import Trial, trials
 from slt_bench.report.lines import Line, Result, lines
 from slt_bench.report.table import CLAIMS_NOTE, claim_row, notes, rows, warnings
 
@@ -43,7 +43,7 @@ def _table(params: Params, table: str) -> dict[str, Any]:
         "cells": sum(len(line.cells) for line in content),
         "dates": " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
         "warnings": warnings(params, table),
-        "claims": [_claim(table, content, each) for each in tested_claims(params, table)],
+        "claims": [_claim(table, content, each) for each in trials(params, table)],
         "header": list(shown[0]),
         "rows": [{"id": _anchor(table, number), "cells": list(each.values())} for number, each in enumerate(shown)],
         "notes": notes(params, table, content),
@@ -60,12 +60,12 @@ def _embedded(path: Path) -> str:
     return f"data:image/svg+xml;base64,{b64encode(path.read_bytes()).decode()}"
 
 
-def _claim(table: str, content: list[Line], each: Tested) -> dict[str, Any]:
+def _claim(table: str, content: list[Line], each: Trial) -> dict[str, Any]:
     of, over = (_anchor(table, content.index(line)) for line in (each.of, each.over))
     return {"row": claim_row(each), "of": of, "over": over, "scale": _scale(each)}
 
 
-def _scale(each: Tested) -> dict[str, Any] | None:
+def _scale(each: Trial) -> dict[str, Any] | None:
     """Where the interval lies, in percent of a bar that shows what must be exceeded and what was published too."""
     effect, published = each.effect, [value.value for value in each.published]
     if effect.low is None or effect.high is None or effect.size is None:

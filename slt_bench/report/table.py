@@ -15,14 +15,14 @@ from slt_bench.cells import flatten
 from slt_bench.checkpoint import write_text
 from slt_bench.params import Params
 from slt_bench.published import Published
-from slt_bench.report.claims import Tested, tested_claims
+from slt_bench.report.claims import Trial, trials
 from slt_bench.report.lines import Line, full_name, lines
 from slt_bench.report.spread import UNKNOWN, interval, mean_and_deviation
 
 
 def write_table(params: Params, table: str, directory: Path, figures: list[str]) -> str:
     """Write table.md, table.csv and table.tex; returns the Markdown."""
-    content, claims = lines(params, table), tested_claims(params, table)
+    content, claims = lines(params, table), trials(params, table)
     shown = rows(params, table, content)
     grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
     parts = [f"# {params.tables[table].title}", *warnings(params, table), grid]
@@ -84,7 +84,7 @@ CLAIMS_NOTE = (
 )
 
 
-def claim_row(each: Tested) -> dict[str, str]:
+def claim_row(each: Trial) -> dict[str, str]:
     """A tested claim, for a reader."""
     effect, unit = each.effect, _UNITS[each.claim.metric, each.claim.compare]
     digits = 2 if each.claim.metric != "dying_edge_ratio" else 4

@@ -1,0 +1,111 @@
+"""DVC and `slt-bench plan` over 500 cells, none of which has run: what a person waits for before anything is computed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+ROOT = Path(__file__).parent.parent
+CELLS = 500
+HEAD = """\
+datasets:
+  digits: {images: {source: digits}, mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4]}
+networks:
+  tiny: {kind: conv2, width: 0.125}
+recipes:
+  quick: {epochs: 1, batch_size: 512, learning_rate: 0.1}
+searches:
+  ep: {kind: edge-popup}
+  ep-local: {kind: edge-popup, selection: local}
+  random: {kind: random-mask}
+tables:
+"""
+TABLE = """\
+  table-{number}:
+    title: Table {number}
+    dataset: digits
+    network: tiny
+    recipe: quick
+    seeds: [{seeds}]
+    rows:
+      - {{search: [ep, ep-local], sparsity: [0.5, 0.7]}}
+      - {{search: [ep, ep-local], source: {{prune_ratio: [0.3, 0.5], layout: epl}}, sparsity: [0.5, 0.7]}}
+      - {{search: [ep, ep-local], source: {{freezing_ratio: [0.2, 0.4], prune_share: 0.5, layout: epl, lock_rule: joint}},
+         sparsity: [0.5, 0.7]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five tables of 100 cells: 20 settings, 5 seeds each, and one of them run."""
+    root = tmp_path_factory.mktemp("many")
+    for name in ("slt_bench", "stages", ".dvc/config", ".dvcignore"):
+        source, target = ROOT / name, root / name
+        target.parent.mkdir(exist_ok=True)
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)
+    (root / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    numbers = range(CELLS // 100)
+    text = HEAD + "".join(TABLE.format(number=n, seeds=", ".join(str(5 * n + seed) for seed in range(5))) for n in numbers)
+    (root / "params.yaml").write_text(text)
+    stages = (ROOT / "dvc.yaml").read_text()
+    (root / "dvc.yaml").write_text(
+        stages[: stages.index("  demo:")]
+        + "".join(
+            f"  table-{n}:\n    cmd: cat outputs/tables/table-{n}/table.md\n    deps: [outputs/tables/table-{n}]\n"
+            for n in numbers
+        )
+    )
+    run(root, "-m", "stages.plan")
+    assert run(root, "-m", "slt_bench", "check").split()[3] == str(CELLS)
+    run(root, "-m", "slt_bench", "run", "table-0", "--jobs", "2")
+    return root
+
+
+def run(root: Path, *arguments: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(root)}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=root, env=environment, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-m", "dvc", "status", "-q"), ("-m", "dvc", "repro", "table-0"), ("-m", "dvc", "status", "table-0"),
+        ("-m", "slt_bench", "plan"), ("-m", "slt_bench", "check"),
+    ],
+    ids=["status", "no-op repro", "status of a table", "plan", "check"],
+)  # fmt: skip
+def test_over_500_cells(benchmark: BenchmarkFixture, project: Path, arguments: tuple[str, ...]) -> None:
+    def call() -> None:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, "PYTHONPATH": str(project)}
+        subprocess.run([sys.executable, *arguments], cwd=project, env=environment, capture_output=True)
+
+    benchmark.pedantic(call, rounds=3, warmup_rounds=1)
+
+
+def test_overhead_of_an_executed_stage(benchmark: BenchmarkFixture, project: Path) -> None:
+    """Ten cells by `dvc repro -s` in one call, their command replaced by `true`: what is DVC's own time, of all ten and its start."""
+    pipeline = next((project / "pipelines/cells").glob("*dense_ep-local/dvc.yaml"))
+    text = pipeline.read_text()
+    outs = "outputs/cells/${key}"
+    files = "ticket.safetensors last.safetensors history.csv search.json confusion.json metrics.json"
+    touch = f"mkdir -p {outs} && for f in {files}; do date +%N > {outs}/$f; done"
+    command = next(line for line in text.splitlines() if line.strip().startswith("cmd:"))
+    pipeline.write_text(text.replace(command, f"      cmd: '{touch}'"))
+    try:
+        names = [line.strip().split(":")[0] for line in text.splitlines() if line.startswith("      digits_")][:10]
+        targets = [f"{pipeline.relative_to(project)}:cell@{name}" for name in names]
+        benchmark.extra_info["stages"] = len(targets)
+        benchmark.pedantic(lambda: run(project, "-m", "dvc", "repro", "-q", "-f", "-s", *targets), rounds=3)
+    finally:
+        pipeline.write_text(text)

@@ -1,0 +1,110 @@
+"""results/: tables as they came out on a machine at hand, small enough for the repository, and what README.md shows of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from slt_bench import paths
+from slt_bench.checkpoint import write_text
+from slt_bench.errors import BenchError
+from slt_bench.params import Params
+from slt_bench.report.claims import trials
+from slt_bench.report.lines import Line, lines
+from slt_bench.report.table import claim_row
+
+_FIGURES = ("accuracy-size", "accuracy-freezing", "dying-sparsity")
+_BEGIN, _END = "<!-- begin: written by `slt-bench results` -->\n", "<!-- end -->"
+_README = Path("README.md")
+
+
+def is_complete(params: Params, table: str) -> bool:
+    """Whether every cell of a table has a result."""
+    return all(len(line.cells) == len(line.results) for line in lines(params, table))
+
+
+def keep_results(params: Params, tables: list[str]) -> None:
+    """Copy the reports of tables into results/ with what made them, then list all that are kept there and in README.md.
+
+    Raises:
+        BenchError: a table is not complete or has no report.
+    """
+    for table in tables:
+        if not is_complete(params, table):
+            raise BenchError(f"table {table} has cells without a result: `slt-bench run {table}` makes them")
+        _keep(params, table)
+    made = {path.parent.name: json.loads(path.read_text()) for path in sorted(paths.RESULTS.glob("*/made.json"))}
+    kept = {table: made[table] for table in params.tables if table in made}
+    write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(kept, '')}\n{_claims(kept)}")
+    text = _README.read_text()
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if begin and end:
+        write_text(_README, f"{before}{begin}\n{_index(kept, f'{paths.RESULTS}/')}\n{_claims(kept)}\n{end}{after}")
+
+
+def _keep(params: Params, table: str) -> None:
+    source, target = paths.table_dir(table), paths.RESULTS / table
+    if not (source / "table.md").is_file():
+        raise BenchError(f"table {table} has no report: `slt-bench report {table}` writes it")
+    shutil.rmtree(target, ignore_errors=True)
+    markdown = [line for line in (source / "table.md").read_text().splitlines(keepends=True) if not line.startswith("![")]
+    figures = [name for name in _FIGURES if (source / "figures" / f"{name}.svg").is_file()]
+    write_text(
+        target / "table.md", "".join(markdown).rstrip() + "\n" + "".join(f"\n![{name}]({name}.svg)\n" for name in figures)
+    )
+    write_text(target / "table.csv", (source / "table.csv").read_text())
+    for name in figures:
+        write_text(target / f"{name}.svg", (source / "figures" / f"{name}.svg").read_text())
+    made = _made(lines(params, table)) | {
+        "title": params.tables[table].title,
+        "small": params.tables[table].reduced is not None,
+    }
+    made["claims"] = [claim_row(each) for each in trials(params, table)]
+    write_text(target / "made.json", json.dumps(made, indent=1) + "\n")
+
+
+def _made(content: list[Line]) -> dict[str, Any]:
+    """When, on what and with which code."""
+    records = [result.record for line in content for result in line.results]
+    machines = [record["environment"] for record in records]
+    return {
+        "cells": len(records),
+        "dates": sorted({record["finished"][:10] for record in records}),
+        "hardware": sorted({f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores" for machine in machines}),
+        "torch": sorted({machine["libraries"]["torch"] for machine in machines}),
+        "commits": sorted({record["commit"] for record in records}),
+        "data": sorted(
+            {f"{line.cell.dataset_name}: {result.record['data']['origin']}" for line in content for result in line.results}
+        ),
+        "hours": round(sum(sum(record["epoch_seconds"]) for record in records) / 3600, 2),
+    }
+
+
+def _index(kept: dict[str, dict[str, Any]], root: str) -> str:
+    rows = [
+        {
+            "table": f"[{table}]({root}{table}/table.md)",
+            "what": made["title"],
+            "cells": made["cells"],
+            "hours of one process": made["hours"],
+            "date": made["dates"][-1],
+            "hardware": "; ".join(made["hardware"]),
+            "torch": " ".join(made["torch"]),
+            "code": " ".join(made["commits"]),
+        }
+        for table, made in kept.items()
+    ]
+    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True) + "\n"
+
+
+def _claims(kept: dict[str, dict[str, Any]]) -> str:
+    shown = ("claim", "of", "over", "effect", "n", "published", "verdict")
+    rows = [
+        {"table": table} | {name: claim[name] for name in shown} for table, made in kept.items() for claim in made["claims"]
+    ]
+    return "\n" + tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True) + "\n" if rows else ""

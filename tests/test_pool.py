@@ -1,0 +1,155 @@
+"""Many cells at a time: the same bits, one failure touching no other, and the same command going on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from slt_bench import paths
+from slt_bench.cells import Cell, expand, families, find
+from slt_bench.params import Params
+from slt_bench.params_file import load_params
+from slt_bench.plan import is_done
+from slt_bench.slurm import array_job
+from tests.test_params import GOOD
+
+PARAMS = """\
+machine: {checkpoint_minutes: 1}
+""" + GOOD[: GOOD.index("    rows:")].replace("  ep:", "  random: {kind: random-mask}\n  ep:") + """\
+    rows:
+      - {search: ep, sparsity: 0.5}
+      - {search: random, source: {prune_ratio: 0.5, lock_ratio: 0.5, layout: from_ticket, ticket: {search: ep, sparsity: 0.5}},
+         sparsity: 0.5}
+"""  # fmt: skip
+WILD = PARAMS.replace("searches:", "  wild: {epochs: 2, batch_size: 64, learning_rate: 1e30}\nsearches:").replace(
+    "      - {search: ep, sparsity: 0.5}", "      - {search: training, recipe: wild}\n      - {search: ep, sparsity: 0.5}"
+)
+
+
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "slt_bench", "run", *arguments]
+    return subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, timeout=120)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+
+
+def written(text: str) -> Params:
+    Path("params.yaml").write_text(text)
+    return load_params(Path("params.yaml"))
+
+
+def bits(cell: Cell) -> list[bytes]:
+    return [(paths.cell_dir(cell.id) / name).read_bytes() for name in ("ticket.safetensors", "history.csv", "metrics.json")]
+
+
+@pytest.mark.slow
+def test_two_at_a_time_find_what_one_finds_and_an_heir_waits_for_its_ticket(project: Path) -> None:
+    cells = expand(written(PARAMS), "one")
+    assert [len(family) for family in families(cells)] == [2, 2]
+    together = run(project, "one", "--jobs", "2")
+    assert together.returncode == 0, together.stdout + together.stderr
+    assert "[4/4]" in together.stdout and all(is_done(cell) for cell in cells)
+    found = {cell.id: bits(cell) for cell in cells}
+    again = run(project, "one", "--jobs", "2")
+    assert "4 of 4 cells are done already" in again.stdout and "[4/4]" not in again.stdout
+    for cell in cells:
+        for file in paths.cell_dir(cell.id).iterdir():
+            file.unlink()
+        assert run(project, cell.id).returncode == 0
+    assert {cell.id: bits(cell) for cell in cells} == found
+
+
+@pytest.mark.slow
+def test_a_failure_is_told_with_its_log_and_the_others_are_done(project: Path) -> None:
+    params = written(WILD.replace("seeds: [0, 1]", "seeds: [0]"))
+    ended = run(project, "one", "--jobs", "2")
+    assert ended.returncode == 2
+    wild, *others = expand(params, "one")
+    reason = f"{wild.id}: epoch 1, step"
+    assert f"FAILED {reason}" in ended.stdout
+    assert "1 of 3 cells failed; the same command tries them again:" in ended.stderr
+    assert reason in ended.stderr and str(paths.log_file(wild.id)) in ended.stderr
+    assert paths.log_file(wild.id).is_file() and all(is_done(cell) for cell in others) and not is_done(wild)
+    mended = WILD.replace("seeds: [0, 1]", "seeds: [0]").replace("1e30", "0.1")
+    written(mended)
+    again = run(project, "one", "--jobs", "2")
+    assert again.returncode == 0 and "2 of 3 cells are done already" in again.stdout
+
+
+@pytest.mark.slow
+def test_an_heir_of_a_failed_cell_is_not_begun(project: Path) -> None:
+    params = written(PARAMS.replace("learning_rate: 0.1", "learning_rate: 1e30").replace("seeds: [0, 1]", "seeds: [0]"))
+    parent, heir = expand(params, "one")
+    ended = run(project, "one", "--jobs", "2")
+    assert ended.returncode == 2 and f"{heir.id}: its ticket comes from {parent.id}, which failed" in ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, sign: signal.Signals, status: int) -> None:
+    params = written(PARAMS.replace("epochs: 2", "epochs: 60"))
+    cells = expand(params, "one")[:2]
+    command = [sys.executable, "-m", "slt_bench", "run", *(cell.id for cell in cells), "--jobs", "2"]
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    logs = [paths.log_file(cell.id) for cell in cells]
+    until = time.monotonic() + 60
+    while not all(log.is_file() and "epoch 2/60" in log.read_text() for log in logs):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(sign)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == status and "all is saved, and the same command goes on" in told
+    assert not any(is_done(cell) for cell in cells)
+    assert run(project, *(cell.id for cell in cells), "--jobs", "2").returncode == 0
+    assert all(is_done(cell) for cell in cells) and "epoch 1/60" not in logs[0].read_text().split("stopped ")[-1]
+
+
+def test_parts_are_disjoint_whole_and_keep_families_together(project: Path) -> None:
+    params = written(PARAMS)
+    cells = expand(params, "one")
+    parts = [[cell.id for family in families(cells)[part::2] for cell in family] for part in range(2)]
+    assert sorted(parts[0] + parts[1]) == sorted(cell.id for cell in cells)
+    for part in parts:
+        assert all(find(params, name).source.ticket in (None, *part) for name in part)
+
+
+def test_wrong_calls_are_told(project: Path) -> None:
+    written(PARAMS)
+    for arguments, message in ((["two"], "there is no cell 'two'"), (["one", "--part", "3/2"], "must be like 1/2"),
+                               (["one", "--jobs", "0"], "must be 1 or more")):  # fmt: skip
+        ended = run(project, *arguments)
+        assert ended.returncode == 2 and message in ended.stderr, ended.stderr
+
+
+def test_the_array_job_is_a_script_with_a_line_for_each_family(project: Path) -> None:
+    params = written(PARAMS)
+    script = array_job(params, ["one"])
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+    assert "#SBATCH --array=0-1" in script and "4 searches" in script
+    first, second = (" ".join(cell.id for cell in family) for family in families(expand(params, "one")))
+    assert f"'{first}'" in script and f"'{second}'" in script
+
+
+def test_an_element_of_the_array_runs_its_cells_and_asks_for_more_time(project: Path) -> None:
+    """The script itself, with a stand-in for `slt-bench` that ends as one that was told to stop."""
+    script = array_job(written(PARAMS), ["one"])
+    stand_ins = project / "bin"
+    stand_ins.mkdir()
+    for name, line in (("slt-bench", 'echo "$@" >> calls; [ -e stop ] && sleep 30 & wait $!; exit 75'),
+                       ("scontrol", 'echo "$@" >> calls')):  # fmt: skip
+        (stand_ins / name).write_text(f"#!/bin/bash\n{line}\n")
+        (stand_ins / name).chmod(0o755)
+    variables = {"PATH": f"{stand_ins}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_JOB_ID": "77"}
+    ended = subprocess.run(["bash", "-c", script], cwd=project, env=os.environ | variables)
+    _, second = families(expand(load_params(Path("params.yaml")), "one"))
+    calls = (project / "calls").read_text().splitlines()
+    assert ended.returncode == 75
+    assert calls == ["run " + " ".join(cell.id for cell in second), "requeue 77_1"]
