@@ -116,11 +116,14 @@ def _cells_of_row(params: Params, table: Table, row: Row, at: Location) -> Itera
         "search": row.search,
         "ratios": row.source.ratios,
         "layout": row.source.layout or [None],
-        "sparsity": row.sparsity or [None],
+        "sparsity": row.sparsity or row.free_kept or [None],
         "seed": row.seeds or table.seeds,
     }
     for values in product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
+        if row.free_kept:
+            (p, lock), kept = chosen["ratios"], chosen["sparsity"]
+            chosen["sparsity"] = round(1 - lock - (1 - p - lock) * kept, 12)
         asked = row.source.ticket if _takes_roles(chosen) else None
         parent = _parent(params, table, chosen, asked, at) if asked is not None else None
         yield parent, _cell(params, chosen, _source(row, chosen, parent, at), row, at)

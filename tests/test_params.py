@@ -178,6 +178,18 @@ def test_a_freezing_ratio_and_a_share_are_pairs_of_pruned_and_locked(file: Path)
             load_params(other)
 
 
+def test_a_share_of_the_free_edges_says_how_sparse_a_ticket_is(file: Path) -> None:
+    row = (
+        "{search: [ep, iep], source: {prune_ratio: [0.1, 0.2], lock_ratio: 0.2, layout: epl, lock_rule: joint}, sparsity: 0.5}"
+    )
+    grid = "{search: ep, source: {prune_ratio: [0.2, 0.9], layout: epl}, free_kept: [0.5, 1.0]}"
+    file.write_text(GOOD.replace(row, grid))
+    assert [cell.sparsity for cell in expand_row(load_params(file), "one", 2) if not cell.seed] == [0.6, 0.2, 0.95, 0.9]
+    file.write_text(file.read_text().replace("free_kept: [0.5, 1.0]", "free_kept: 0.5, sparsity: 0.9"))
+    with pytest.raises(BenchError, match="give either sparsity or free_kept"):
+        load_params(file)
+
+
 SMALL = """\
 small:
   one:

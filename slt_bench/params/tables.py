@@ -74,6 +74,10 @@ class Row(Model):
     search: Axis[Name]
     source: SourceGrid = Field(default_factory=lambda: SourceGrid.model_validate({}), description="dense if absent")
     sparsity: Axis[Ratio] | None = Field(None, description="share of ALL weights that are zero; absent for weight training")
+    free_kept: Axis[Ratio] | None = Field(
+        None,
+        description="in place of sparsity: share of the free weights that the ticket keeps; s = 1 - l - (1 - p - l) free_kept",
+    )
     dataset: Axis[Name] | None = None
     network: Axis[Name] | None = None
     recipe: Axis[Name] | None = None
@@ -81,6 +85,12 @@ class Row(Model):
     published: Axis[str] | None = Field(
         None, description="ids of published values: each stands beside the lines of its dataset, network and sparsity"
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_say_how_sparse(self) -> Row:
+        if self.sparsity is not None and self.free_kept is not None:
+            raise ValueError("give either sparsity or free_kept")
+        return self
 
 
 class Side(Model):

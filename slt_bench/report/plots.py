@@ -41,19 +41,25 @@ def accuracy_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles)
 
 
 def accuracy_against_freezing(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
+    """Lines of a row are joined where they keep the same share of their free edges, or else where they are equally sparse."""
     dense = [line for line in lines if line.cell.source.kind == "dense"]
-    for kind in ("randomly pruned", "frozen"):
-        for same in series([line for line in lines if line.cell.source.kind == kind], _at_freezing):
-            origin = [line for line in dense if _at_freezing(line)[:2] == _at_freezing(same[0])[:2]]
-            ordered = sorted([*origin, *same], key=freezing)
-            if len(ordered) > 1:
-                xs = [freezing(line) for line in ordered]
-                colour = plt.get_cmap("plasma")(0.85 * same[0].cell.sparsity)
-                axes.errorbar(
-                    xs, [mean(line.values("top1")) for line in ordered], yerr=[_deviation(line) for line in ordered],
-                    color=colour, linestyle=styles.dash(same[0]), marker=styles.marker(same[0]), markersize=5, capsize=2,
-                    linewidth=1.2, label=f"{same[0].label}, {kind}, s = {same[0].cell.sparsity:g}",
-                )  # fmt: skip
+    for same in series([line for line in lines if line.cell.source.kind in ("randomly pruned", "frozen")], _at_freezing):
+        by_share = len({_free_kept(line) for line in same}) == 1
+        for equal in [same] if by_share else series(same, sparsity):
+            key: Callable[[Line], float] = _free_kept if by_share else sparsity
+            origin = [
+                line for line in dense if (line.cell.search_name, key(line)) == (equal[0].cell.search_name, key(equal[0]))
+            ]
+            ordered = sorted([*origin, *equal], key=freezing)
+            if len({freezing(line) for line in ordered}) < 2:
+                continue
+            kept = f"{_free_kept(equal[0]):.0%} of the free edges kept" if by_share else f"s = {sparsity(equal[0]):g}"
+            axes.errorbar(
+                [freezing(line) for line in ordered], [mean(line.values("top1")) for line in ordered],
+                yerr=[_deviation(line) for line in ordered], color=plt.get_cmap("plasma")(0.85 * key(equal[0])),
+                linestyle=styles.dash(equal[0]), marker=styles.marker(equal[0]), markersize=5, capsize=2, linewidth=1.2,
+                label=f"{equal[0].label}, {equal[0].cell.source.kind}, {kept}",
+            )  # fmt: skip
     axes.set(xlabel="freezing ratio F = p + l (0: dense)", ylabel="test top-1 (%)", xlim=(-0.03, 1.0))
 
 
@@ -138,8 +144,15 @@ def _others(line: Line) -> tuple[str, ...]:
     return cell.dataset_name, cell.network_name, cell.search_name, cell.recipe_name, cell.source.id
 
 
-def _at_freezing(line: Line) -> tuple[Any, ...]:
-    """Search and sparsity, then how the frozen share is spread and mixed: everything but its size."""
+def _free_kept(line: Line) -> float:
+    """Share of the free edges that the ticket keeps."""
     source = line.cell.source
-    pruned_share = round(source.prune_ratio / source.freezing_ratio, 3) if source.freezing_ratio else None
-    return line.cell.search_name, line.cell.sparsity, source.layout, source.lock_rule, pruned_share
+    free = 1 - source.freezing_ratio
+    return round((1 - source.lock_ratio - line.cell.sparsity) / free, 6) if free > 1e-9 else 0.0
+
+
+def _at_freezing(line: Line) -> tuple[Any, ...]:
+    """Row, search, and how the frozen share is spread and mixed: everything but its size and the sparsity."""
+    source = line.cell.source
+    pruned_share = round(source.prune_ratio / source.freezing_ratio, 3)
+    return line.row, line.cell.search_name, source.layout, source.lock_rule, pruned_share
