@@ -94,7 +94,7 @@ def test_over_500_cells(benchmark: BenchmarkFixture, project: Path, arguments: t
 
 
 def test_overhead_of_an_executed_stage(benchmark: BenchmarkFixture, project: Path) -> None:
-    """Ten cells by `dvc repro -s` in one call, their command replaced by `true`: what is DVC's own time, of all ten and its start."""
+    """Ten cells by one `dvc repro -s`, their command replaced by a few `date`: the time of DVC itself, its start included."""
     pipeline = next((project / "pipelines/cells").glob("*dense_ep-local/dvc.yaml"))
     text = pipeline.read_text()
     outs = "outputs/cells/${key}"
