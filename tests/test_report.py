@@ -15,7 +15,7 @@ from slt_bench.params import Params
 from slt_bench.params_file import load_params
 from slt_bench.plan import plan
 from slt_bench.published import published_values
-from slt_bench.record import code_digest
+from slt_bench.record import cell_code
 from slt_bench.report.table import mean_and_deviation
 from slt_bench.steps import report_table
 from tests.test_params import GOOD
@@ -113,7 +113,7 @@ def test_a_table_without_results_is_all_unknown(params: Params) -> None:
 
 def test_plan_tells_done_stale_missing_and_the_time_left(params: Params) -> None:
     cells = expand(params, "one")
-    pretend(cells[0], 90.0, code_digest("slt_bench.search"))
+    pretend(cells[0], 90.0, cell_code())
     pretend(cells[1], 90.0, "older code")
     planned = {each.cell.id: each for each in plan(cells)}
     assert [planned[cell.id].status for cell in cells[:3]] == ["done", "stale", "missing"]

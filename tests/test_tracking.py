@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,13 +13,17 @@ import pytest
 
 from slt_bench.cells import Cell
 from slt_bench.history import Epoch
-from slt_bench.record import code_digest
+from slt_bench.params import Source
+from slt_bench.record import cell_code
 from slt_bench.tracking.live import LiveRun
 from slt_bench.tracking.runs import track
 from slt_bench.tracking.store import experiment, open_store
+from slt_bench.tracking.view import comparison_link
 from tests.test_report import pretend
 
 pytestmark = pytest.mark.slow
+SEEDS, MEANS = "tags.cell LIKE '%'", "tags.mean LIKE '%'"
+FROZEN = Source(prune_ratio=0.25, lock_ratio=0.25, layout="epl", lock_rule="joint")
 
 
 def epoch(number: int) -> Epoch:
@@ -33,21 +39,53 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
         live.close("KILLED")
     client = open_store()
     where = [experiment(client, "one")]
-    (run,) = client.search_runs(where)
+    (run,) = client.search_runs(where, SEEDS)
     assert run.info.status == "KILLED" and run.data.metrics["val_top1"] == 78.0
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
 
-    pretend(cell, 80.0, code_digest("slt_bench.search"))
+    pretend(cell, 80.0, cell_code())
     assert track("one", [cell]) == (where[0], 1)
     assert track("one", [cell]) == (where[0], 0)
-    (done,) = client.search_runs(where)
+    (done,) = client.search_runs(where, SEEDS)
     assert done.info.run_id == run.info.run_id and done.info.status == "FINISHED"
     assert done.data.metrics["test_top1"] == 80.0 and done.data.metrics["edges_kept"] == 500
     assert done.data.params["recipe.learning_rate"] == "0.1" and done.data.params["source.prune_ratio"] == "0.0"
     assert {"table", "cell", "code_version", "data_digest", "seed"} <= set(done.data.tags)
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
     assert done.data.metrics["layer_density/001"] == 0.2 and done.data.metrics["score_quantile/50"] == 0.3
-    assert [file.path for file in client.list_artifacts(run.info.run_id, "figures")] == ["figures/confusion.png"]
+    (mean,) = client.search_runs(where, MEANS)
+    assert done.data.tags["mlflow.parentRunId"] == mean.info.run_id
+    assert [file.path for file in client.list_artifacts(mean.info.run_id, "figures")] == ["figures/confusion.png"]
+
+
+def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    cells = [make_cell(seed=seed, **({"source": source} if source else {})) for source in (None, FROZEN) for seed in range(3)]
+    for cell in cells:
+        pretend(cell, 80.0 + cell.seed)
+    where, written = track("one", cells[:5], figures=False)
+    client = open_store()
+    assert written == 5 and len(client.search_runs([where], SEEDS)) == 5
+    means = {run.data.tags["mean"]: run for run in client.search_runs([where], MEANS)}
+    assert set(means) == {cells[0].setting, cells[3].setting}
+    dense, frozen = means[cells[0].setting], means[cells[3].setting]
+    assert dense.data.metrics["test_top1"] == 81.0 and dense.data.metrics["test_top1_std"] == 1.0
+    assert (dense.data.metrics["seeds"], frozen.data.metrics["seeds"]) == (3, 2)
+    assert dense.data.tags["mlflow.runColor"] != frozen.data.tags["mlflow.runColor"] and "seed" not in dense.data.params
+    for run in client.search_runs([where], SEEDS):
+        assert run.data.tags["mlflow.parentRunId"] == means[run.data.tags["setting"]].info.run_id
+    assert track("one", cells, figures=False) == (where, 1)  # the seed that was missing, and the mean that it changes
+    (again,) = [run for run in client.search_runs([where], MEANS) if run.data.tags["mean"] == cells[3].setting]
+    assert again.info.run_id == frozen.info.run_id and again.data.metrics["seeds"] == 3
+
+
+def test_the_view_that_the_link_opens_is_there(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    where, _ = track("one", [make_cell()])
+    key = re.findall(r"viewStateShareKey=(\w+)", comparison_link(where))[0]
+    view = json.loads(open_store().get_experiment(where).tags[f"mlflow.sharedViewState.{key}"])
+    charts = [(chart["xaxis"]["key"], chart["yaxis"]["key"]) for chart in view["compareRunCharts"]]
+    assert ("ticket_bytes", "test_top1") in charts
+    sections = {section["uuid"] for section in view["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in view["compareRunCharts"]} == sections
 
 
 def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
@@ -57,7 +95,7 @@ def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_
     live.close()
     pretend(cell, 80.0, code="of another time")
     where, _ = track("one", [cell], figures=False)
-    (run,) = open_store().search_runs([where])
+    (run,) = open_store().search_runs([where], SEEDS)
     assert run.data.tags["code"] == "of another time" and run.info.status == "FINISHED"
 
 
@@ -68,7 +106,7 @@ def test_a_changed_result_replaces_the_run(project_with_store: Path, make_cell: 
     metrics = Path("outputs/cells") / cell.id / "metrics.json"
     metrics.write_text(metrics.read_text().replace("80.0", "81.0"))
     assert track("one", [cell], figures=False) == (where, 1)
-    (run,) = open_store().search_runs([where])
+    (run,) = open_store().search_runs([where], SEEDS)
     assert run.data.metrics["test_top1"] == 81.0
     assert run.info.end_time - run.info.start_time == 9000  # the search's own time, not that of the import
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def store_uri() -> str:
     """MLFLOW_TRACKING_URI, or the SQLite file in the project's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.MLFLOW_STORE}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.MLFLOW_STORE.absolute()}"
 
 
 def open_store() -> MlflowClient:
