@@ -6,5 +6,12 @@ from slt_bench.errors import run_command
 from slt_bench.steps import load, run_cell
 from stages.plan import planned_cell
 
+
+def main() -> None:
+    """Run it."""
+    params = load()
+    run_cell(params, planned_cell(params, *sys.argv[1:]))
+
+
 if __name__ == "__main__":
-    run_command(lambda: run_cell(load(), planned_cell(*sys.argv[1:])))
+    run_command(main)

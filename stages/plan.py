@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from slt_bench import paths
-from slt_bench.cells import Cell, expand
+from slt_bench.cells import Cell, expand, find
 from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError, run_command
-from slt_bench.feasibility import did_you_mean
 from slt_bench.params import Params
 from slt_bench.params_file import load_params
 from slt_bench.record import OF_A_CELL, code_digest
@@ -47,7 +45,7 @@ def pipeline_files(params: Params) -> dict[Path, str]:
             kinds["heirs" if found[key].source.ticket else "cells"].append(found[key])
         there = {kind: members for kind, members in kinds.items() if members}
         files[directory / "cells.json"] = _json(
-            {kind: {cell.id: cell.model_dump(mode="json") for cell in members} for kind, members in there.items()}
+            {kind: {cell.id: cell.identity for cell in members} for kind, members in there.items()}
         )
         stages = {kind[:-1]: _cells(group, kind, members) for kind, members in there.items()}
         files[directory / "dvc.yaml"] = _HEADER + _yaml({"stages": stages})
@@ -61,19 +59,17 @@ def _group(cell: Cell) -> str:
     return "_".join((cell.dataset_name, cell.network_name, cell.source.kind.replace(" ", "-"), cell.search_name))
 
 
-def planned_cell(group: str, cell_id: str) -> Cell:
-    """A cell as it is written for DVC: what DVC has taken note of is what is run."""
-    cells = planned_cells(group)
-    if cell_id not in cells:
-        raise BenchError(f"group {group} has no cell '{cell_id}'{did_you_mean(cell_id, cells)}")
-    return Cell.model_validate(cells[cell_id])
+def planned_cell(params: Params, group: str, cell_id: str) -> Cell:
+    """A cell of params.yaml, if it is the one that DVC has taken note of.
 
-
-@cache
-def planned_cells(group: str) -> dict[str, Any]:
-    """The cells of a group by id, as they are written for DVC."""
-    kinds = json.loads((PIPELINES / "cells" / group / "cells.json").read_text())
-    return {key: cell for kind in kinds.values() for key, cell in kind.items()}
+    Raises:
+        BenchError: it is not.
+    """
+    cell, path = find(params, cell_id), PIPELINES / "cells" / group / "cells.json"
+    identities = {key: identity for kind in json.loads(path.read_text()).values() for key, identity in kind.items()}
+    if identities.get(cell_id) != cell.identity:
+        raise BenchError(f"params.yaml has another '{cell_id}' than {path}: run `python -m stages.plan`, then the same again")
+    return cell
 
 
 def _prepare(dataset: str) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from dvc.stage.cache import RunCacheNotFoundError
 
 from slt_bench.cells import Cell, expand
 from slt_bench.errors import BenchError, run_command
+from slt_bench.params import Params
 from slt_bench.plan import is_done
 from slt_bench.steps import load
-from stages.plan import planned_cell, update
+from stages.plan import update
 
 
 def before(ids: set[str]) -> None:
@@ -29,13 +30,13 @@ def before(ids: set[str]) -> None:
     params = load()
     if update(params):
         print("pipelines: brought up to date with params.yaml")
-    cells = [cell for table in params.tables for cell in expand(params, table)]
-    names = {cell.dataset_name for cell in cells if cell.id in ids}
+    cells = _cells(params, ids)
+    names = {cell.dataset_name for cell in cells.values()}
     _repro("plan", *(f"pipelines/data/datasets/dvc.yaml:prepare-{name}" for name in params.datasets if name in names))
-    with _cell_stages(ids) as stages:
-        repo = stages[0][1].repo if stages else None
-        shared = repo.config["core"].get("remote") if repo else None
-        if repo and shared:  # what other machines have pushed: `dvc push --run-cache`
+    with _stages(cells) as stages:
+        repo = stages[0][1].repo
+        shared = repo.config["core"].get("remote")
+        if shared:  # what other machines have pushed: `dvc push --run-cache`
             repo.stage_cache.pull(shared)
         restored = [stage for cell, stage in stages if not is_done(cell) and _restore(stage, bool(shared))]
         _take(restored)
@@ -45,17 +46,21 @@ def before(ids: set[str]) -> None:
 
 def after(ids: set[str]) -> None:
     """Hand results over to DVC, which otherwise would run the cells again."""
-    with _cell_stages(ids) as stages:
+    with _stages(_cells(load(), ids)) as stages:
         _take([stage for cell, stage in stages if is_done(cell) and stage.changed()])
 
 
+def _cells(params: Params, ids: set[str]) -> dict[str, Cell]:
+    return {cell.id: cell for table in params.tables for cell in expand(params, table) if cell.id in ids}
+
+
 @contextmanager
-def _cell_stages(ids: set[str]) -> Iterator[list[tuple[Cell, PipelineStage]]]:
+def _stages(cells: dict[str, Cell]) -> Iterator[list[tuple[Cell, PipelineStage]]]:
     """The stages of these cells, those that need another's ticket last, while DVC's lock is held."""
     with Repo() as repo, lock_repo(repo):
         calls = [(stage, str(stage.cmd).split()) for stage in repo.index.stages]
-        found = [(stage, call[-2:]) for stage, call in calls if call[:3] == ["python", "-m", "stages.cell"]]
-        stages = [(planned_cell(group, cell_id), stage) for stage, (group, cell_id) in found if cell_id in ids]
+        found = [(stage, call[-1]) for stage, call in calls if call[:3] == ["python", "-m", "stages.cell"]]
+        stages = [(cells[cell_id], stage) for stage, cell_id in found if cell_id in cells]
         yield sorted(stages, key=lambda pair: pair[0].source.ticket is not None)
 
 
