@@ -74,12 +74,17 @@ def read_result(cell: Cell) -> Result | None:
 def lines(params: Params, table: str) -> list[Line]:
     """The lines of a table in the order of its rows; those that would read alike also get the names that differ."""
     found = [line for index in range(len(params.tables[table].rows)) for line in _row_lines(params, table, index)]
-    return [_told_apart(line, [one for one in found if one.reads == line.reads]) for line in found]
+    return [_told_apart(line, [one for one in found if _place(one) == _place(line)]) for line in found]
+
+
+def _place(line: Line) -> tuple[str, ...]:
+    """What a reader sees of a line before its results: its columns, dataset and network among them."""
+    return (*line.reads, line.cell.dataset_name, line.cell.network_name)
 
 
 def _told_apart(line: Line, alike: list[Line]) -> Line:
-    axes = ("dataset_name", "network_name", "search_name", "recipe_name")
-    names = [getattr(line.cell, axis) for axis in axes if len({getattr(one.cell, axis) for one in alike}) > 1]
+    names = [getattr(line.cell, axis) for axis in ("search_name", "recipe_name")
+             if len({getattr(one.cell, axis) for one in alike}) > 1]  # fmt: skip
     return replace(line, label=f"{line.label} [{', '.join(names)}]") if names else line
 
 
