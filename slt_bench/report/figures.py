@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -64,8 +65,10 @@ def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str
     by_search = {"layer-density": layer_density, "score-distribution": score_distribution} if inside else {}
     for name, draw_panels in by_search.items():
         with plt.rc_context(_STYLE):
-            figure = draw_panels([(Styles(inside).name(line), line.results[0]) for line in inside])
-            figure.suptitle(title + some, x=0.01, ha="left", fontsize=12, fontweight="bold")
+            many = len(panels(inside)) > 1
+            names = [Styles(inside).name(line) + (f", {line.cell.network_name}" if many else "") for line in inside]
+            figure = draw_panels(list(zip(names, (line.results[0] for line in inside), strict=True)))
+            figure.suptitle(fill(title + some, 70), x=0.01, ha="left", fontsize=12, fontweight="bold")
             _save(figure, directory / name)
     return [*drawn, *by_search]
 

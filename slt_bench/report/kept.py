@@ -92,6 +92,7 @@ def _index(kept: dict[str, dict[str, Any]], root: str) -> str:
             "what": made["title"],
             "cells": made["cells"],
             "hours of one process": made["hours"],
+            "data": "; ".join(made["data"]),
             "date": made["dates"][-1],
             "hardware": "; ".join(made["hardware"]),
             "torch": " ".join(made["torch"]),

@@ -135,7 +135,7 @@ def sparsity(line: Line) -> float:
 
 
 def freezing(line: Line) -> float:
-    return line.cell.source.freezing_ratio
+    return round(line.cell.source.freezing_ratio, 9)
 
 
 def _others(line: Line) -> tuple[str, ...]:

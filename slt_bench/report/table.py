@@ -182,5 +182,8 @@ def notes(params: Params, table: str, content: list[Line]) -> list[str]:
     made = [(result.record["environment"], result.record["precision"]) for result in results]
     for machine, precision in {json.dumps(each): each for each in made}.values():
         libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items() if number)
-        parts.append(f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores, in {precision}.")
+        parts.append(
+            f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores, "
+            f"{machine.get('threads', '?')} threads a process, in {precision}."
+        )
     return parts
