@@ -15,35 +15,32 @@ ROOT = Path(__file__).parent.parent
 CELLS = 500
 HEAD = """\
 datasets:
-  digits: {images: {source: digits}, mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4]}
+  digits: {{images: {{source: digits}}, mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4]}}
 networks:
-  tiny: {kind: conv2, width: 0.125}
+{networks}
 recipes:
-  quick: {epochs: 1, batch_size: 512, learning_rate: 0.1}
+  quick: {{epochs: 1, batch_size: 512, learning_rate: 0.1}}
 searches:
-  ep: {kind: edge-popup}
-  ep-local: {kind: edge-popup, selection: local}
-  random: {kind: random-mask}
+  ep: {{kind: edge-popup}}
 tables:
 """
 TABLE = """\
   table-{number}:
     title: Table {number}
     dataset: digits
-    network: tiny
+    network: tiny-{number}
     recipe: quick
-    seeds: [{seeds}]
+    seeds: [0, 1, 2, 3, 4]
     rows:
-      - {{search: [ep, ep-local], sparsity: [0.5, 0.7]}}
-      - {{search: [ep, ep-local], source: {{prune_ratio: [0.3, 0.5], layout: epl}}, sparsity: [0.5, 0.7]}}
-      - {{search: [ep, ep-local], source: {{freezing_ratio: [0.2, 0.4], prune_share: 0.5, layout: epl, lock_rule: joint}},
-         sparsity: [0.5, 0.7]}}
+      - {{search: ep, sparsity: [0.5, 0.6, 0.7]}}
+      - {{search: ep, source: {{prune_ratio: 0.5, layout: epl}}, sparsity: 0.7}}
+      - {{search: ep, source: {{freezing_ratio: 0.4, prune_share: 0.5, layout: epl, lock_rule: joint}}, sparsity: 0.5}}
 """
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five tables of 100 cells: 20 settings, 5 seeds each, and one of them run."""
+    """Twenty tables of 25 cells, 5 settings of 5 seeds, and one of them run."""
     root = tmp_path_factory.mktemp("many")
     for name in ("slt_bench", "stages", ".dvc/config", ".dvcignore"):
         source, target = ROOT / name, root / name
@@ -51,8 +48,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)
     (root / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    numbers = range(CELLS // 100)
-    text = HEAD + "".join(TABLE.format(number=n, seeds=", ".join(str(5 * n + seed) for seed in range(5))) for n in numbers)
+    numbers = range(CELLS // 25)
+    networks = "\n".join(f"  tiny-{n}: {{kind: conv2, width: {0.125 + n / 64}}}" for n in numbers)
+    text = HEAD.format(networks=networks) + "".join(TABLE.format(number=n) for n in numbers)
     (root / "params.yaml").write_text(text)
     stages = (ROOT / "dvc.yaml").read_text()
     (root / "dvc.yaml").write_text(
@@ -95,7 +93,7 @@ def test_over_500_cells(benchmark: BenchmarkFixture, project: Path, arguments: t
 
 def test_overhead_of_an_executed_stage(benchmark: BenchmarkFixture, project: Path) -> None:
     """Ten cells by one `dvc repro -s`, their command replaced by a few `date`: the time of DVC itself, its start included."""
-    pipeline = next((project / "pipelines/cells").glob("*dense_ep-local/dvc.yaml"))
+    pipeline = next((project / "pipelines/cells").glob("*tiny-0_dense_ep/dvc.yaml"))
     text = pipeline.read_text()
     outs = "outputs/cells/${key}"
     files = "ticket.safetensors last.safetensors history.csv search.json confusion.json metrics.json"
