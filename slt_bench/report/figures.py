@@ -95,11 +95,10 @@ def _figure(lines: Sequence[Line], draw: Draw, title: str) -> Figure:
     columns = min(_COLUMNS, len(found))
     rows = -(-len(found) // columns)
     names = dict.fromkeys(styles.name(line) for line in lines)
-    beside = 2 if max(map(len, names)) < 45 else 1  # in a row of the legend, which stands below
+    width = 7.2 if columns == 1 else 10.4
+    beside = max(1, int(13 * width / (max(map(len, names)) + 10)))  # in a row of the legend, which stands below
     height = 0.9 + 3.5 * rows + 0.18 * (len(names) // beside + 1)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(7.2 if columns == 1 else 10.4, height), layout="constrained", squeeze=False
-    )
+    figure, grid = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)
     flat: list[Axes] = list(grid.flat)
     once: dict[str, Any] = {}
     for axes, (name, members) in zip(flat, found.items(), strict=False):
@@ -111,7 +110,7 @@ def _figure(lines: Sequence[Line], draw: Draw, title: str) -> Figure:
     for axes in flat[len(found) :]:
         axes.set_visible(False)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    figure.legend(list(once.values()), list(once), loc="outside lower left", ncols=beside * columns)
+    figure.legend(list(once.values()), list(once), loc="outside lower left", ncols=beside)
     return figure
 
 

@@ -51,7 +51,7 @@ def accuracy_against_freezing(axes: Axes, lines: Sequence[Line], styles: Styles)
                 line for line in dense if (line.cell.search_name, key(line)) == (equal[0].cell.search_name, key(equal[0]))
             ]
             ordered = sorted([*origin, *equal], key=freezing)
-            if len({freezing(line) for line in ordered}) < 2:
+            if len({freezing(line) for line in equal}) < 2:
                 continue
             kept = f"{_free_kept(equal[0]):.0%} of the free edges kept" if by_share else f"s = {sparsity(equal[0]):g}"
             axes.errorbar(
