@@ -19,6 +19,7 @@ import pytest
 
 from slt_bench import paths
 from slt_bench.cells import Cell
+from slt_bench.checkpoint import Checkpoint
 from slt_bench.params import IterativeEdgePopup
 from tests.conftest import FROZEN
 
@@ -79,7 +80,9 @@ def start(way: str, number: int, processes: int) -> subprocess.Popen[str]:
 
 
 def result(cell: Cell) -> dict[str, bytes]:
+    """What a search made; its state goes, as after the evaluation."""
     directory = paths.cell_dir(cell.id)
+    Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     return {name: (directory / name).read_bytes() for name in ("ticket.safetensors", "last.safetensors", "history.csv")}
 
 

@@ -15,6 +15,7 @@ import torch
 
 from slt_bench import paths
 from slt_bench.cells import Cell
+from slt_bench.checkpoint import Checkpoint
 from slt_bench.params import RandomMask, WeightTraining
 from slt_bench.processes import ALONE, launch, usable
 from slt_bench.shards import tree_sum
@@ -58,6 +59,7 @@ def run(cell: Cell, count: int) -> dict[str, bytes]:
     found = {name: (directory / name).read_bytes() for name in ("ticket.safetensors", "last.safetensors", "history.csv")}
     for name in found:
         (directory / name).unlink()
+    Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()  # as after the evaluation
     return found
 
 
