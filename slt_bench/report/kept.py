@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from slt_bench.errors import BenchError
 from slt_bench.params import Params
 from slt_bench.report.claims import trials
 from slt_bench.report.lines import Line, lines
+from slt_bench.report.spread import UNKNOWN
 from slt_bench.report.table import claim_row
 
 _FIGURES = ("accuracy-size", "accuracy-freezing", "dying-sparsity")
@@ -44,7 +46,7 @@ def keep_results(params: Params, tables: list[str]) -> None:
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if begin and end:
-        write_text(_README, f"{before}{begin}\n{_index(kept, f'{paths.RESULTS}/')}\n{_claims(kept)}\n{end}{after}")
+        write_text(_README, f"{before}{begin}\n{_index(kept, f'{paths.RESULTS}/')}\n{end}{after}")
 
 
 def _keep(params: Params, table: str) -> None:
@@ -91,16 +93,20 @@ def _index(kept: dict[str, dict[str, Any]], root: str) -> str:
             "table": f"[{table}]({root}{table}/table.md)",
             "what": made["title"],
             "cells": made["cells"],
-            "hours of one process": made["hours"],
-            "data": "; ".join(made["data"]),
+            "claims": _counted([claim["verdict"] for claim in made["claims"]]),
             "date": made["dates"][-1],
-            "hardware": "; ".join(made["hardware"]),
-            "torch": " ".join(made["torch"]),
+            "hardware": "; ".join(made["hardware"]) + f", {made['hours']:g} hours of one process",
             "code": " ".join(made["commits"]),
+            "data": "; ".join(made["data"]),
         }
         for table, made in kept.items()
     ]
     return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True) + "\n"
+
+
+def _counted(verdicts: list[str]) -> str:
+    """How many of each."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in sorted(Counter(verdicts).items())) or UNKNOWN
 
 
 def _claims(kept: dict[str, dict[str, Any]]) -> str:
