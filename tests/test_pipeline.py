@@ -176,6 +176,6 @@ def test_two_machines_share_results_through_a_remote_and_neither_searches_twice(
         ended = slt_bench(machine, "run", "one")
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert "1 cells restored from DVC's cache" in ended.stdout or "is done already" in ended.stdout
-        assert "epoch" not in ended.stdout and "[2/2]" not in ended.stdout
+        assert "[1/2]" not in ended.stdout and "[2/2]" not in ended.stdout  # nothing was searched
     tickets = [sorted((machine / "outputs/cells").glob("*/ticket.safetensors")) for machine in (clone, other)]
     assert [path.read_bytes() for path in tickets[0]] == [path.read_bytes() for path in tickets[1]] and len(tickets[0]) == 2
