@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from slt_bench.errors import BenchError
 from slt_bench.feasibility import (
@@ -19,6 +19,9 @@ from slt_bench.feasibility import (
     sparsity_of,
 )  # fmt: skip
 from slt_bench.params import Dataset, Model, Network, Params, Recipe, Row, Search, Seed, Source, Table, TicketOf, percent
+
+T = TypeVar("T")
+K = TypeVar("K")
 
 
 class Cell(Model):
@@ -62,6 +65,14 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
 
 
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Items by a key that they have in common, in the order of the first of each."""
+    found: dict[K, list[T]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
+
+
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested groups as dotted keys."""
     flat: dict[str, Any] = {}
@@ -101,10 +112,7 @@ def find(params: Params, cell_id: str) -> Cell:
 
 def families(cells: list[Cell]) -> list[list[Cell]]:
     """Cells that must run one after another: each with those that need its ticket."""
-    found: dict[str, list[Cell]] = {}
-    for cell in cells:
-        found.setdefault(cell.source.ticket or cell.id, []).append(cell)
-    return list(found.values())
+    return list(grouped(cells, lambda cell: cell.source.ticket or cell.id).values())
 
 
 def _cells_of_row(params: Params, table: Table, row: Row, at: Location) -> Iterator[tuple[Cell | None, Cell]]:

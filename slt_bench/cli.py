@@ -116,7 +116,7 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from slt_bench.steps import run_targets
+    from slt_bench.targets import run_targets
 
     params = load()
     if options.workers is not None:
@@ -165,11 +165,10 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _results(options: argparse.Namespace) -> None:
-    from slt_bench.report.kept import is_complete, keep_results
+    from slt_bench.report.kept import keep_results
 
     params = load()
-    named = [name for table in options.tables for name in tables_of(params, table)]
-    keep_results(params, named or [table for table in params.tables if is_complete(params, table)])
+    keep_results(params, [name for table in options.tables for name in tables_of(params, table)])
     print(f"wrote {paths.RESULTS}/")
 
 

@@ -10,6 +10,7 @@ DATA = Path("data")
 DOWNLOADS = Path("data/downloads")
 OUTPUTS = Path("outputs")
 RESULTS = Path("results")  # small tables as they came out somewhere, kept in the repository
+PAGE = OUTPUTS / "report.html"  # of all tables
 STATE = Path(".state")  # what lets an interrupted search go on: no DVC output, since DVC deletes outputs before a run
 MLFLOW_STORE = Path("mlflow.db")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -35,6 +36,11 @@ class Published(Model):
         """Whether it may stand beside a cell: of its images, its network, and its sparsity where the value names one."""
         same = self.dataset == cell.dataset.images.source and self.network in (cell.network.kind, None)
         return same and self.sparsity in (cell.sparsity, None)
+
+
+def fitting(names: Iterable[str] | None, cell: Cell) -> list[Published]:
+    """Of these values, those that may stand beside a cell."""
+    return [value for name in names or () if (value := published_values()[name]).fits_cell(cell)]
 
 
 @cache

@@ -51,6 +51,7 @@ def search(
     check_manifest(manifest, cell.dataset.images, cell.dataset_name)
     code = record.cell_code()  # now, not at the end: somebody may edit it meanwhile
     made = {"code": code, "commit": record.code_version(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
+    made["parent"] = record.parent_digest(cell.source.ticket)
     state = paths.state_dir(cell.id, cell.identity)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with exclusive(state) if processes.first else nullcontext():
@@ -70,8 +71,7 @@ def search(
         network = save_ticket(best, directory / "ticket.safetensors")
         save_ticket(last, directory / "last.safetensors")
         write_history(directory / "history.csv", fit.history)
-        made |= {"precision": computed, "parent": record.parent_digest(cell.source.ticket)}
-        result = _record(fit, network, manifest, made)
+        result = _record(fit, network, manifest, made | {"precision": computed})
         write_text(directory / "search.json", json.dumps(result, indent=1) + "\n")
     return result
 

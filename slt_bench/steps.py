@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +12,9 @@ from slt_bench.errors import BenchError
 from slt_bench.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from slt_bench.cells import Cell
     from slt_bench.params import Params
+    from slt_bench.report.lines import Line
 
 
 def load() -> Params:
@@ -63,58 +61,6 @@ def run_cell(params: Params, cell: Cell) -> None:
     evaluate_cell(params, cell)
 
 
-def run_targets(params: Params, targets: list[str], jobs: int, devices: list[str], part: tuple[int, int]) -> None:
-    """Run what is left of tables and cells; what tables need is DVC's before and after, where DVC is.
-
-    Raises:
-        BenchError: at the end, listing the cells that failed, each with the reason and its log.
-    """
-    from slt_bench.cells import expand, families, find
-    from slt_bench.pool import run_cells
-
-    tables = [target for target in targets if target in params.tables]
-    cells = {cell.id: cell for table in tables for cell in expand(params, table)}
-    cells |= {cell.id: cell for target in targets if target not in params.tables for cell in [find(params, target)]}
-    mine = [cell for family in families(list(cells.values()))[part[0] - 1 :: part[1]] for cell in family]
-    through_dvc = bool(tables) and Path(".dvc").is_dir()
-    if through_dvc:
-        _dvc("before", [cell.id for cell in mine])
-    prepare_missing(params, mine)
-    if not tables and len(mine) == 1:
-        run_cell(params, mine[0])
-        return
-    failures = run_cells(params, mine, jobs, devices)
-    if through_dvc:
-        _dvc("after", [cell.id for cell in mine])
-    if failures:
-        told = [f"  {each.cell.id}: {each.reason}" + (f" ({each.log})" if each.log else "") for each in failures]
-        raise BenchError(f"{len(failures)} of {len(mine)} cells failed; the same command tries them again:\n" + "\n".join(told))
-    for table in tables if len(mine) == len(cells) else ():
-        if through_dvc:
-            _dvc("report", [table])
-        else:
-            print(report_table(params, table))
-            track_table(params, table)
-
-
-def _dvc(step: str, names: list[str]) -> None:
-    """Nothing here knows DVC: a stage's script does it, in a process of its own."""
-    if status := subprocess.run([sys.executable, "-m", "stages.results", step, *names]).returncode:
-        raise SystemExit(status)
-
-
-def prepare_missing(params: Params, cells: Iterable[Cell]) -> None:
-    """Write the datasets of these cells that are not there or are of other parameters."""
-    from slt_bench.data.manifest import check_manifest, read_manifest
-
-    for name, images in {cell.dataset_name: cell.dataset.images for cell in cells}.items():
-        try:
-            check_manifest(read_manifest(paths.dataset_dir(name)), images, name)
-        except BenchError as reason:
-            print(f"{reason}; doing so")
-            prepare_dataset(params, name)
-
-
 def search_cell(params: Params, cell: Cell) -> None:
     """Search a cell, by as many processes as `machine` says, unless this is one of them already.
 
@@ -142,12 +88,12 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
     from slt_bench.search import search
     from slt_bench.tracking.live import LiveRun
 
-    tables = [table for table in params.tables if any(each.id == cell.id for each in expand(params, table))]
+    table = next((name for name in params.tables if any(each.id == cell.id for each in expand(params, name))), "cells")
     with together() as processes:
         if not processes.first:
             search(cell, None, params.machine, processes)
             return
-        live = LiveRun(tables[0] if tables else "cells", cell)
+        live = LiveRun(table, cell)
         try:
             search(cell, live, params.machine, processes)
         except BaseException as error:
@@ -171,16 +117,9 @@ def evaluate_cell(params: Params, cell: Cell) -> None:
 
 def report_table(params: Params, table: str) -> str:
     """Write a table's files; returns its Markdown."""
-    from slt_bench.report.figures import draw_figures
     from slt_bench.report.lines import lines
-    from slt_bench.report.page import write_page
-    from slt_bench.report.table import write_table
 
-    directory = paths.table_dir(table)
-    figures = draw_figures(lines(params, table), params.tables[table].title, directory / "figures")
-    markdown = write_table(params, table, directory, figures)
-    write_page(params, [table], directory / "report.html")
-    return markdown
+    return _report(params, table, lines(params, table))
 
 
 def report_all(params: Params) -> Path:
@@ -188,13 +127,25 @@ def report_all(params: Params) -> Path:
     from slt_bench.report.lines import lines
     from slt_bench.report.page import write_page
 
-    tables = [table for table in params.tables if any(line.results for line in lines(params, table))]
-    if not tables:
+    contents = {table: lines(params, table) for table in params.tables}
+    found = {table: content for table, content in contents.items() if any(line.results for line in content)}
+    if not found:
         raise BenchError("no cell has a result yet: `dvc repro demo` or `slt-bench run demo` makes some")
-    for table in tables:
-        report_table(params, table)
-    write_page(params, tables, paths.OUTPUTS / "report.html")
-    return paths.OUTPUTS / "report.html"
+    for table, content in found.items():
+        _report(params, table, content)
+    write_page(params, found, paths.PAGE)
+    return paths.PAGE
+
+
+def _report(params: Params, table: str, content: list[Line]) -> str:
+    from slt_bench.report.figures import draw_figures
+    from slt_bench.report.page import write_page
+    from slt_bench.report.table import write_table
+
+    directory = paths.table_dir(table)
+    figures = draw_figures(content, params.tables[table].title, directory / "figures")
+    write_page(params, {table: content}, directory / "report.html")
+    return write_table(params, table, content, directory, figures)
 
 
 def track_table(params: Params, table: str) -> None:

@@ -2,6 +2,7 @@
 
 from slt_bench import paths
 from slt_bench.errors import run_command
+from slt_bench.report.lines import lines
 from slt_bench.report.page import write_page
 from slt_bench.steps import load
 
@@ -9,8 +10,8 @@ from slt_bench.steps import load
 def main() -> None:
     """Write it."""
     params = load()
-    write_page(params, list(params.tables), paths.OUTPUTS / "report.html")
-    print(f"open {paths.OUTPUTS / 'report.html'} in a browser")
+    write_page(params, {table: lines(params, table) for table in params.tables}, paths.PAGE)
+    print(f"open {paths.PAGE} in a browser")
 
 
 if __name__ == "__main__":

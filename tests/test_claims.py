@@ -9,13 +9,13 @@ import pytest
 from scipy.stats import t
 
 from slt_bench.cells import Cell, expand
-from slt_bench.errors import BenchError
 from slt_bench.params import Claim, Params, Side
 from slt_bench.params_file import load_params
 from slt_bench.report.claims import effect, trials
+from slt_bench.report.lines import lines
 from slt_bench.report.spread import interval
 from slt_bench.steps import report_table
-from tests.test_params import GOOD
+from tests.test_params import GOOD, refused
 from tests.test_report import pretend
 
 CLAIM = Claim(text="a over b", of=Side(row="a"), over=Side(row="b"))
@@ -88,7 +88,7 @@ def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: P
 
     for cell in expand(params, "one")[2:]:
         pretend(cell, accuracy(cell))
-    at_30, at_50, most, one = trials(params, "one")
+    at_30, at_50, most, one = trials(params.tables["one"], lines(params, "one"))
     assert (at_30.effect.size, at_50.effect.size) == pytest.approx((1.0, 10.0))
     assert at_30.of.cell.sparsity == at_30.over.cell.sparsity == 0.3
     assert most.effect.size == pytest.approx(10.0) and most.of.cell.sparsity == 0.5 and most.pairs == 2
@@ -112,9 +112,4 @@ def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: P
     ],
 )  # fmt: skip
 def test_mistakes(tmp_path: Path, old: str, new: str, message: str) -> None:
-    file = tmp_path / "params.yaml"
-    text = TEXT + CLAIMS
-    assert old in text
-    file.write_text(text.replace(old, new))
-    with pytest.raises(BenchError, match=message):
-        load_params(file)
+    refused(tmp_path / "params.yaml", TEXT + CLAIMS, old, new, message)

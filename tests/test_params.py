@@ -100,8 +100,13 @@ def test_the_good_one_expands(file: Path) -> None:
     ],
 )  # fmt: skip
 def test_mistakes(file: Path, old: str, new: str, message: str) -> None:
-    assert old in GOOD
-    file.write_text(GOOD.replace(old, new))
+    refused(file, GOOD, old, new, message)
+
+
+def refused(file: Path, good: str, old: str, new: str, message: str) -> None:
+    """A mistake in place of something good is told, and where."""
+    assert old in good
+    file.write_text(good.replace(old, new))
     with pytest.raises(BenchError) as caught:
         load_params(file)
     assert re.search(message, str(caught.value)), str(caught.value)

@@ -8,9 +8,9 @@ from math import exp, log
 from statistics import mean
 from typing import Literal
 
-from slt_bench.params import Claim, Params, Side
-from slt_bench.published import Published, published_values
-from slt_bench.report.lines import Line, Result, full_name, lines
+from slt_bench.params import Claim, Side, Table
+from slt_bench.published import Published, fitting
+from slt_bench.report.lines import Line, Result
 from slt_bench.report.spread import interval
 
 Verdict = Literal["holds", "does not hold", "undecided"]
@@ -38,7 +38,6 @@ class Effect:
 class Trial:
     """A claim, the lines that it compares, and what came out."""
 
-    name: str
     claim: Claim
     of: Line
     over: Line
@@ -61,32 +60,25 @@ def effect(claim: Claim, of: Sequence[float], over: Sequence[float], pairs: int 
     return Effect(len(values), back(mean(values)) if values else None, low, high, beyond)
 
 
-def trials(params: Params, table: str) -> list[Trial]:
-    """Every claim of a table, tested on the results that are there."""
-    content, full = lines(params, table), lines(params, full_name(params, table))
-    return [
-        tested
-        for name, claim in params.tables[table].claims.items()
-        for tested in _tested(params, table, name, claim, content, full)
-    ]
+def trials(table: Table, content: list[Line]) -> list[Trial]:
+    """Every claim of a table, tested on the results that its lines have."""
+    return [trial for claim in table.claims.values() for trial in _tested(table, claim, content)]
 
 
-def _tested(params: Params, table: str, name: str, claim: Claim, content: list[Line], full: list[Line]) -> list[Trial]:
+def _tested(table: Table, claim: Claim, content: list[Line]) -> list[Trial]:
     found = []
-    pairs = _pairs(_of_side(params, table, claim.of, content), _of_side(params, table, claim.over, content))
+    pairs = _pairs(_of_side(table, claim.of, content), _of_side(table, claim.over, content))
     for of, over in pairs:
         values = _paired(claim, of, over)
-        meant = full[content.index(of)]
-        sizes = [value for key in claim.published or () if (value := published_values()[key]).fits_cell(meant.cell)]
         many = len(pairs) if claim.across == "most" else 1
-        found.append(Trial(name, claim, of, over, many, effect(claim, *values, pairs=many), sizes))
+        found.append(Trial(claim, of, over, many, effect(claim, *values, pairs=many), fitting(claim.published, of.meant)))
     if claim.across == "most":
         return [max(found, key=lambda each: -1e9 if each.effect.size is None else each.effect.size)] if found else []
     return found
 
 
-def _of_side(params: Params, table: str, side: Side, content: list[Line]) -> list[Line]:
-    row = next(index for index, row in enumerate(params.tables[table].rows) if row.id == side.row)
+def _of_side(table: Table, side: Side, content: list[Line]) -> list[Line]:
+    row = next(index for index, row in enumerate(table.rows) if row.id == side.row)
     return [line for line in content if line.row == row and side.sparsity in (line.cell.sparsity, None)]
 
 

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from slt_bench import paths
 from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError
-from slt_bench.params import Params
+from slt_bench.params import Params, Table
 from slt_bench.report.claims import trials
 from slt_bench.report.lines import Line, lines
 from slt_bench.report.spread import UNKNOWN
@@ -24,21 +24,22 @@ _BEGIN, _END = "<!-- begin: written by `slt-bench results` -->\n", "<!-- end -->
 _README = Path("README.md")
 
 
-def is_complete(params: Params, table: str) -> bool:
-    """Whether every cell of a table has a result."""
-    return all(len(line.cells) == len(line.results) for line in lines(params, table))
-
-
 def keep_results(params: Params, tables: list[str]) -> None:
     """Copy the reports of tables into results/ with what made them, then list all that are kept there and in README.md.
 
+    Args:
+        params: the project's parameters.
+        tables: names; all that are complete if there are none.
+
     Raises:
-        BenchError: a table is not complete or has no report.
+        BenchError: a named table is not complete, or one has no report.
     """
-    for table in tables:
-        if not is_complete(params, table):
+    for table in tables or params.tables:
+        content = lines(params, table)
+        if all(len(line.cells) == len(line.results) for line in content):
+            _keep(params.tables[table], content, paths.table_dir(table), paths.RESULTS / table)
+        elif tables:
             raise BenchError(f"table {table} has cells without a result: `slt-bench run {table}` makes them")
-        _keep(params, table)
     made = {path.parent.name: json.loads(path.read_text()) for path in sorted(paths.RESULTS.glob("*/made.json"))}
     kept = {table: made[table] for table in params.tables if table in made}
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(kept, '')}\n{_claims(kept)}")
@@ -49,10 +50,9 @@ def keep_results(params: Params, tables: list[str]) -> None:
         write_text(_README, f"{before}{begin}\n{_index(kept, f'{paths.RESULTS}/')}\n{end}{after}")
 
 
-def _keep(params: Params, table: str) -> None:
-    source, target = paths.table_dir(table), paths.RESULTS / table
+def _keep(table: Table, content: list[Line], source: Path, target: Path) -> None:
     if not (source / "table.md").is_file():
-        raise BenchError(f"table {table} has no report: `slt-bench report {table}` writes it")
+        raise BenchError(f"table {source.name} has no report: `slt-bench report {source.name}` writes it")
     shutil.rmtree(target, ignore_errors=True)
     markdown = [line for line in (source / "table.md").read_text().splitlines(keepends=True) if not line.startswith("![")]
     figures = [name for name in _FIGURES if (source / "figures" / f"{name}.svg").is_file()]
@@ -62,11 +62,8 @@ def _keep(params: Params, table: str) -> None:
     write_text(target / "table.csv", (source / "table.csv").read_text())
     for name in figures:
         write_text(target / f"{name}.svg", (source / "figures" / f"{name}.svg").read_text())
-    made = _made(lines(params, table)) | {
-        "title": params.tables[table].title,
-        "small": params.tables[table].reduced is not None,
-    }
-    made["claims"] = [claim_row(each) for each in trials(params, table)]
+    made = _made(content) | {"title": table.title, "small": table.reduced is not None}
+    made["claims"] = [claim_row(each) for each in trials(table, content)]
     write_text(target / "made.json", json.dumps(made, indent=1) + "\n")
 
 

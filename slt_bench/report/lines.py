@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from slt_bench import paths
-from slt_bench.cells import Cell, expand_row
+from slt_bench.cells import Cell, expand_row, grouped
 from slt_bench.history import Epoch, read_history
 from slt_bench.params import Params
-from slt_bench.published import Published, published_values
+from slt_bench.published import Published, fitting
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Line:
     cells: list[Cell]  # one a seed
     results: list[Result]
     row: int  # of the table, from 0
-    published: list[Published] = field(default_factory=list)  # in a small table: of the line that this one stands for
+    meant: Cell  # in a small table the cell of the large one that this stands for, else its own
+    published: list[Published]  # of what is meant
 
     @property
     def reads(self) -> tuple[str, str, str]:
@@ -98,15 +99,13 @@ def _row_lines(params: Params, table: str, index: int) -> Iterator[Line]:
             cells=cells,
             results=[result for cell in cells if (result := read_result(cell)) is not None],
             row=index,
-            published=[value for name in row.published or () if (value := published_values()[name]).fits_cell(meant[0])],
+            meant=meant[0],
+            published=fitting(row.published, meant[0]),
         )
 
 
 def _settings(params: Params, table: str, index: int) -> list[list[Cell]]:
-    settings: dict[str, list[Cell]] = {}
-    for cell in expand_row(params, table, index):
-        settings.setdefault(cell.setting, []).append(cell)
-    return list(settings.values())
+    return list(grouped(expand_row(params, table, index), lambda cell: cell.setting).values())
 
 
 def full_name(params: Params, table: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -16,22 +16,22 @@ from slt_bench.checkpoint import write_text
 from slt_bench.history import Epoch
 from slt_bench.params import Params
 from slt_bench.report.claims import Trial, trials
-from slt_bench.report.lines import Line, Result, lines
+from slt_bench.report.lines import Line, Result
 from slt_bench.report.table import CLAIMS_NOTE, claim_row, notes, rows, warnings
 
 
-def write_page(params: Params, tables: Sequence[str], path: Path) -> None:
-    """Write a page of these tables; their figures have been drawn."""
+def write_page(params: Params, tables: Mapping[str, list[Line]], path: Path) -> None:
+    """Write a page of these tables with their lines; their figures have been drawn."""
     environment = Environment(
         loader=PackageLoader("slt_bench", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    title = params.tables[tables[0]].title if len(tables) == 1 else "slt-bench: strong lottery tickets"
-    content = {"title": title, "claims_note": CLAIMS_NOTE, "tables": [_table(params, table) for table in tables]}
-    write_text(path, environment.get_template("page.html").render(content))
+    title = params.tables[next(iter(tables))].title if len(tables) == 1 else "slt-bench: strong lottery tickets"
+    sections = [_table(params, table, content) for table, content in tables.items()]
+    page = environment.get_template("page.html").render(title=title, claims_note=CLAIMS_NOTE, tables=sections)
+    write_text(path, page)
 
 
-def _table(params: Params, table: str) -> dict[str, Any]:
-    content = lines(params, table)
+def _table(params: Params, table: str, content: list[Line]) -> dict[str, Any]:
     shown = rows(params, table, content)
     done = [result for line in content for result in line.results]
     dates = sorted({result.record["finished"][:10] for result in done})
@@ -43,7 +43,7 @@ def _table(params: Params, table: str) -> dict[str, Any]:
         "cells": sum(len(line.cells) for line in content),
         "dates": " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
         "warnings": warnings(params, table),
-        "claims": [_claim(table, content, each) for each in trials(params, table)],
+        "claims": [_claim(table, content, each) for each in trials(params.tables[table], content)],
         "header": list(shown[0]),
         "rows": [{"id": _anchor(table, number), "cells": list(each.values())} for number, each in enumerate(shown)],
         "notes": notes(params, table, content),

@@ -10,8 +10,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from slt_bench.cells import grouped
 from slt_bench.report.lines import Line
-from slt_bench.report.styles import NAMED, Styles, series
+from slt_bench.report.styles import NAMED, Styles
 
 Draw = Callable[[Axes, Sequence[Line], Styles], None]
 
@@ -43,9 +44,10 @@ def accuracy_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles)
 def accuracy_against_freezing(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
     """Lines of a row are joined where they keep the same share of their free edges, or else where they are equally sparse."""
     dense = [line for line in lines if line.cell.source.kind == "dense"]
-    for same in series([line for line in lines if line.cell.source.kind in ("randomly pruned", "frozen")], _at_freezing):
+    frozen = [line for line in lines if line.cell.source.kind in ("randomly pruned", "frozen")]
+    for same in grouped(frozen, _at_freezing).values():
         by_share = len({_free_kept(line) for line in same}) == 1
-        for equal in [same] if by_share else series(same, sparsity):
+        for equal in [same] if by_share else grouped(same, sparsity).values():
             key: Callable[[Line], float] = _free_kept if by_share else sparsity
             origin = [
                 line for line in dense if (line.cell.search_name, key(line)) == (equal[0].cell.search_name, key(equal[0]))
@@ -77,7 +79,7 @@ def _against(
     y: Callable[[Line], float], marker: str = "",
 ) -> None:  # fmt: skip
     """Join the lines that differ in x alone."""
-    for same in series(lines, key):
+    for same in grouped(lines, key).values():
         ordered = sorted(same, key=x)
         if len(ordered) > 1 or marker:
             style: Any = {"color": styles.colour(same[0]), "linestyle": styles.dash(same[0]), "linewidth": 1.2}

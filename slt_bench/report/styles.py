@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
 
+from slt_bench.cells import grouped
 from slt_bench.report.lines import Line
 
 # Okabe and Ito's colours, told apart with any colour vision.
@@ -75,15 +76,4 @@ class Styles:
 
 def panels(lines: Sequence[Line]) -> dict[str, list[Line]]:
     """Lines by dataset and network: what may stand in one pair of axes."""
-    found: dict[str, list[Line]] = {}
-    for line in lines:
-        found.setdefault(f"{line.cell.network_name}, {line.cell.dataset_name}", []).append(line)
-    return found
-
-
-def series(lines: Sequence[Line], key: Callable[[Line], Any]) -> list[list[Line]]:
-    """Lines that agree in a key, in the order of the first of each."""
-    found: dict[Any, list[Line]] = {}
-    for line in lines:
-        found.setdefault(key(line), []).append(line)
-    return list(found.values())
+    return grouped(lines, lambda line: f"{line.cell.network_name}, {line.cell.dataset_name}")

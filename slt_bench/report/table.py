@@ -16,13 +16,13 @@ from slt_bench.checkpoint import write_text
 from slt_bench.params import Params
 from slt_bench.published import Published
 from slt_bench.report.claims import Trial, trials
-from slt_bench.report.lines import Line, full_name, lines
+from slt_bench.report.lines import Line, full_name
 from slt_bench.report.spread import UNKNOWN, interval, mean_and_deviation
 
 
-def write_table(params: Params, table: str, directory: Path, figures: list[str]) -> str:
-    """Write table.md, table.csv and table.tex; returns the Markdown."""
-    content, claims = lines(params, table), trials(params, table)
+def write_table(params: Params, table: str, content: list[Line], directory: Path, figures: list[str]) -> str:
+    """Write table.md, table.csv and table.tex of a table's lines; returns the Markdown."""
+    claims = trials(params.tables[table], content)
     shown = rows(params, table, content)
     grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
     parts = [f"# {params.tables[table].title}", *warnings(params, table), grid]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from statistics import mean, stdev
@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from slt_bench import paths
-from slt_bench.cells import Cell, digest, flatten
-from slt_bench.history import QUANTILES, Epoch, read_history
+from slt_bench.cells import Cell, digest, flatten, grouped
+from slt_bench.history import QUANTILES, Epoch
+from slt_bench.report.lines import Result, read_result
 from slt_bench.tracking.store import alone, experiment, open_store
 from slt_bench.tracking.view import colour, share_view
 
@@ -23,48 +24,23 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-@dataclass(frozen=True)
-class _Result:
-    cell: Cell
-    record: dict[str, Any]
-    metrics: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        return digest([self.record, self.metrics])
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """What came out, by the names under which MLflow shows it."""
-        record, metrics = self.record, self.metrics
-        found = {f"test_{name}": metrics[name] for name in ("top1", "top5", "loss", "last_top1")}
-        found |= {"ticket_bytes": metrics["bytes"], "best_epoch": record["best_epoch"], "seconds": sum(record["epoch_seconds"])}
-        found |= {"best_val_top1": record["best_val_top1"], "dying_edge_ratio": record["dying_edge_ratio"]}
-        found |= {name: metrics.get(name) for name in ("mask_coded_bytes", "mask_bound_bytes")}
-        found |= {f"edges_{name}": metrics[name] for name in ("total", "pruned", "locked", "kept")}
-        found |= {"sparsity": self.cell.sparsity, "freezing_ratio": self.cell.source.freezing_ratio}
-        return {name: float(value) for name, value in found.items() if value is not None}
-
-
 def track(table: str, cells: list[Cell], figures: bool = True) -> tuple[str, int]:
     """Bring a table's experiment up to date with the result files; returns its id and how many cells' runs were written."""
     client = open_store()
     experiment_id = experiment(client, table)
     share_view(client, experiment_id)
-    known: dict[str, list[Run]] = {}
-    for run in client.search_runs([experiment_id], max_results=50_000):
-        known.setdefault(run.data.tags.get("cell", run.data.tags.get("mean", "")), []).append(run)
-    settings: dict[str, list[_Result]] = {}
+    found = client.search_runs([experiment_id], max_results=50_000)
+    known = grouped(found, lambda run: run.data.tags.get("cell", run.data.tags.get("mean", "")))
+    results = [result for cell in cells if (result := read_result(cell)) is not None]
     written = 0
-    for result in filter(None, map(_read, cells)):
-        settings.setdefault(result.cell.setting, []).append(result)
+    for result in results:
         runs = known.get(result.cell.id, [])
-        if [run.data.tags.get("result") for run in runs] != [result.digest]:
+        if [run.data.tags.get("result") for run in runs] != [_digest(result)]:
             _write(client, experiment_id, table, result, runs)
             written += 1
-    for setting, results in settings.items():
-        if not any(run.data.tags.get("result") == _digest(results) for run in known.get(setting, [])):
-            _write_mean(client, experiment_id, table, results, figures)
+    for setting, seeds in grouped(results, lambda result: result.cell.setting).items():
+        if not any(run.data.tags.get("result") == digest(list(map(_digest, seeds))) for run in known.get(setting, [])):
+            _write_mean(client, experiment_id, table, seeds, figures)
     return experiment_id, written
 
 
@@ -88,16 +64,6 @@ def log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:
     ]
     for start in range(0, len(metrics), 1000):  # the most that one batch may hold
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
-
-
-def _read(cell: Cell) -> _Result | None:
-    directory = paths.cell_dir(cell.id)
-    try:
-        record = json.loads((directory / "search.json").read_text())
-        metrics = json.loads((directory / "metrics.json").read_text())
-    except FileNotFoundError:
-        return None
-    return _Result(cell, record, metrics) if record["identity"] == cell.identity else None
 
 
 def _run_of(
@@ -146,32 +112,44 @@ def _create(
     return run
 
 
-def _write(client: MlflowClient, experiment_id: str, table: str, result: _Result, runs: Sequence[Run]) -> None:
+def _write(client: MlflowClient, experiment_id: str, table: str, result: Result, runs: Sequence[Run]) -> None:
     """A cell's run, whole."""
     record, started = result.record, _milliseconds(result.record["started"])
     run_id = _run_of(client, experiment_id, table, result.cell, record["code"], started, runs).info.run_id
-    log_epochs(client, run_id, read_history(paths.cell_dir(result.cell.id) / "history.csv"))
-    tags = {"result": result.digest, "code_version": record["commit"],
+    log_epochs(client, run_id, result.history)
+    tags = {"result": _digest(result), "code_version": record["commit"],
             "data_digest": record["data"]["digest"][:12], "data": record["data"]["origin"]}  # fmt: skip
-    _log(client, run_id, result.numbers, tags)
+    _log(client, run_id, _outcome(result), tags)
     client.set_terminated(run_id, end_time=_milliseconds(record["finished"]))
 
 
-def _write_mean(client: MlflowClient, experiment_id: str, table: str, results: list[_Result], figures: bool) -> None:
+def _write_mean(client: MlflowClient, experiment_id: str, table: str, results: list[Result], figures: bool) -> None:
     started = min(_milliseconds(result.record["started"]) for result in results)
     run_id = _mean_run(client, experiment_id, table, results[0].cell, started).info.run_id
-    series = {name: [result.numbers.get(name) for result in results] for name in results[0].numbers}
-    known = {name: [value for value in values if value is not None] for name, values in series.items()}
-    numbers = {name: mean(values) for name, values in known.items()} | {"seeds": float(len(results))}
-    numbers |= {f"{name}_std": stdev(known[name]) for name in ("test_top1", "ticket_bytes") if len(results) > 1}
-    _log(client, run_id, numbers, {"result": _digest(results)})
+    outcomes = [_outcome(result) for result in results]
+    series = {name: [outcome[name] for outcome in outcomes if name in outcome] for name in outcomes[0]}
+    numbers = {name: mean(values) for name, values in series.items()} | {"seeds": float(len(results))}
+    numbers |= {f"{name}_std": stdev(series[name]) for name in ("test_top1", "ticket_bytes") if len(results) > 1}
+    _log(client, run_id, numbers, {"result": digest(list(map(_digest, results)))})
     if figures:
         _log_confusion(client, run_id, results)
     client.set_terminated(run_id, end_time=max(_milliseconds(result.record["finished"]) for result in results))
 
 
-def _digest(results: list[_Result]) -> str:
-    return digest([result.digest for result in results])
+def _digest(result: Result) -> str:
+    return digest([result.record, result.metrics])
+
+
+def _outcome(result: Result) -> dict[str, float]:
+    """What came out, by the names under which MLflow shows it."""
+    record, metrics = result.record, result.metrics
+    found = {f"test_{name}": metrics[name] for name in ("top1", "top5", "loss", "last_top1")}
+    found |= {"ticket_bytes": metrics["bytes"], "best_epoch": record["best_epoch"], "seconds": sum(record["epoch_seconds"])}
+    found |= {"best_val_top1": record["best_val_top1"], "dying_edge_ratio": record["dying_edge_ratio"]}
+    found |= {name: metrics.get(name) for name in ("mask_coded_bytes", "mask_bound_bytes")}
+    found |= {f"edges_{name}": metrics[name] for name in ("total", "pruned", "locked", "kept")}
+    found |= {"sparsity": result.cell.sparsity, "freezing_ratio": result.cell.source.freezing_ratio}
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def _log(client: MlflowClient, run_id: str, numbers: dict[str, float], tags: dict[str, str]) -> None:
@@ -196,7 +174,7 @@ def _numbers(epoch: Epoch) -> dict[str, float]:
     return values | {f"layer_density/{number:03d}": density for number, density in enumerate(layers)}
 
 
-def _log_confusion(client: MlflowClient, run_id: str, results: list[_Result]) -> None:
+def _log_confusion(client: MlflowClient, run_id: str, results: list[Result]) -> None:
     """Over all seeds."""
     from slt_bench.report.figures import confusion_figure
 

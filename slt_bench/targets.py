@@ -1,0 +1,64 @@
+"""`slt-bench run`: what is left of tables and cells, through DVC where tables are asked for and DVC is there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from slt_bench import paths
+from slt_bench.cells import Cell, expand, families, find
+from slt_bench.errors import BenchError
+from slt_bench.params import Params
+from slt_bench.pool import run_cells
+from slt_bench.steps import prepare_dataset, report_table, run_cell, track_table
+
+
+def run_targets(params: Params, targets: list[str], jobs: int, devices: list[str], part: tuple[int, int]) -> None:
+    """Run what is left of tables and cells; what tables need is DVC's before and after, where DVC is.
+
+    Raises:
+        BenchError: at the end, listing the cells that failed, each with the reason and its log.
+    """
+    tables = [target for target in targets if target in params.tables]
+    cells = {cell.id: cell for table in tables for cell in expand(params, table)}
+    cells |= {cell.id: cell for target in targets if target not in params.tables for cell in [find(params, target)]}
+    mine = [cell for family in families(list(cells.values()))[part[0] - 1 :: part[1]] for cell in family]
+    through_dvc = bool(tables) and Path(".dvc").is_dir()
+    if through_dvc:
+        _dvc("before", [cell.id for cell in mine])
+    prepare_missing(params, mine)
+    if not tables and len(mine) == 1:
+        run_cell(params, mine[0])
+        return
+    failures = run_cells(params, mine, jobs, devices)
+    if through_dvc:
+        _dvc("after", [cell.id for cell in mine])
+    if failures:
+        told = [f"  {each.cell.id}: {each.reason}" + (f" ({each.log})" if each.log else "") for each in failures]
+        raise BenchError(f"{len(failures)} of {len(mine)} cells failed; the same command tries them again:\n" + "\n".join(told))
+    for table in tables if len(mine) == len(cells) else ():
+        if through_dvc:
+            _dvc("report", [table])
+        else:
+            print(report_table(params, table))
+            track_table(params, table)
+
+
+def _dvc(step: str, names: list[str]) -> None:
+    """Nothing here knows DVC: a stage's script does it, in a process of its own."""
+    if status := subprocess.run([sys.executable, "-m", "stages.results", step, *names]).returncode:
+        raise SystemExit(status)
+
+
+def prepare_missing(params: Params, cells: Iterable[Cell]) -> None:
+    """Write the datasets of these cells that are not there or are of other parameters."""
+    from slt_bench.data.manifest import check_manifest, read_manifest
+
+    for name, images in {cell.dataset_name: cell.dataset.images for cell in cells}.items():
+        try:
+            check_manifest(read_manifest(paths.dataset_dir(name)), images, name)
+        except BenchError as reason:
+            print(f"{reason}; doing so")
+            prepare_dataset(params, name)
