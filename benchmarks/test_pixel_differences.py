@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from benchmarks.test_loader import IMAGENET, parts, real
 from slt_bench import paths
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.data import jpeg, show
 from slt_bench.data.beton import prepare
 from slt_bench.data.draws import draw, random_box

@@ -1,13 +1,12 @@
-"""Tables to cells: a cell is one experiment, with a readable id and an identity."""
+"""Tables to cells: the grid that each row spans."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any, TypeVar
 
+from slt_bench.cell import Cell
 from slt_bench.errors import BenchError
 from slt_bench.feasibility import (
     Infeasible,
@@ -18,51 +17,10 @@ from slt_bench.feasibility import (
     did_you_mean,
     sparsity_of,
 )  # fmt: skip
-from slt_bench.params import Dataset, Model, Network, Params, Recipe, Row, Search, Seed, Source, Table, TicketOf, percent
+from slt_bench.params import Params, Row, Source, Table, TicketOf
 
 T = TypeVar("T")
 K = TypeVar("K")
-
-
-class Cell(Model):
-    """One experiment, fully resolved: dataset x network x source x search x recipe x sparsity x seed."""
-
-    dataset_name: str
-    dataset: Dataset
-    network_name: str
-    network: Network
-    source: Source
-    search_name: str
-    search: Search
-    recipe_name: str
-    recipe: Recipe
-    sparsity: float
-    seed: Seed
-
-    @property
-    def setting(self) -> str:
-        """The id without the seed: what several seeds have in common."""
-        names = (self.dataset_name, self.network_name, self.source.id, self.search_name, self.recipe_name)
-        return "_".join((*names, f"s{percent(self.sparsity)}"))
-
-    @property
-    def id(self) -> str:
-        """Readable and unique within params.yaml: the names and numbers of everything that varies."""
-        return f"{self.setting}_seed{self.seed}"
-
-    @property
-    def identity(self) -> str:
-        """Hash of what determines the result; names are not part of it."""
-        names: Any = {f"{axis}_name": True for axis in ("dataset", "network", "search", "recipe")} | {"source": {"ticket"}}
-        # Without defaults: a parameter that is new changes the identity of no cell that does not use it.
-        content = self.model_dump(mode="json", exclude=names, exclude_defaults=True)
-        content["dataset"]["images"].pop("path", None)  # where the images lie; what they are is in the manifest's digest
-        return digest(content)
-
-
-def digest(content: Any) -> str:
-    """Twelve hex digits of the SHA-256 of canonical JSON."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
 
 
 def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:

@@ -125,7 +125,8 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
-    from slt_bench.cells import Cell, find
+    from slt_bench.cell import Cell
+    from slt_bench.cells import find
     from slt_bench.params import Machine
 
     params = load()

@@ -97,7 +97,7 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     """
     from slt_bench.data.loader import Loader
     from slt_bench.data.manifest import read_manifest, verify_file
-    from slt_bench.params import View
+    from slt_bench.params.images import View
     from slt_bench.ticket_file import read_ticket
 
     best = read_ticket(cell_directory / "ticket.safetensors")

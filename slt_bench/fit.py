@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.checkpoint import Checkpoint
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from slt_bench.cells import Cell, expand_row
+from slt_bench.cell import Cell
+from slt_bench.cells import expand_row
 from slt_bench.errors import BenchError
 from slt_bench.feasibility import Infeasible, Location, did_you_mean
 from slt_bench.params import Params, Table

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from slt_bench import paths
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.record import cell_code, parent_digest
 from slt_bench.schedules import make_schedule
 

@@ -12,7 +12,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from slt_bench import paths
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.errors import Interrupted, Preempted, run_command
 from slt_bench.params import Params
 from slt_bench.plan import duration, is_done

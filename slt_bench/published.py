@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.params import Model
 
 

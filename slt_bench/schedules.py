@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import cos, pi
 from typing import Literal
 
-from slt_bench.params import IterativeEdgePopup, Recipe, Search, iterations_at
+from slt_bench.params.searches import IterativeEdgePopup, Search, iterations_at
+from slt_bench.params.training import Recipe
 
 Learned = Literal["scores", "weights", "nothing"]
 

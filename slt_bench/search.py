@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from slt_bench import paths, record
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.checkpoint import Checkpoint, exclusive, write_text
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, read_origin, verify_file
@@ -23,7 +23,7 @@ from slt_bench.errors import Interrupted, Preempted
 from slt_bench.fit import Fit
 from slt_bench.fit_state import tickets
 from slt_bench.history import Epoch, write_history
-from slt_bench.params import Machine
+from slt_bench.params.machine import Machine
 from slt_bench.pause import Pause, Stop
 from slt_bench.processes import ALONE, Processes
 from slt_bench.ticket_file import save_ticket

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from slt_bench import paths
-from slt_bench.cells import Cell, expand, families
+from slt_bench.cell import Cell
+from slt_bench.cells import expand, families
 from slt_bench.errors import BenchError
 from slt_bench.params import Params
 from slt_bench.plan import plan

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from slt_bench import paths
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.data.manifest import Manifest
 from slt_bench.errors import BenchError
 from slt_bench.optimizer import Sgd
-from slt_bench.params import Recipe
+from slt_bench.params.training import Recipe
 from slt_bench.schedules import Learned, Phase
 from slt_bench.source import FREE, LOCKED, SourceNetwork, initial_scores, roles_from_ticket, uniform_scores
 from slt_bench.ticket import Spec

@@ -12,7 +12,7 @@ from slt_bench.errors import BenchError
 from slt_bench.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from slt_bench.cells import Cell
+    from slt_bench.cell import Cell
     from slt_bench.params import Params
     from slt_bench.report.lines import Line
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from slt_bench import paths
-from slt_bench.cells import Cell, expand, families, find
+from slt_bench.cell import Cell
+from slt_bench.cells import expand, families, find
 from slt_bench.errors import BenchError
 from slt_bench.params import Params
 from slt_bench.pool import run_cells

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from slt_bench import networks
 from slt_bench.errors import BenchError
 from slt_bench.layouts import freeze
-from slt_bench.params import Model, Network, PositiveRgb, Rgb, Seed, Source
+from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
+from slt_bench.params.sources import Source
+from slt_bench.params.training import Network
 from slt_bench.schedules import Learned
 from slt_bench.source import FREE, SourceNetwork, WeightInit, make_source, random_roles
 from slt_bench.ticket_network import Scale, TicketNetwork

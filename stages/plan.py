@@ -15,7 +15,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from slt_bench import paths
-from slt_bench.cells import Cell, expand, find
+from slt_bench.cell import Cell
+from slt_bench.cells import expand, find
 from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError, run_command
 from slt_bench.params import Params

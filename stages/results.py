@@ -17,7 +17,8 @@ from dvc.repo import Repo, lock_repo
 from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
 
-from slt_bench.cells import Cell, expand
+from slt_bench.cell import Cell
+from slt_bench.cells import expand
 from slt_bench.errors import BenchError, run_command
 from slt_bench.params import Params
 from slt_bench.plan import is_done

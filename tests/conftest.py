@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.data.beton import prepare
 from slt_bench.data.loader import Loader
 from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe, Source, View

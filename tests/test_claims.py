@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from slt_bench.cells import Cell, expand
+from slt_bench.cell import Cell
+from slt_bench.cells import expand
 from slt_bench.params import Claim, Params, Side
 from slt_bench.params_file import load_params
 from slt_bench.report.claims import effect, trials

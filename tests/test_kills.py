@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from slt_bench import paths
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.checkpoint import Checkpoint
 from slt_bench.params import IterativeEdgePopup
 from tests.conftest import FROZEN
@@ -28,7 +28,7 @@ WAYS = ("any moment", "half written", "before fsync", "before the old is kept", 
 SEARCH = """
 import os, signal, sys, torch
 from pathlib import Path
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.params import Machine
 from slt_bench.processes import together
 from slt_bench.search import search

@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
 from slt_bench import paths
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.data import jpeg
 from slt_bench.data.beton import prepare
 from slt_bench.data.beton_file import BetonFile

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from slt_bench import paths
-from slt_bench.cells import Cell, expand, families, find
+from slt_bench.cell import Cell
+from slt_bench.cells import expand, families, find
 from slt_bench.params import Params
 from slt_bench.params_file import load_params
 from slt_bench.plan import is_done

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from slt_bench import paths
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.checkpoint import Checkpoint
 from slt_bench.params import RandomMask, WeightTraining
 from slt_bench.processes import ALONE, launch, usable
@@ -24,7 +24,7 @@ from tests.conftest import FROZEN
 ROOT = Path(__file__).parent.parent
 SEARCH = """
 import sys, torch
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.errors import run_command
 from slt_bench.params import Machine
 from slt_bench.processes import together

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from slt_bench import paths
-from slt_bench.cells import Cell, expand
+from slt_bench.cell import Cell
+from slt_bench.cells import expand
 from slt_bench.history import Epoch, write_history
 from slt_bench.params import Params
 from slt_bench.params_file import load_params

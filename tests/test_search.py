@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from slt_bench import paths
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.checkpoint import Checkpoint
 from slt_bench.errors import BenchError, Interrupted, Preempted, preemptible
 from slt_bench.evaluate import evaluate

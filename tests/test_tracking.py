@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.history import Epoch
 from slt_bench.params import Source
 from slt_bench.record import cell_code

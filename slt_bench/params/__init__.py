@@ -5,6 +5,7 @@
 
 from slt_bench.params.base import Axis, Model, Name, PositiveRgb, Ratio, Rgb, Seed
 from slt_bench.params.images import Dataset, Images, View
+from slt_bench.params.machine import Machine
 from slt_bench.params.searches import (
     EdgePopup,
     IterativeEdgePopup,
@@ -15,7 +16,7 @@ from slt_bench.params.searches import (
     iterations_at,
 )
 from slt_bench.params.sources import Layout, Source, percent
-from slt_bench.params.tables import Claim, Machine, Params, Row, Side, SourceGrid, Table, TicketOf
+from slt_bench.params.tables import Claim, Params, Row, Side, SourceGrid, Table, TicketOf
 from slt_bench.params.training import Network, Recipe
 
 __all__ = [

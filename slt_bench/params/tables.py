@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from slt_bench.layouts import LockRule
 from slt_bench.params.base import Axis, Model, Name, Ratio, Seed
 from slt_bench.params.images import Dataset
+from slt_bench.params.machine import Machine
 from slt_bench.params.searches import Search
 from slt_bench.params.sources import Layout
 from slt_bench.params.training import Network, Recipe
@@ -167,14 +168,6 @@ class Small(Model):
             return source
         recipe = self.recipes.get(source.ticket.recipe, source.ticket.recipe)
         return source.model_copy(update={"ticket": source.ticket.model_copy(update={"recipe": recipe})})
-
-
-class Machine(Model):
-    """How this machine runs things. No result depends on it, but on a CPU the last bits on the threads of each process."""
-
-    processes: int = Field(1, ge=1, le=1024, description="for one search, one for each GPU; no more than its recipe has shards")
-    workers: int = Field(1, ge=1, le=256, description="threads of each process that load images")
-    checkpoint_minutes: float = Field(10.0, gt=0, description="between saved states within an epoch")
 
 
 class Params(Model):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from slt_bench import paths
-from slt_bench.cells import Cell, expand_row, grouped
+from slt_bench.cell import Cell
+from slt_bench.cells import expand_row, grouped
 from slt_bench.history import Epoch, read_history
 from slt_bench.params import Params
 from slt_bench.published import Published, fitting

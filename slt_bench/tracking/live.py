@@ -6,7 +6,7 @@ from queue import Queue
 from threading import Event, Thread
 from typing import Literal
 
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 from slt_bench.history import Epoch
 from slt_bench.record import cell_code
 from slt_bench.tracking.runs import log_epochs, open_run

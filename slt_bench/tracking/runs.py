@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from slt_bench import paths
-from slt_bench.cells import Cell, digest, flatten, grouped
+from slt_bench.cell import Cell, digest
+from slt_bench.cells import flatten, grouped
 from slt_bench.history import QUANTILES, Epoch
 from slt_bench.report.lines import Result, read_result
 from slt_bench.tracking.store import alone, experiment, open_store

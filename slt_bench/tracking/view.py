@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from slt_bench.cells import Cell
+from slt_bench.cell import Cell
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
