@@ -103,7 +103,7 @@ def _index(kept: dict[str, dict[str, Any]], root: str) -> str:
 
 def _counted(verdicts: list[str]) -> str:
     """How many of each."""
-    return ", ".join(f"{count} {verdict}" for verdict, count in sorted(Counter(verdicts).items())) or UNKNOWN
+    return ", ".join(f"{verdict}: {count}" for verdict, count in sorted(Counter(verdicts).items())) or UNKNOWN
 
 
 def _claims(kept: dict[str, dict[str, Any]]) -> str:
