@@ -40,6 +40,12 @@ class Cell(Model):
         return f"{self.setting}_seed{self.seed}"
 
     @property
+    def free_kept(self) -> float:
+        """Share of the free edges that the ticket keeps; 0 where none is free."""
+        free = 1 - self.source.freezing_ratio
+        return round((1 - self.source.lock_ratio - self.sparsity) / free, 6) if free > 1e-9 else 0.0
+
+    @property
     def identity(self) -> str:
         """Hash of what determines the result; names are not part of it."""
         names: Any = {f"{axis}_name": True for axis in ("dataset", "network", "search", "recipe")} | {"source": {"ticket"}}

@@ -64,7 +64,9 @@ def find(params: Params, cell_id: str) -> Cell:
     """The cell of that id, in any table."""
     cells = {cell.id: cell for table in params.tables for cell in expand(params, table)}
     if cell_id not in cells:
-        raise BenchError(f"there is no cell '{cell_id}'{did_you_mean(cell_id, cells)}; `slt-bench plan` lists them")
+        raise BenchError(
+            f"there is no cell '{cell_id}'{did_you_mean(cell_id, [*cells, *params.tables])}; `slt-bench plan` lists them"
+        )
     return cells[cell_id]
 
 

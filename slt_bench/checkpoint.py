@@ -59,6 +59,15 @@ def exclusive(directory: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """While others wait: for what must be made once."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class Checkpoint:
     """The state of one running search, in `directory`; `key` names everything that determines its result."""
 

@@ -122,20 +122,26 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
         "epoch": spec.epoch,
         **_sizes(best),
     }
-    write_text(cell_directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     confusion = {"classes": spec.classes, "confusion": of_best.confusion}
     write_text(cell_directory / "confusion.json", json.dumps(confusion) + "\n")
+    write_text(cell_directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")  # last: with it the cell is done
     return metrics
 
 
 def _sizes(file: TicketFile) -> dict[str, Any]:
     """What the ticket takes and how many edges it has."""
     from slt_bench.mask_coding import sizes
+    from slt_bench.ticket_file import ticket_bytes
 
     counts, mask = file.counts, file.ticket.mask
     size = sizes(mask, file.network.free_stops) if mask is not None else None
+    try:
+        coded = len(ticket_bytes(file.ticket, "coded")[0])
+    except BenchError:  # the coder is not installed
+        coded = None
     return {
         "bytes": file.size,
+        "coded_bytes": coded,  # of the whole file, with its mask entropy-coded
         "mask_packed_bytes": size.packed if size else None,
         "mask_coded_bytes": size.coded if size else None,
         "mask_bound_bytes": round(size.bound, 1) if size else None,

@@ -15,7 +15,8 @@ from slt_bench.cell import Cell
 from slt_bench.cells import expand_row
 from slt_bench.errors import BenchError
 from slt_bench.feasibility import Infeasible, Location, did_you_mean
-from slt_bench.params import Params, Table
+from slt_bench.pairs import pairs, row_of
+from slt_bench.params import Params, Side, Table
 from slt_bench.published import published_values
 
 
@@ -103,15 +104,21 @@ def _misplaced(names: list[str] | None, cells: list[Cell], place: Location, tabl
 
 
 def _claim_problems(table: Table, name: str, rows: dict[str, list[Cell]], place: Location) -> Iterator[Infeasible]:
-    claim = table.claims[name]
+    claim, found = table.claims[name], list[Side]()
     for side, chosen in (("of", claim.of), ("over", claim.over)):
         if chosen.row not in rows:
             ids = [row.id for row in table.rows if row.id]
             yield Infeasible((*place, side, "row"), f"there is no row '{chosen.row}'{did_you_mean(chosen.row, ids)}")
         elif chosen.sparsity is not None and all(cell.sparsity != chosen.sparsity for cell in rows[chosen.row]):
             yield Infeasible((*place, side, "sparsity"), f"row {chosen.row} has no sparsity {chosen.sparsity:g}")
+        else:
+            found.append(chosen)
     if claim.of.row in rows:
         yield from _misplaced(claim.published, rows[claim.of.row], (*place, "published"), table)
+    cells = {row_of(table, one): list({cell.setting: cell for cell in rows[one.row]}.values()) for one in found}
+    if len(found) == 2 and not pairs(table, claim, cells):
+        what = "dataset, network, recipe, freezing ratio and sparsity (or free_kept, where both rows give it)"
+        yield Infeasible(place, f"no cell of row {claim.of.row} agrees with just one of row {claim.over.row} in {what}")
 
 
 def _describe(path: Path, document: Any, error: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from slt_bench import paths
 from slt_bench.cell import Cell
+from slt_bench.errors import BenchError
 from slt_bench.record import cell_code, parent_digest
 from slt_bench.schedules import make_schedule
 
@@ -24,7 +25,7 @@ class Planned:
 def plan(cells: list[Cell]) -> list[Planned]:
     """Look at the result files; estimates come from cells of the same dataset and network, per epoch."""
     records = {cell.id: _record(cell) for cell in cells}
-    code = cell_code()
+    images = {name: _images(name) for name in {cell.dataset_name for cell in cells}}
     rates: dict[tuple[str, str], list[float]] = {}
     for cell in cells:
         if (record := records[cell.id]) is not None:
@@ -35,7 +36,7 @@ def plan(cells: list[Cell]) -> list[Planned]:
         if record is None:
             status: Literal["done", "stale", "missing"] = "missing"
         else:
-            status = "done" if _is_of(record, cell, code) else "stale"
+            status = "done" if _is_current(cell, record, images[cell.dataset_name]) else "stale"
         if record is not None and status == "done":
             seconds: float | None = sum(record["epoch_seconds"])
         else:
@@ -67,23 +68,31 @@ def is_done(cell: Cell) -> bool:
 
 
 def is_found(cell: Cell) -> bool:
-    """The same of its search alone."""
+    """The same of its search alone.
+
+    Raises:
+        BenchError: its dataset is not prepared.
+    """
     from slt_bench.data.manifest import read_manifest
 
-    record, directory = _found(cell), paths.cell_dir(cell.id)
-    tickets = all((directory / f"{name}.safetensors").is_file() for name in ("ticket", "last"))
-    if (
-        record is None
-        or not tickets
-        or not _is_of(record, cell, cell_code())
-        or record["parent"] != parent_digest(cell.source.ticket)
-    ):
-        return False
-    return bool(record["data"]["digest"] == read_manifest(paths.dataset_dir(cell.dataset_name)).digest)
+    record = _found(cell)
+    return record is not None and _is_current(cell, record, read_manifest(paths.dataset_dir(cell.dataset_name)).digest)
 
 
-def _is_of(record: dict[str, Any], cell: Cell, code: str) -> bool:
-    return (record["identity"], record["code"]) == (cell.identity, code)
+def _is_current(cell: Cell, record: dict[str, Any], images: str | None) -> bool:
+    """`images` is the digest of the dataset; None, where it is not prepared, is not compared."""
+    tickets = all((paths.cell_dir(cell.id) / f"{name}.safetensors").is_file() for name in ("ticket", "last"))
+    made = (record["identity"], record["code"], record["parent"], images and record["data"]["digest"])
+    return tickets and made == (cell.identity, cell_code(), parent_digest(cell.source.ticket), images)
+
+
+def _images(dataset: str) -> str | None:
+    from slt_bench.data.manifest import read_manifest
+
+    try:
+        return read_manifest(paths.dataset_dir(dataset)).digest
+    except BenchError:
+        return None
 
 
 def _record(cell: Cell) -> dict[str, Any] | None:

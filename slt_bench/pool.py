@@ -7,9 +7,10 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from threading import Thread
 
 from slt_bench import paths
 from slt_bench.cell import Cell
@@ -35,12 +36,14 @@ class _Job:
     device: str | None
     process: ForkServerProcess
     started: float
+    said: int  # bytes that were in its log before
 
 
 def run_cells(params: Params, cells: Sequence[Cell], jobs: int, devices: Sequence[str] = ()) -> list[Failure]:
     """Run the cells that are not done, `jobs` at a time, each on one of the devices; returns those that failed.
 
-    A cell that takes its roles from another's ticket waits for that one. On a CPU each process has its share of the cores.
+    A cell that takes its roles from another's ticket waits for that one. On a CPU each process has its share of the cores,
+    or fewer where OMP_NUM_THREADS says so.
 
     Raises:
         Interrupted: Ctrl-C, or SIGTERM (`Preempted`); every search has saved its state, and the same command goes on.
@@ -54,13 +57,14 @@ class _Pool:
         self.params = params.model_copy(update={"machine": one})
         self.waiting = [cell for cell in cells if not is_done(cell)]
         self.free: list[str | None] = [devices[index % len(devices)] if devices else None for index in range(jobs)]
-        self.threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+        share, asked = max(1, len(os.sched_getaffinity(0)) // jobs), os.environ.get("OMP_NUM_THREADS", "")
+        self.threads = min(share, int(asked)) if asked.isdigit() and int(asked) else share
         self.working: dict[int, _Job] = {}
         self.failures: list[Failure] = []
         self.total, self.skipped = len(cells), len(cells) - len(self.waiting)
         self.began = time.monotonic()
         self.context = get_context("forkserver")  # a new process for each cell, with torch imported already
-        self.context.set_forkserver_preload(["slt_bench.search", "slt_bench.evaluate"])
+        self.context.set_forkserver_preload(["slt_bench.preload"])
 
     def run(self) -> list[Failure]:
         if self.skipped:
@@ -89,22 +93,25 @@ class _Pool:
                 self._begin(cell, self.free.pop(0))
 
     def _begin(self, cell: Cell, device: str | None) -> None:
-        paths.log_file(cell.id).parent.mkdir(parents=True, exist_ok=True)
+        log = paths.log_file(cell.id)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        said = log.stat().st_size if log.is_file() else 0
         given = (self.params, cell, device, self.threads)
         process = self.context.Process(target=_work, args=given, name=cell.id)
         process.start()
-        self.working[process.sentinel] = _Job(cell, device, process, time.monotonic())
+        self.working[process.sentinel] = _Job(cell, device, process, time.monotonic(), said)
 
     def _ended(self, job: _Job) -> None:
         job.process.join()
         self.free.append(job.device)
         status, log = job.process.exitcode, paths.log_file(job.cell.id)
-        last = _last_line(log)
+        last = _last_line(log, job.said)
         if status in _STOPPED:
             self.waiting.append(job.cell)
             raise Preempted
         if status:
-            reason = last.removeprefix("error: ") if last.startswith("error: ") else f"exit status {status}: {last}"
+            told = status == 2 and last.startswith("error: ")
+            reason = last.removeprefix("error: ") if told else f"exit status {status}: {last}"
             self.failures.append(Failure(job.cell, reason, log))
         ended = self.total - len(self.waiting) - len(self.working)
         took, left = time.monotonic() - job.started, self.total - ended
@@ -126,6 +133,7 @@ class _Pool:
 def _work(params: Params, cell: Cell, device: str | None, threads: int) -> None:
     """What a process does: one cell, everything that it says going to its log."""
     os.setpgrp()  # Ctrl-C reaches the pool alone, which sends SIGTERM
+    Thread(target=_stop_with_the_pool, daemon=True).start()
     log = os.open(paths.log_file(cell.id), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
@@ -139,9 +147,16 @@ def _work(params: Params, cell: Cell, device: str | None, threads: int) -> None:
     run_command(lambda: run_cell(params, cell))
 
 
-def _last_line(log: Path) -> str:
+def _stop_with_the_pool() -> None:
+    """A pool that is killed cannot tell its processes; nobody would hear of what they do."""
+    if pool := parent_process():
+        connection.wait([pool.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _last_line(log: Path, begin: int) -> str:
     try:
-        lines = log.read_text(errors="replace").strip().splitlines()
+        lines = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines()
     except OSError:
         return "it left no log"
     return lines[-1] if lines else "it said nothing"

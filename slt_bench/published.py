@@ -26,11 +26,13 @@ class Published(Model):
     how: Literal["abstract", "readme", "code", "log", "secondary", "derived"]
     network_how: Literal["secondary"] | None = None  # where the network is not named by the source of the value
     sparsity: float | None = None  # where it is of one of a row's sparsities
+    params_millions: float | None = None  # how many weights the network that was measured keeps
 
     def __str__(self) -> str:
         what = "" if self.quantity == "top1" else f" {self.quantity}"
+        size = "" if self.params_millions is None else f" with {self.params_millions:g} M weights"
         doubt = " †" if "secondary" in (self.how, self.network_how) else ""
-        return f"{self.value:g}{what} ({self.paper}, {self.how}{doubt})"
+        return f"{self.value:g}{what}{size} ({self.paper}, {self.how}{doubt})"
 
     def fits_cell(self, cell: Cell) -> bool:
         """Whether it may stand beside a cell: of its images, its network, and its sparsity where the value names one."""

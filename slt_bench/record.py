@@ -46,8 +46,9 @@ def parent_digest(cell_id: str | None) -> str:
     return hashlib.sha256(ticket.read_bytes()).hexdigest()[:12] if ticket.is_file() else "missing"
 
 
+@cache
 def code_version() -> str:
-    """The commit, with `+` where the package differs from it; `unknown` outside a git checkout."""
+    """The commit as this process first saw it, with `+` where the package differs from it; `unknown` outside a git checkout."""
     here = str(_PACKAGE.parent)
     try:
         commit = _git(here, "rev-parse", "--short=12", "HEAD")

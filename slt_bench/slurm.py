@@ -24,10 +24,10 @@ cells=(
 {cells}
 )
 slt-bench run ${{cells[$SLURM_ARRAY_TASK_ID]}} &  # no quotes: one that needs another's ticket is in the same line
-trap 'kill -TERM %1' TERM
-wait %1
-status=$?
-while kill -0 %1 2>/dev/null; do wait %1; status=$?; done
+search=$!
+trap 'kill -TERM $search' TERM
+wait $search; status=$?
+if [ $status -gt 128 ]; then wait $search; status=$?; fi  # the first was ended by the signal
 if [ $status = 75 ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi  # its state is saved
 exit $status
 """
@@ -44,9 +44,11 @@ def array_job(params: Params, tables: list[str]) -> str:
         cells |= {each.cell.id: each.cell for each in plan(expand(params, table)) if each.status != "done"}
     if not cells:
         raise BenchError(f"nothing is left to run of {', '.join(tables)}")
+    logs = paths.log_file("").parent
+    logs.mkdir(parents=True, exist_ok=True)  # SLURM does not
     found = families(list(cells.values()))
     lines = ["  '" + " ".join(cell.id for cell in family) + "'" for family in found]
     return _SCRIPT.format(
         title=", ".join(tables), count=len(cells), tables=" ".join(tables), last=len(found) - 1,
-        logs=paths.log_file("").parent, cells="\n".join(lines),
+        logs=logs, cells="\n".join(lines),
     )  # fmt: skip

@@ -105,13 +105,15 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
 
 
 def evaluate_cell(params: Params, cell: Cell) -> None:
-    """Evaluate a cell's tickets, print the outcome, and remove the state of the search: no interruption can undo it now."""
+    """Evaluate a cell's tickets, print the outcome, and remove the state of the search that found them."""
     keep_freed_memory()
     from slt_bench.checkpoint import Checkpoint
     from slt_bench.evaluate import evaluate
+    from slt_bench.plan import is_found
 
     metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir(cell.dataset_name), params.machine.workers)
-    Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
+    if is_found(cell):  # else the tickets are of another search than the one that goes on
+        Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     print(f"{cell.id}  test {metrics['top1']:.2f} %  {metrics['bytes']:,} bytes")
 
 

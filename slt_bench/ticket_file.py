@@ -37,16 +37,28 @@ class TicketFile:
 
 
 def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statistics: Statistics = "float32") -> TicketNetwork:
-    """Write the file; its header carries a digest of everything that it rebuilds to. Returns the rebuilt network.
+    """Write the file. Returns the rebuilt network.
+
+    Raises:
+        BenchError: the file cannot be written, or as `ticket_bytes`.
+    """
+    content, network = ticket_bytes(ticket, mask, statistics)
+    write_bytes(path, content)
+    return network
+
+
+def ticket_bytes(
+    ticket: Ticket, mask: MaskCoding = "packed", statistics: Statistics = "float32"
+) -> tuple[bytes, TicketNetwork]:
+    """What is in the file, with a digest of everything that it rebuilds to in its header, and the rebuilt network.
 
     Args:
         ticket: what to write.
-        path: where to.
         mask: one bit a free edge, or entropy-coded.
         statistics: of the batch norms; float16 rounds them, and with them the network.
 
     Raises:
-        BenchError: the file cannot be written, or a variance is too large for float16.
+        BenchError: a variance is too large for float16, or the package that codes masks is missing.
     """
     from safetensors.torch import save
 
@@ -67,8 +79,7 @@ def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statist
         tensors["weights"] = ticket.weights
     if ticket.roles is not None:
         tensors["roles"] = _pack_roles(ticket.roles)
-    write_bytes(path, save(tensors, {_KEY: _canonical(header)}))
-    return network
+    return save(tensors, {_KEY: _canonical(header)}), network
 
 
 def read_ticket(path: Path) -> TicketFile:

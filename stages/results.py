@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
 
+from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
@@ -58,7 +59,7 @@ def _cells(params: Params, ids: set[str]) -> dict[str, Cell]:
 @contextmanager
 def _stages(cells: dict[str, Cell]) -> Iterator[list[tuple[Cell, PipelineStage]]]:
     """The stages of these cells, those that need another's ticket last, while DVC's lock is held."""
-    with Repo() as repo, lock_repo(repo):
+    with Repo(_wait_for_lock=True) as repo, lock_repo(repo):
         calls = [(stage, str(stage.cmd).split()) for stage in repo.index.stages]
         found = [(stage, call[-1]) for stage, call in calls if call[:3] == ["python", "-m", "stages.cell"]]
         stages = [(cells[cell_id], stage) for stage, cell_id in found if cell_id in cells]
@@ -86,7 +87,7 @@ def _take(stages: list[PipelineStage]) -> None:
 
 
 def _repro(*targets: str) -> None:
-    if subprocess.run(["dvc", "repro", "--quiet", *targets]).returncode:
+    if subprocess.run(["dvc", "--wait-for-lock", "repro", "--quiet", *targets]).returncode:
         raise BenchError(f"dvc repro {' '.join(targets)} failed: see above")
 
 
@@ -96,7 +97,10 @@ def main() -> None:
     if step == "report":
         _repro(*names)
         return
-    {"before": before, "after": after}[step](set(names))
+    try:
+        {"before": before, "after": after}[step](set(names))
+    except DvcException as error:
+        raise BenchError(f"DVC: {error}") from error
 
 
 if __name__ == "__main__":

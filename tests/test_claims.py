@@ -31,6 +31,7 @@ TEXT = (
     GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", "{id: dense, search: ep, sparsity: [0.3, 0.5]}")
     .replace("{search: [ep, iep], source: {prune_ratio: [0.1, 0.2],", "{id: frozen, search: ep, source: {prune_ratio: 0.1,")
     .replace("lock_rule: joint}, sparsity: 0.5}", "lock_rule: joint}, sparsity: [0.3, 0.5]}")
+    .replace("{search: training}", "{id: training, search: training}")
     .replace("source: digits", "source: cifar10")
     .replace("kind: conv4, width: 0.125", "kind: resnet18")
 )
@@ -99,6 +100,60 @@ def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: P
     assert "## Claims" in markdown and "10.00 [10.00, 10.00] points" in markdown and "1.33 gain" in markdown
 
 
+def test_there_is_no_ratio_to_nothing(params: Params) -> None:
+    """A mask without a free edge takes no bytes."""
+    claim = RATIO.model_copy(update={"metric": "mask_packed_bytes", "of": Side(row="frozen"), "over": Side(row="dense")})
+    table = params.tables["one"].model_copy(update={"claims": {"ratio": claim}})
+    for cell in expand(params, "one")[2:]:
+        pretend(cell, 50.0, mask_packed_bytes=100 * cell.seed)
+    found = trials(table, lines(params, "one"))
+    assert [(each.effect.n, each.effect.size) for each in found] == [(1, pytest.approx(1.0))] * 2
+
+
+BY_SHARE = """\
+      - {id: pruned, search: ep, source: {prune_ratio: [0.2, 0.4], layout: epl}, free_kept: 0.5}
+      - id: mixed
+        search: ep
+        source: {freezing_ratio: [0.2, 0.4], prune_share: 0.5, layout: epl, lock_rule: joint}
+        free_kept: 0.5
+      - {id: thin, search: ep, source: {prune_ratio: [0.2, 0.4], layout: epl}, sparsity: 0.7}
+    claims:
+      by-share: {text: t, of: {row: mixed}, over: {row: pruned}}
+      one-to-many: {text: t, of: {row: dense, sparsity: 0.5}, over: {row: mixed}}
+"""
+
+
+def test_rows_by_share_are_paired_by_it_and_one_line_with_many(params: Params) -> None:
+    """Half of the free edges is another sparsity in every source."""
+    Path("params.yaml").write_text(TEXT + BY_SHARE)
+    table = load_params(Path("params.yaml"))
+    found = trials(table.tables["one"], lines(table, "one"))
+    assert [each.of.cell.source.freezing_ratio for each in found] == pytest.approx([0.2, 0.4, 0.0, 0.0])
+    assert [each.over.cell.source.freezing_ratio for each in found] == pytest.approx([0.2, 0.4, 0.2, 0.4])
+    assert [each.over.cell.sparsity for each in found[:2]] == [0.6, 0.7] and found[0].of.cell.sparsity == 0.5
+
+
+def test_what_is_claimed_of_the_most_is_said_of_each_dataset_and_holds_if_any_pair_does(params: Params) -> None:
+    """The largest mean may be the least certain."""
+    digits = "digits: {images: {source: cifar10}, mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4]}"
+    other = digits.replace("digits", "other").replace("cifar10", "cifar100")
+    text = (TEXT + CLAIMS).replace(digits, f"{digits}\n  {other}").replace("dataset: digits", "dataset: [digits, other]")
+    Path("params.yaml").write_text(text)
+    params = load_params(Path("params.yaml"))
+    gains = {("digits", 0.3): (1.0, 1.01), ("digits", 0.5): (0.0, 9.0),
+             ("other", 0.3): (-1.0, -1.01), ("other", 0.5): (-2.0, -2.01)}  # fmt: skip
+    for cell in expand(params, "one"):
+        if cell.search.kind == "edge-popup":
+            gain = gains[cell.dataset_name, cell.sparsity][cell.seed] if cell.source.freezing_ratio else 0.0
+            pretend(cell, 50.0 + gain)
+    most = [each for each in trials(params.tables["one"], lines(params, "one")) if each.claim.across == "most"]
+    assert [(each.of.cell.dataset_name, each.effect.verdict) for each in most] == [
+        ("digits", "holds"),
+        ("other", "does not hold"),
+    ]
+    assert most[0].of.cell.sparsity == 0.3 and most[1].effect.size == pytest.approx(-1.005)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -108,6 +163,8 @@ def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: P
          r":25: tables\.one\.claims\.one\.of\.sparsity: row dense has no sparsity 0\.7"),
         ("iwasawa2023-gain10", "iwasawa2023-gain100",
          r"'iwasawa2023-gain100' is of resnet18 on cifar100, this row is of resnet18 on cifar10 at 0\.3, resnet18"),
+        ("sparsity: [0.3, 0.5]}\n    claims", "sparsity: [0.6, 0.7]}\n    claims",
+         r":23: tables\.one\.claims\.frozen: no cell of row frozen agrees with just one of row dense in dataset, network"),
         ("across: most", "compare: ratio", r"compare: ratio is for bytes; top1 may be 0"),
         ("{id: frozen,", "{id: dense,", r"rows\[2\]\.id: 'dense' is the id of another row too"),
     ],

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,8 @@ def test_two_at_a_time_find_what_one_finds_and_an_heir_waits_for_its_ticket(proj
     for cell in cells:
         for file in paths.cell_dir(cell.id).iterdir():
             file.unlink()
-        assert run(project, cell.id).returncode == 0
+    for *_, heir in families(cells):  # asked for alone: what it needs comes before it
+        assert run(project, heir.id).returncode == 0
     assert {cell.id: bits(cell) for cell in cells} == found
 
 
@@ -101,16 +103,32 @@ def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, sign: sign
     command = [sys.executable, "-m", "slt_bench", "run", *(cell.id for cell in cells), "--jobs", "2"]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     logs = [paths.log_file(cell.id) for cell in cells]
-    until = time.monotonic() + 60
-    while not all(log.is_file() and "epoch 2/60" in log.read_text() for log in logs):
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.05)
+    wait_until_said(logs, "epoch 2/60", process)
     process.send_signal(sign)
     _, told = process.communicate(timeout=60)
     assert process.returncode == status and "all is saved, and the same command goes on" in told
     assert not any(is_done(cell) for cell in cells)
     assert run(project, *(cell.id for cell in cells), "--jobs", "2").returncode == 0
     assert all(is_done(cell) for cell in cells) and "epoch 1/60" not in logs[0].read_text().split("stopped ")[-1]
+
+
+@pytest.mark.slow
+def test_cells_of_a_pool_that_is_killed_save_their_state_and_end(project: Path) -> None:
+    params = written(PARAMS.replace("epochs: 2", "epochs: 2000"))
+    cells = [cell for cell in expand(params, "one") if cell.source.ticket is None]
+    command = [sys.executable, "-m", "slt_bench", "run", *(cell.id for cell in cells), "--jobs", "2"]
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until_said([paths.log_file(cell.id) for cell in cells], "epoch 2/2000", process)
+    process.kill()
+    process.communicate()
+    wait_until_said([paths.log_file(cell.id) for cell in cells], "stopped ")
+
+
+def wait_until_said(logs: list[Path], text: str, process: subprocess.Popen[Any] | None = None) -> None:
+    until = time.monotonic() + 60
+    while not all(log.is_file() and text in log.read_text() for log in logs):
+        assert time.monotonic() < until and (process is None or process.poll() is None)
+        time.sleep(0.05)
 
 
 def test_parts_are_disjoint_whole_and_keep_families_together(project: Path) -> None:
@@ -124,7 +142,8 @@ def test_parts_are_disjoint_whole_and_keep_families_together(project: Path) -> N
 
 def test_wrong_calls_are_told(project: Path) -> None:
     written(PARAMS)
-    for arguments, message in ((["two"], "there is no cell 'two'"), (["one", "--part", "3/2"], "must be like 1/2"),
+    for arguments, message in ((["ones"], "there is no cell 'ones'; did you mean 'one'?"),
+                               (["one", "--part", "3/2"], "must be like 1/2"),
                                (["one", "--jobs", "0"], "must be 1 or more")):  # fmt: skip
         ended = run(project, *arguments)
         assert ended.returncode == 2 and message in ended.stderr, ended.stderr
@@ -139,18 +158,24 @@ def test_the_array_job_is_a_script_with_a_line_for_each_family(project: Path) ->
     assert f"'{first}'" in script and f"'{second}'" in script
 
 
-def test_an_element_of_the_array_runs_its_cells_and_asks_for_more_time(project: Path) -> None:
-    """The script itself, with a stand-in for `slt-bench` that ends as one that was told to stop."""
-    script = array_job(written(PARAMS), ["one"])
+@pytest.mark.parametrize("told", [True, False])
+def test_an_element_of_the_array_runs_its_cells_and_asks_for_more_time(project: Path, told: bool) -> None:
+    """The script itself, as a file, with a stand-in for `slt-bench` that ends as one that was told to stop."""
+    Path("job.sh").write_text(array_job(written(PARAMS), ["one"]))
     stand_ins = project / "bin"
     stand_ins.mkdir()
-    for name, line in (("slt-bench", 'echo "$@" >> calls; [ -e stop ] && sleep 30 & wait $!; exit 75'),
+    wait = "sleep 60 & wait $!" if told else ""
+    for name, line in (("slt-bench", f"trap 'exit 75' TERM; echo \"$@\" >> calls; {wait}; exit 75".replace("; ;", ";")),
                        ("scontrol", 'echo "$@" >> calls')):  # fmt: skip
         (stand_ins / name).write_text(f"#!/bin/bash\n{line}\n")
         (stand_ins / name).chmod(0o755)
     variables = {"PATH": f"{stand_ins}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_JOB_ID": "77"}
-    ended = subprocess.run(["bash", "-c", script], cwd=project, env=os.environ | variables)
+    job = subprocess.Popen(["bash", "job.sh"], env=os.environ | variables)
+    while not Path("calls").is_file():
+        time.sleep(0.05)
+    if told:
+        job.send_signal(signal.SIGTERM)
+    assert job.wait(timeout=20) == 75
     _, second = families(expand(load_params(Path("params.yaml")), "one"))
-    calls = (project / "calls").read_text().splitlines()
-    assert ended.returncode == 75
-    assert calls == ["run " + " ".join(cell.id for cell in second), "requeue 77_1"]
+    assert Path("calls").read_text().splitlines() == ["run " + " ".join(cell.id for cell in second), "requeue 77_1"]
+    assert paths.log_file("").parent.is_dir()  # where SLURM writes

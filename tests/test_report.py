@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,24 +28,30 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     monkeypatch.chdir(tmp_path)
     row = "{search: ep, sparsity: [0.2, 0.5], published: iwasawa2023-dying-20}"
     text = GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", row).replace("source: digits", "source: cifar10")
-    Path("params.yaml").write_text(text.replace("kind: conv4", "kind: resnet18"))
+    return written(text.replace("kind: conv4", "kind: resnet18"))
+
+
+def written(text: str) -> Params:
+    Path("params.yaml").write_text(text)
     return load_params(Path("params.yaml"))
 
 
-def pretend(cell: Cell, top1: float, code: str = "c0de", seconds: float = 2.0) -> None:
+def pretend(cell: Cell, top1: float, code: str = "c0de", seconds: float = 2.0, **also: int) -> None:
     """The files that a finished cell leaves."""
     directory = paths.cell_dir(cell.id)
     metrics = {"top1": top1, "top5": 99.0, "loss": 1.0, "last_top1": top1 - 1, "bytes": 500, "total": 1000, "pruned": 100,
-               "locked": 201, "kept": 500, "sparsity": 0.5}  # fmt: skip
+               "locked": 201, "kept": 500, "sparsity": 0.5, **also}  # fmt: skip
     counts = {"total": 1000, "pruned": 100, "locked": 201, "kept": 500}
     record = {"identity": cell.identity, "commit": "abc", "precision": "float32", "code": code,
               "layers": [{"name": "a.weight", "total": 600}, {"name": "b.weight", "total": 400}],
-              "asked": counts, "realised": counts,
+              "asked": counts, "realised": counts, "parent": "",
               "dying_edge_ratio": 0.25, "epoch_seconds": [seconds, seconds], "best_epoch": 1,
               "started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-01T10:00:09+00:00", "best_val_top1": 50.0,
               "data": {"origin": "digits", "digest": "d" * 64, "images": {"train": 3, "val": 2, "test": 1}},
               "environment": {"libraries": {"torch": "2"}, "cpu": "one", "cores": 2, "gpu": None}}  # fmt: skip
     directory.mkdir(parents=True)
+    for name in ("ticket", "last"):
+        (directory / f"{name}.safetensors").touch()
     (directory / "metrics.json").write_text(json.dumps(metrics))
     (directory / "search.json").write_text(json.dumps(record))
     (directory / "confusion.json").write_text(json.dumps({"classes": ["a", "b"], "confusion": [[3, 1], [0, 2]]}))
@@ -108,6 +115,27 @@ def test_results_of_other_parameters_under_the_same_name_are_not_shown(params: P
     assert {each.status for each in plan(expand(changed, "one"))} == {"stale"}
 
 
+@pytest.mark.parametrize(("chosen", "says"), [("train", "best validation epoch"), ("all", "last epoch, with all")])
+def test_a_table_says_which_epoch_it_reports(params: Params, chosen: str, says: str) -> None:
+    changed = written(Path("params.yaml").read_text().replace("epochs: 2", f"epochs: 2, train_on: {chosen}"))
+    pretend(expand(changed, "one")[2], 80.0)
+    markdown = report_table(changed, "one")
+    assert f"Test accuracy of the {says}" in markdown
+    assert ("3 train, 2 validation" if chosen == "train" else "3 + 2 train") in markdown
+
+
+def test_a_figure_that_results_no_longer_allow_is_removed(params: Params) -> None:
+    pretend(expand(params, "one")[2], 80.0)
+    report_table(params, "one")
+    figures = paths.table_dir("one") / "figures"
+    assert (figures / "learning-curves.svg").is_file()
+    changed = written(Path("params.yaml").read_text().replace("epochs: 2", "epochs: 2, train_on: all"))
+    shutil.rmtree(paths.cell_dir(expand(params, "one")[2].id))
+    pretend(expand(changed, "one")[2], 80.0)
+    report_table(changed, "one")
+    assert (figures / "accuracy-size.svg").is_file() and not (figures / "learning-curves.svg").exists()
+
+
 def test_a_table_without_results_is_all_unknown(params: Params) -> None:
     assert "7 of 7 lines have not run yet" in report_table(params, "one")
 
@@ -118,11 +146,13 @@ def test_plan_tells_done_stale_missing_and_the_time_left(params: Params) -> None
     pretend(cells[1], 90.0, "older code")
     planned = {each.cell.id: each for each in plan(cells)}
     assert [planned[cell.id].status for cell in cells[:3]] == ["done", "stale", "missing"]
+    (paths.cell_dir(cells[0].id) / "ticket.safetensors").unlink()
+    assert plan(cells)[0].status == "stale"  # as for those that run it
     assert planned[cells[0].id].seconds == 4.0
     assert planned[cells[2].id].seconds == pytest.approx(2 * 2.0)  # two epochs at two seconds
 
 
 def test_published_values_say_how_they_were_read() -> None:
     values = published_values()
-    assert str(values["iwasawa2023-iep"]) == "76 (iwasawa2023, abstract †)"
+    assert str(values["iwasawa2023-iep"]) == "76 with 20 M weights (iwasawa2023, abstract †)"
     assert str(values["iwasawa2023-dying-83"]).endswith("secondary †)")

@@ -25,6 +25,7 @@ from slt_bench.params import Machine, Source
 from slt_bench.pause import Pause
 from slt_bench.processes import ALONE, Processes
 from slt_bench.search import search
+from slt_bench.steps import evaluate_cell
 from slt_bench.ticket_file import read_ticket, save_ticket
 from tests.test_search import KINDS, MakeCell
 
@@ -189,6 +190,18 @@ def test_an_heir_does_not_go_on_with_another_ticket(project: Path, make_cell: Ma
     save_ticket(replace(ticket, mask=ticket.mask.roll(1)), path)
     with pytest.raises(BenchError, match="was made with other ticket"):
         search(heir)
+
+
+def test_evaluating_old_tickets_keeps_the_state_of_the_search_that_goes_on(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell()
+    search(cell)
+    record = paths.cell_dir(cell.id) / "search.json"
+    text = record.read_text()
+    params = SimpleNamespace(machine=Machine())
+    for found, code in ((False, "older"), (True, json.loads(text)["code"])):
+        record.write_text(json.dumps(json.loads(text) | {"code": code}))
+        evaluate_cell(params, cell)  # type: ignore[arg-type]
+        assert (paths.state_dir(cell.id, cell.identity) / "checkpoint.pt").is_file() is not found
 
 
 def test_a_checkpoint_of_other_data_is_refused(project: Path, make_cell: MakeCell) -> None:

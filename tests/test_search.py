@@ -21,7 +21,7 @@ from slt_bench.search import search
 from slt_bench.selection import Diverged
 from slt_bench.source import initial_scores
 from slt_bench.start import begin_phase
-from slt_bench.ticket_file import read_ticket
+from slt_bench.ticket_file import read_ticket, save_ticket
 from slt_bench.ticket_network import TicketNetwork
 from tests.conftest import DIGITS, FROZEN, PRUNED
 from tests.test_ticket import make_ticket
@@ -51,6 +51,9 @@ def test_training_on_all_images_reports_the_last_epoch(project: Path, make_cell:
     assert [epoch.val_top1 for epoch in history] == [None, None] and history[1].train_top1 > history[0].train_top1
     metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir("digits"))
     assert metrics["top1"] == metrics["last_top1"]
+    ticket = paths.cell_dir(cell.id) / "ticket.safetensors"
+    save_ticket(read_ticket(ticket).ticket, Path("coded"), mask="coded")
+    assert (metrics["bytes"], metrics["coded_bytes"]) == (ticket.stat().st_size, Path("coded").stat().st_size)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from slt_bench import paths
 from slt_bench.cell import Cell
 from slt_bench.history import Epoch
 from slt_bench.params import Source
@@ -109,6 +111,30 @@ def test_a_changed_result_replaces_the_run(project_with_store: Path, make_cell: 
     (run,) = open_store().search_runs([where], SEEDS)
     assert run.data.metrics["test_top1"] == 81.0
     assert run.info.end_time - run.info.start_time == 9000  # the search's own time, not that of the import
+
+
+def test_what_a_table_has_no_more_is_removed_and_means_are_of_their_parameters(
+    project_with_store: Path, make_cell: Callable[..., Cell]
+) -> None:
+    old, other = make_cell(), make_cell(source=FROZEN)
+    for cell in (old, other):
+        pretend(cell, 80.0)
+    where, _ = track("one", [old, other], figures=False)
+    new = make_cell(recipe={"epochs": 5})
+    assert (new.id, new.identity != old.identity) == (old.id, True)
+    shutil.rmtree(paths.cell_dir(old.id))
+    pretend(new, 81.0)
+    assert track("one", [new], figures=False) == (where, 1)
+    ((mean,), (run,)) = (open_store().search_runs([where], kind) for kind in (MEANS, SEEDS))
+    assert mean.data.params["recipe.epochs"] == run.data.params["recipe.epochs"] == "5"
+
+
+def test_an_experiment_that_was_deleted_is_brought_back(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    cell = make_cell()
+    pretend(cell, 80.0)
+    where, _ = track("one", [cell], figures=False)
+    open_store().delete_experiment(where)
+    assert track("one", [cell], figures=False)[0] == where
 
 
 def test_cells_that_have_not_run_are_left_out(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:

@@ -63,11 +63,6 @@ class ImageSet:
     origin: str  # for a reader: which release, or which folder
 
 
-def environment_variable(images: Images) -> str:
-    """The variable that names the directory or image tar of a source, so that nothing is downloaded."""
-    return f"SLT_BENCH_{images.source.upper()}"
-
-
 def load_images(images: Images) -> ImageSet:
     """Find the images of a source; small releases are read whole.
 
@@ -78,7 +73,7 @@ def load_images(images: Images) -> ImageSet:
         return _digits(images.seed)
     if images.source == "image_folder":
         return image_folder(Path(images.path or ""), images)
-    variable = environment_variable(images)
+    variable = images.variable or ""
     given = os.environ.get(variable)
     if given and not Path(given).exists():
         raise BenchError(f"{variable} names {given}, which does not exist")
@@ -172,7 +167,7 @@ def _cifar(images: Images, root: Path, download: bool) -> ImageSet:
     except (URLError, OSError, RuntimeError) as error:
         raise BenchError(
             f"{images.source} is neither in {root} nor to be downloaded ({error}). Put the release there, or name its "
-            f"directory, or a folder or tar of split/class/image, in the variable {environment_variable(images)}"
+            f"directory, or a folder or tar of split/class/image, in the variable {images.variable}"
         ) from error
     splits = [Arrays(np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)) for part in (train, test)]
     return ImageSet(splits[0], splits[1], list(train.classes), f"{images.source}, standard release")

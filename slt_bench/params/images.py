@@ -37,6 +37,11 @@ class Images(Model):
         """Whether the images may have any size of their own."""
         return self.source in ("image_folder", "imagenet", "imagenet_sample")
 
+    @property
+    def variable(self) -> str | None:
+        """The environment variable that names the directory or tar of the images, so that nothing is downloaded."""
+        return None if self.source in ("digits", "image_folder") else f"SLT_BENCH_{self.source.upper()}"
+
     @model_validator(mode="after")
     def _what_belongs_to_the_source(self) -> Images:
         if (self.source == "image_folder") != (self.path is not None):

@@ -73,7 +73,8 @@ class IterativeEdgePopup(Model):
         """For a reader of a table."""
         hard = f", hard ({self.scores} scores)" if self.space == "hard" else ""
         long = ", all epochs in each iteration" if self.epochs == "per_iteration" else ""
-        return "iterative edge popup" + hard + _local(self.selection) + long
+        once = ", one warm-up" if self.warmup == "first" else ""
+        return "iterative edge popup" + hard + _local(self.selection) + long + once
 
     @model_validator(mode="after")
     def _one_way_to_rise(self) -> IterativeEdgePopup:

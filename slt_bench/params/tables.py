@@ -105,7 +105,7 @@ class Claim(Model):
     """That one row is better than another, or smaller: put to the test by the seeds of a table."""
 
     text: str = Field(description="the claim, as a sentence")
-    metric: Literal["top1", "bytes", "dying_edge_ratio"] = "top1"
+    metric: Literal["top1", "bytes", "coded_bytes", "mask_packed_bytes", "dying_edge_ratio"] = "top1"
     of: Side
     over: Side
     compare: Literal["difference", "ratio"] = Field("difference", description="of - over, or of / over; paired by seed")
@@ -117,7 +117,7 @@ class Claim(Model):
 
     @model_validator(mode="after")
     def _only_sizes_have_ratios(self) -> Claim:
-        if self.compare == "ratio" and self.metric != "bytes":
+        if self.compare == "ratio" and not self.metric.endswith("bytes"):
             raise ValueError(f"compare: ratio is for bytes; {self.metric} may be 0")
         return self
 

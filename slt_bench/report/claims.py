@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from statistics import mean
-from typing import Literal
+from typing import Literal, get_args
 
-from slt_bench.params import Claim, Side, Table
+from slt_bench.cells import grouped
+from slt_bench.pairs import pairs, row_of
+from slt_bench.params import Claim, Table
 from slt_bench.published import Published, fitting
 from slt_bench.report.lines import Line, Result
 from slt_bench.report.spread import interval
 
-Verdict = Literal["holds", "does not hold", "undecided"]
+Verdict = Literal["does not hold", "undecided", "holds"]
+_VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 @dataclass(frozen=True)
@@ -41,21 +44,22 @@ class Trial:
     claim: Claim
     of: Line
     over: Line
-    pairs: int  # of which this is the one with the largest effect, if the claim is of the most
+    pairs: int  # of which this one decides, if the claim is of the most
     effect: Effect
     published: list[Published]
 
 
-def effect(claim: Claim, of: Sequence[float], over: Sequence[float], pairs: int = 1) -> Effect:
+def effect(claim: Claim, of: Sequence[float], over: Sequence[float], many: int = 1) -> Effect:
     """The mean difference, or the geometric mean of the ratios, of values paired by seed, with its interval.
 
-    The same seed has the same weights in every source, so that what is paired differs in the method alone.
+    The same seed has the same weights in every source, so that what is paired differs in the method alone. Of several pairs
+    the interval is that of all together (Bonferroni).
     """
     ratio = claim.compare == "ratio"
     beyond = claim.beyond if claim.beyond is not None else float(ratio)
     back: Callable[[float], float] = exp if ratio else float
     values = [log(a / b) if ratio else a - b for a, b in zip(of, over, strict=True)]
-    ends = interval(values, pairs)
+    ends = interval(values, many)
     low, high = (back(ends[0]), back(ends[1])) if ends is not None else (None, None)
     return Effect(len(values), back(mean(values)) if values else None, low, high, beyond)
 
@@ -66,42 +70,35 @@ def trials(table: Table, content: list[Line]) -> list[Trial]:
 
 
 def _tested(table: Table, claim: Claim, content: list[Line]) -> list[Trial]:
+    rows = grouped(content, lambda line: line.row)
+    of, over = ({line.cell.setting: line for line in rows[row_of(table, side)]} for side in (claim.of, claim.over))
+    compared = pairs(table, claim, {row: [line.cell for line in same] for row, same in rows.items()})
     found = []
-    pairs = _pairs(_of_side(table, claim.of, content), _of_side(table, claim.over, content))
-    for of, over in pairs:
-        values = _paired(claim, of, over)
-        many = len(pairs) if claim.across == "most" else 1
-        found.append(Trial(claim, of, over, many, effect(claim, *values, pairs=many), fitting(claim.published, of.meant)))
-    if claim.across == "most":
-        return [max(found, key=lambda each: -1e9 if each.effect.size is None else each.effect.size)] if found else []
+    for same in grouped(compared, lambda pair: pair[0].dataset_name).values():
+        many = len(same) if claim.across == "most" else 1
+        tested = [_trial(claim, of[one.setting], over[other.setting], many) for one, other in same]
+        found += tested if claim.across == "each" else [max(tested, key=_weight)]
     return found
 
 
-def _of_side(table: Table, side: Side, content: list[Line]) -> list[Line]:
-    row = next(index for index, row in enumerate(table.rows) if row.id == side.row)
-    return [line for line in content if line.row == row and side.sparsity in (line.cell.sparsity, None)]
+def _trial(claim: Claim, of: Line, over: Line, many: int) -> Trial:
+    return Trial(claim, of, over, many, effect(claim, *_paired(claim, of, over), many), fitting(claim.published, of.meant))
 
 
-def _pairs(of: list[Line], over: list[Line]) -> list[tuple[Line, Line]]:
-    """Each line with the one that it agrees with in all in which those of the other side differ."""
-    differ = [axis for axis in range(5) if len({_axes(line)[axis] for line in over}) > 1]
-    pairs = []
-    for line in of:
-        same = [other for other in over if all(_axes(line)[axis] == _axes(other)[axis] for axis in differ)]
-        pairs += [(line, same[0])] if len(same) == 1 else []
-    return pairs
-
-
-def _axes(line: Line) -> tuple[str, str, str, float, float]:
-    cell = line.cell
-    return cell.dataset_name, cell.network_name, cell.recipe_name, cell.sparsity, round(cell.source.freezing_ratio, 9)
+def _weight(trial: Trial) -> tuple[int, float]:
+    """Up to: that holds if it does of any pair, and does not if it does of none. The largest effect decides among those."""
+    size = trial.effect.size
+    return _VERDICTS.index(trial.effect.verdict), -1e9 if size is None else size
 
 
 def _paired(claim: Claim, of: Line, over: Line) -> tuple[list[float], list[float]]:
     ours, theirs = ({result.cell.seed: _value(claim, result) for result in line.results} for line in (of, over))
-    seeds = sorted(ours.keys() & theirs.keys())
-    return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
+    both = [(value, theirs.get(seed)) for seed, value in sorted(ours.items())]
+    known = [(one, other) for one, other in both if one is not None and other is not None]
+    return [one for one, _ in known], [other for _, other in known]
 
 
-def _value(claim: Claim, result: Result) -> float:
-    return float((result.record if claim.metric == "dying_edge_ratio" else result.metrics)[claim.metric])
+def _value(claim: Claim, result: Result) -> float | None:
+    """None where there is no such number: weights that are trained have no mask, and nothing has a ratio to 0 bytes."""
+    value = (result.record if claim.metric == "dying_edge_ratio" else result.metrics).get(claim.metric)
+    return None if value is None or (claim.compare == "ratio" and not value) else float(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -20,8 +21,8 @@ from slt_bench.report.lines import Line
 from slt_bench.report.panels import layer_density, score_distribution
 from slt_bench.report.plots import (
     Draw,
+    accuracy_against,
     accuracy_against_freezing,
-    accuracy_against_size,
     accuracy_against_sparsity,
     curves,
     dying_against_sparsity,
@@ -47,15 +48,17 @@ def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str
         any(len({key(line) for line in panel}) > 2 for panel in panels(searched).values()) for key in (sparsity, freezing)
     )
     figures: dict[str, tuple[Sequence[Line], Draw]] = {
-        "accuracy-size": (done, accuracy_against_size),
+        "accuracy-size": (done, accuracy_against("bytes", "size of the ticket file")),
+        "accuracy-coded-size": (done, accuracy_against("coded_bytes", "size of the ticket file, its mask entropy-coded")),
         "accuracy-sparsity": (done, accuracy_against_sparsity),
         "accuracy-freezing": (searched if ratios else [], accuracy_against_freezing),
         "dying-sparsity": (searched if sparsities else [], dying_against_sparsity),
-        "learning-curves": (done, curves("val_top1", "validation top-1 (%)")),
+        "learning-curves": ([line for line in done if line.validated], curves("val_top1", "validation top-1 (%)")),
         "dying-edges": (searched, curves("dying_edge_ratio", "dying edges: share in no mask so far")),
         "mask-churn": (searched, curves("mask_churn", "mask churn: share that changed sides")),
     }
-    directory.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)  # with figures that these results no longer allow
+    directory.mkdir(parents=True)
     drawn = {name: figure for name, figure in figures.items() if figure[0]}
     for name, (shown, draw) in drawn.items():
         with plt.rc_context(_STYLE):

@@ -19,24 +19,27 @@ from slt_bench.report.lines import Line, lines
 from slt_bench.report.spread import UNKNOWN
 from slt_bench.report.table import claim_row
 
-_FIGURES = ("accuracy-size", "accuracy-freezing", "dying-sparsity")
+_FIGURES = ("accuracy-size", "accuracy-coded-size", "accuracy-sparsity", "accuracy-freezing", "dying-sparsity")
 _BEGIN, _END = "<!-- begin: written by `slt-bench results` -->\n", "<!-- end -->"
 _README = Path("README.md")
 
 
 def keep_results(params: Params, tables: list[str]) -> None:
-    """Copy the reports of tables into results/ with what made them, then list all that are kept there and in README.md.
+    """Report tables, copy that into results/ with what made it, then list all that are kept there and in README.md.
 
     Args:
         params: the project's parameters.
         tables: names; all that are complete if there are none.
 
     Raises:
-        BenchError: a named table is not complete, or one has no report.
+        BenchError: a named table is not complete.
     """
+    from slt_bench.steps import report_table
+
     for table in tables or params.tables:
         content = lines(params, table)
         if all(len(line.cells) == len(line.results) for line in content):
+            report_table(params, table)
             _keep(params.tables[table], content, paths.table_dir(table), paths.RESULTS / table)
         elif tables:
             raise BenchError(f"table {table} has cells without a result: `slt-bench run {table}` makes them")
@@ -51,8 +54,6 @@ def keep_results(params: Params, tables: list[str]) -> None:
 
 
 def _keep(table: Table, content: list[Line], source: Path, target: Path) -> None:
-    if not (source / "table.md").is_file():
-        raise BenchError(f"table {source.name} has no report: `slt-bench report {source.name}` writes it")
     shutil.rmtree(target, ignore_errors=True)
     markdown = [line for line in (source / "table.md").read_text().splitlines(keepends=True) if not line.startswith("![")]
     figures = [name for name in _FIGURES if (source / "figures" / f"{name}.svg").is_file()]
@@ -107,7 +108,7 @@ def _counted(verdicts: list[str]) -> str:
 
 
 def _claims(kept: dict[str, dict[str, Any]]) -> str:
-    shown = ("claim", "of", "over", "effect", "n", "published", "verdict")
+    shown = ("claim", "of", "over", "effect", "n", "must exceed", "published", "verdict")
     rows = [
         {"table": table} | {name: claim[name] for name in shown} for table, made in kept.items() for claim in made["claims"]
     ]

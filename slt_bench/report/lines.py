@@ -47,6 +47,11 @@ class Line:
         """Whether its tickets were searched; weights that are trained or masks that are drawn were not."""
         return self.cell.search.kind not in ("weight-training", "random-mask")
 
+    @property
+    def validated(self) -> bool:
+        """Whether a part of the training images chose the epoch; where none did, the last is reported."""
+        return self.cell.recipe.train_on != "all"
+
     def values(self, name: str) -> list[float]:
         """A metric of every seed."""
         return [float(result.metrics[name]) for result in self.results]

@@ -47,6 +47,7 @@ def _table(params: Params, table: str, content: list[Line]) -> dict[str, Any]:
         "header": list(shown[0]),
         "rows": [{"id": _anchor(table, number), "cells": list(each.values())} for number, each in enumerate(shown)],
         "notes": notes(params, table, content),
+        "variables": sorted({name for line in content if (name := line.cell.dataset.images.variable)}),
         "figures": [{"name": path.stem, "source": _embedded(path)} for path in figures] if done else [],
         "lines": [_line(_anchor(table, number), line) for number, line in enumerate(content)],
     }

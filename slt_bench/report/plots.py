@@ -17,20 +17,26 @@ from slt_bench.report.styles import NAMED, Styles
 Draw = Callable[[Axes, Sequence[Line], Styles], None]
 
 
-def accuracy_against_size(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
-    points = [(mean(line.values("bytes")), mean(line.values("top1"))) for line in lines if line.found]
-    front = [point for point in points if not any(x <= point[0] and y > point[1] for x, y in points)]
-    if len(front) > 1:
-        xs, ys = zip(*sorted(front), strict=True)
-        axes.step(xs, ys, where="post", color="#bbbbbb", linewidth=1.2, label="Pareto front of the tickets", zorder=1)
-    for line in lines:
-        _point(axes, line, mean(line.values("bytes")), styles)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(EngFormatter("B"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(xlabel="size of the ticket file", ylabel="test top-1 (%)")
-    _leave_out_controls(axes, lines)
+def accuracy_against(size: str, label: str) -> Draw:
+    """Accuracy against the size of the ticket file, with the Pareto front of the tickets that were found."""
+
+    def draw(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
+        known = [line for line in lines if line.known(size)]
+        points = [(mean(line.known(size)), mean(line.values("top1"))) for line in known if line.found]
+        front = [point for point in points if not any(x <= point[0] and y > point[1] for x, y in points)]
+        if len(front) > 1:
+            xs, ys = zip(*sorted(front), strict=True)
+            axes.step(xs, ys, where="post", color="#bbbbbb", linewidth=1.2, label="Pareto front of the tickets", zorder=1)
+        for line in known:
+            _point(axes, line, mean(line.known(size)), styles)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter("B"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel=label, ylabel="test top-1 (%)")
+        _leave_out_controls(axes, lines)
+
+    return draw
 
 
 def accuracy_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
@@ -140,17 +146,14 @@ def freezing(line: Line) -> float:
     return round(line.cell.source.freezing_ratio, 9)
 
 
+def _free_kept(line: Line) -> float:
+    return line.cell.free_kept
+
+
 def _others(line: Line) -> tuple[str, ...]:
     """Everything but the sparsity."""
     cell = line.cell
     return cell.dataset_name, cell.network_name, cell.search_name, cell.recipe_name, cell.source.id
-
-
-def _free_kept(line: Line) -> float:
-    """Share of the free edges that the ticket keeps."""
-    source = line.cell.source
-    free = 1 - source.freezing_ratio
-    return round((1 - source.lock_ratio - line.cell.sparsity) / free, 6) if free > 1e-9 else 0.0
 
 
 def _at_freezing(line: Line) -> tuple[Any, ...]:

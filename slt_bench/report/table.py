@@ -86,7 +86,7 @@ CLAIMS_NOTE = (
 
 def claim_row(each: Trial) -> dict[str, str]:
     """A tested claim, for a reader."""
-    effect, unit = each.effect, _UNITS[each.claim.metric, each.claim.compare]
+    effect, unit = each.effect, " x" if each.claim.compare == "ratio" else _UNITS[each.claim.metric]
     digits = 2 if each.claim.metric != "dying_edge_ratio" else 4
     ends = f" [{effect.low:.{digits}f}, {effect.high:.{digits}f}]" if effect.low is not None else ""
     return {
@@ -101,8 +101,8 @@ def claim_row(each: Trial) -> dict[str, str]:
     }
 
 
-_UNITS = {("bytes", "ratio"): " x", ("top1", "difference"): " points", ("bytes", "difference"): " bytes",
-          ("dying_edge_ratio", "difference"): ""}  # fmt: skip
+_UNITS = {"top1": " points", "dying_edge_ratio": "", "bytes": " bytes", "coded_bytes": " bytes",
+          "mask_packed_bytes": " bytes"}  # fmt: skip
 
 
 def _side(line: Line, other: Line) -> str:
@@ -118,11 +118,15 @@ def formula_bytes(line: Line) -> int:
     return -(-(metrics["total"] - metrics["pruned"] - metrics["locked"]) // 8)
 
 
+_MEANS = ("top1", "top5", "loss", "last_top1", "bytes", "coded_bytes",
+          "mask_packed_bytes", "mask_coded_bytes", "mask_bound_bytes")  # fmt: skip
+
+
 def _full(line: Line, reduced: str | None) -> dict[str, Any]:
     """Everything, for a machine: parameters, asked and realised counts, seeds, versions, hardware, times (law 10)."""
     row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": len(line.results)}
     row |= flatten(line.cell.model_dump(mode="json", exclude={"seed"}))
-    for name in ("top1", "top5", "loss", "last_top1", "bytes", "mask_packed_bytes", "mask_coded_bytes", "mask_bound_bytes"):
+    for name in _MEANS:
         values = line.known(name)
         row[f"{name}_mean"] = mean(values) if values else None
         row[f"{name}_std"] = stdev(values) if len(values) > 1 else None
@@ -143,6 +147,13 @@ def _full(line: Line, reduced: str | None) -> dict[str, Any]:
         row |= flatten({"data": {key: record["data"][key] for key in ("digest", "origin")}})
         row |= flatten({"environment": record["environment"]})
     return row
+
+
+def _reported(content: list[Line]) -> str:
+    """How the epoch was chosen."""
+    best, last = "best validation epoch at the final sparsity", "last epoch, with all training images trained on"
+    validated = {line.validated for line in content}
+    return best if validated == {True} else last if validated == {False} else f"{best} (where there is no validation: {last})"
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
@@ -168,7 +179,7 @@ def notes(params: Params, table: str, content: list[Line]) -> list[str]:
     missing = sum(not line.results for line in content)
     parts = [params.tables[table].note] if params.tables[table].note else []
     parts.append(
-        "Test accuracy of the best validation epoch at the final sparsity, read once from the ticket file: mean ± sample "
+        f"Test accuracy of the {_reported(content)}, read once from the ticket file: mean ± sample "
         "standard deviation over n seeds. Sparsity counts all weights, frozen ones included. — is unknown; † marks a "
         "published value from a secondary source. Sizes in bytes: the ticket file, its mask entropy-coded, the papers' formula."
     )
@@ -178,7 +189,12 @@ def notes(params: Params, table: str, content: list[Line]) -> list[str]:
         parts.append("Weight training is the baseline: its file holds the trained weights.")
     for origin in sorted({f"{r.cell.dataset_name}: {r.record['data']['origin']}" for r in results}):
         images = next(r.record["data"]["images"] for r in results if origin.startswith(f"{r.cell.dataset_name}: "))
-        parts.append(f"Data {origin}; {images['train']:,} train, {images['val']:,} validation, {images['test']:,} test images.")
+        train, val, test = (f"{images[split]:,}" for split in ("train", "val", "test"))
+        shared = f"{train} train, {val} validation" if all(line.validated for line in content) else f"{train} + {val} train"
+        parts.append(f"Data {origin}; {shared}, {test} test images.")
+    codes = {f"{result.record['code']} ({result.record['commit']})" for result in results}
+    if len(codes) > 1:
+        parts.append(f"Made by {len(codes)} versions of the code that a cell runs: {', '.join(sorted(codes))}.")
     made = [(result.record["environment"], result.record["precision"]) for result in results]
     for machine, precision in {json.dumps(each): each for each in made}.values():
         libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items() if number)

@@ -33,6 +33,10 @@ def track(table: str, cells: list[Cell], figures: bool = True) -> tuple[str, int
     found = client.search_runs([experiment_id], max_results=50_000)
     known = grouped(found, lambda run: run.data.tags.get("cell", run.data.tags.get("mean", "")))
     results = [result for cell in cells if (result := read_result(cell)) is not None]
+    current = {key for result in results for key in (result.cell.id, result.cell.setting)}
+    for run in found:  # what has a result that this table has no more
+        if "result" in run.data.tags and not current & {run.data.tags.get("cell"), run.data.tags.get("mean")}:
+            client.delete_run(run.info.run_id)
     written = 0
     for result in results:
         runs = known.get(result.cell.id, [])
@@ -84,12 +88,15 @@ def _run_of(
 
 
 def _mean_run(client: MlflowClient, experiment_id: str, table: str, cell: Cell, started: int | None) -> Run:
-    """The run that stands for all seeds; made once, whoever comes first."""
+    """The run that stands for all seeds; made once, whoever comes first, and again for other parameters under the same name."""
+    parameters = cell.model_dump(mode="json", exclude={"seed"})
+    identity = digest(parameters)
     with alone():
         for run in client.search_runs([experiment_id], f"tags.mean = '{cell.setting}'"):
-            return run
-        tags = _tags(table, cell) | {"mean": cell.setting}
-        parameters = cell.model_dump(mode="json", exclude={"seed"})
+            if run.data.tags.get("identity") == identity:
+                return run
+            client.delete_run(run.info.run_id)
+        tags = _tags(table, cell) | {"mean": cell.setting, "identity": identity}
         return _create(client, experiment_id, _name(cell), tags, parameters, started)
 
 
@@ -147,7 +154,7 @@ def _outcome(result: Result) -> dict[str, float]:
     found = {f"test_{name}": metrics[name] for name in ("top1", "top5", "loss", "last_top1")}
     found |= {"ticket_bytes": metrics["bytes"], "best_epoch": record["best_epoch"], "seconds": sum(record["epoch_seconds"])}
     found |= {"best_val_top1": record["best_val_top1"], "dying_edge_ratio": record["dying_edge_ratio"]}
-    found |= {name: metrics.get(name) for name in ("mask_coded_bytes", "mask_bound_bytes")}
+    found |= {name: metrics.get(name) for name in ("coded_bytes", "mask_coded_bytes", "mask_bound_bytes")}
     found |= {f"edges_{name}": metrics[name] for name in ("total", "pruned", "locked", "kept")}
     found |= {"sparsity": result.cell.sparsity, "freezing_ratio": result.cell.source.freezing_ratio}
     return {name: float(value) for name, value in found.items() if value is not None}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from slt_bench import paths
+from slt_bench.checkpoint import in_turn
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,17 +32,15 @@ def open_store() -> MlflowClient:
     return client
 
 
-@contextmanager
-def alone() -> Iterator[None]:
+def alone() -> AbstractContextManager[None]:
     """While others wait: for what must be made once."""
-    paths.STATE.mkdir(exist_ok=True)
-    with (paths.STATE / "mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return in_turn(paths.STATE / "mlflow.lock")
 
 
 def experiment(client: MlflowClient, table: str) -> str:
-    """Id of a table's experiment, made where it is missing."""
+    """Id of a table's experiment, made where it is missing, brought back where it was deleted."""
     with alone():
         found = client.get_experiment_by_name(table)
+        if found and found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
         return str(found.experiment_id) if found else str(client.create_experiment(table))

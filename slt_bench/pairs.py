@@ -1,0 +1,55 @@
+"""Which settings a claim compares: those of one row with those of another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from slt_bench.cell import Cell
+from slt_bench.params import Claim, Side, Table
+
+
+def row_of(table: Table, side: Side) -> int:
+    """The number of the row that a side of a claim names.
+
+    Raises:
+        KeyError: the table has no such row.
+    """
+    return {row.id: index for index, row in enumerate(table.rows) if row.id}[side.row]
+
+
+def pairs(table: Table, claim: Claim, cells: Mapping[int, Sequence[Cell]]) -> list[tuple[Cell, Cell]]:
+    """Settings of the one row with those of the other: each with the only one that it agrees with.
+
+    They must agree in everything in which those of the second row differ (or, if that pairs none, those of the first):
+    dataset, network, recipe, freezing ratio, and sparsity; where both rows say what share of the free edges is kept, in
+    that share in place of the sparsity.
+
+    Args:
+        table: the claim's.
+        claim: what is compared.
+        cells: of each row by its number, a cell of each setting.
+    """
+    rows = [row_of(table, side) for side in (claim.of, claim.over)]
+    by_share = all(table.rows[row].free_kept for row in rows)
+    of, over = (
+        [(cell, _axes(cell, by_share)) for cell in cells[row] if side.sparsity in (cell.sparsity, None)]
+        for row, side in zip(rows, (claim.of, claim.over), strict=True)
+    )
+    return _agreeing(of, over) or [(one, other) for other, one in _agreeing(over, of)]
+
+
+_Axes = tuple[str, str, str, float, float]
+
+
+def _agreeing(ours: list[tuple[Cell, _Axes]], theirs: list[tuple[Cell, _Axes]]) -> list[tuple[Cell, Cell]]:
+    differ = [axis for axis, values in enumerate(zip(*(axes for _, axes in theirs), strict=True)) if len(set(values)) > 1]
+    found = []
+    for cell, axes in ours:
+        same = [other for other, others in theirs if all(axes[axis] == others[axis] for axis in differ)]
+        found += [(cell, same[0])] if len(same) == 1 else []
+    return found
+
+
+def _axes(cell: Cell, by_share: bool) -> _Axes:
+    kept = cell.free_kept if by_share else cell.sparsity
+    return cell.dataset_name, cell.network_name, cell.recipe_name, kept, round(cell.source.freezing_ratio, 9)
