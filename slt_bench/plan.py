@@ -82,7 +82,7 @@ def is_found(cell: Cell) -> bool:
 def _is_current(cell: Cell, record: dict[str, Any], images: str | None) -> bool:
     """`images` is the digest of the dataset; None, where it is not prepared, is not compared."""
     tickets = all((paths.cell_dir(cell.id) / f"{name}.safetensors").is_file() for name in ("ticket", "last"))
-    made = (record["identity"], record["code"], record["parent"], images and record["data"]["digest"])
+    made = (record["identity"], record["code"], record.get("parent"), images and record["data"]["digest"])
     return tickets and made == (cell.identity, cell_code(), parent_digest(cell.source.ticket), images)
 
 

@@ -60,7 +60,7 @@ def _shown(line: Line, comparable: bool) -> dict[str, str]:
         "published": "; ".join(map(str, line.published)) or UNKNOWN,
         "difference": ("; ".join(_difference(line, value) for value in line.published) if comparable else "") or UNKNOWN,
         "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if metrics else UNKNOWN,
-        "coded mask": f"{mean(coded):,.0f}" if (coded := line.known("mask_coded_bytes")) else UNKNOWN,
+        "coded file": f"{mean(coded):,.0f}" if searched and (coded := line.known("coded_bytes")) else UNKNOWN,
         "(1-F)N / 8": f"{formula_bytes(line):,}" if metrics and searched else UNKNOWN,
         "dying edges": f"{mean(line.recorded('dying_edge_ratio')):.4f}" if line.results and searched else UNKNOWN,
     }
@@ -181,7 +181,8 @@ def notes(params: Params, table: str, content: list[Line]) -> list[str]:
     parts.append(
         f"Test accuracy of the {_reported(content)}, read once from the ticket file: mean ± sample "
         "standard deviation over n seeds. Sparsity counts all weights, frozen ones included. — is unknown; † marks a "
-        "published value from a secondary source. Sizes in bytes: the ticket file, its mask entropy-coded, the papers' formula."
+        "published value from a secondary source. Sizes in bytes: the ticket file, the same with its mask entropy-coded, the "
+        "paper's formula."
     )
     if missing:
         parts.append(f"{missing} of {len(content)} lines have not run yet.")
