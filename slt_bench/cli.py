@@ -9,7 +9,17 @@ from pathlib import Path
 
 from slt_bench import paths
 from slt_bench.errors import BenchError, run_command
-from slt_bench.steps import evaluate_cell, load, prepare_dataset, report_all, report_table, search_cell, tables_of, track_table
+from slt_bench.steps import (
+    evaluate_cell,
+    keep_tables,
+    load,
+    prepare_dataset,
+    report_all,
+    report_table,
+    search_cell,
+    tables_of,
+    track_table,
+)
 
 
 def main() -> None:
@@ -166,10 +176,8 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _results(options: argparse.Namespace) -> None:
-    from slt_bench.report.kept import keep_results
-
     params = load()
-    keep_results(params, [name for table in options.tables for name in tables_of(params, table)])
+    keep_tables(params, [name for table in options.tables for name in tables_of(params, table)])
     print(f"wrote {paths.RESULTS}/")
 
 

@@ -139,6 +139,20 @@ def report_all(params: Params) -> Path:
     return paths.PAGE
 
 
+def keep_tables(params: Params, tables: list[str]) -> None:
+    """Report tables, all that are complete if none is named, and keep that in results/.
+
+    Raises:
+        BenchError: a named table is not complete.
+    """
+    from slt_bench.report.kept import complete, keep, list_kept
+
+    for table, content in complete(params, tables).items():
+        _report(params, table, content)
+        keep(params, table, content)
+    list_kept(params)
+
+
 def _report(params: Params, table: str, content: list[Line]) -> str:
     from slt_bench.report.figures import draw_figures
     from slt_bench.report.page import write_page

@@ -15,8 +15,7 @@ from slt_bench.cells import expand
 from slt_bench.errors import BenchError
 from slt_bench.params import Params
 from slt_bench.params_file import load_params
-from slt_bench.report.kept import keep_results
-from slt_bench.steps import report_all, report_table
+from slt_bench.steps import keep_tables, report_all, report_table
 from tests.test_claims import CLAIMS, TEXT
 from tests.test_params import SMALL
 from tests.test_report import pretend
@@ -83,11 +82,11 @@ def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Param
 
 def test_results_are_kept_with_what_made_them(params: Params) -> None:
     with pytest.raises(BenchError, match="table one has cells without a result: `slt-bench run one` makes them"):
-        keep_results(params, ["one"])
+        keep_tables(params, ["one"])
     for cell in expand(params, "one"):
         pretend(cell, 60.0 + cell.seed)
     Path("README.md").write_text("before\n<!-- begin: written by `slt-bench results` -->\nold\n<!-- end -->\nafter\n")
-    keep_results(params, ["one"])
+    keep_tables(params, ["one"])
     readme, index = Path("README.md").read_text(), (paths.RESULTS / "README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("<!-- end -->\nafter\n") and "\nold\n" not in readme
     for part in ("2026-01-01", "one, 2 cores", "abc", "undecided"):

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from slt_bench import paths
 from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError
-from slt_bench.params import Params, Table
+from slt_bench.params import Params
 from slt_bench.report.claims import trials
 from slt_bench.report.lines import Line, lines
 from slt_bench.report.spread import UNKNOWN
@@ -24,25 +24,21 @@ _BEGIN, _END = "<!-- begin: written by `slt-bench results` -->\n", "<!-- end -->
 _README = Path("README.md")
 
 
-def keep_results(params: Params, tables: list[str]) -> None:
-    """Report tables, copy that into results/ with what made it, then list all that are kept there and in README.md.
-
-    Args:
-        params: the project's parameters.
-        tables: names; all that are complete if there are none.
+def complete(params: Params, tables: list[str]) -> dict[str, list[Line]]:
+    """The lines of tables, or, where none is named, of all that are complete.
 
     Raises:
         BenchError: a named table is not complete.
     """
-    from slt_bench.steps import report_table
+    contents = {table: lines(params, table) for table in tables or params.tables}
+    found = {table: content for table, content in contents.items() if all(len(x.cells) == len(x.results) for x in content)}
+    if missing := [table for table in tables if table not in found]:
+        raise BenchError(f"table {missing[0]} has cells without a result: `slt-bench run {missing[0]}` makes them")
+    return found
 
-    for table in tables or params.tables:
-        content = lines(params, table)
-        if all(len(line.cells) == len(line.results) for line in content):
-            report_table(params, table)
-            _keep(params.tables[table], content, paths.table_dir(table), paths.RESULTS / table)
-        elif tables:
-            raise BenchError(f"table {table} has cells without a result: `slt-bench run {table}` makes them")
+
+def list_kept(params: Params) -> None:
+    """List what is kept in results/, there and in README.md."""
     made = {path.parent.name: json.loads(path.read_text()) for path in sorted(paths.RESULTS.glob("*/made.json"))}
     kept = {table: made[table] for table in params.tables if table in made}
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(kept, '')}\n{_claims(kept)}")
@@ -53,7 +49,9 @@ def keep_results(params: Params, tables: list[str]) -> None:
         write_text(_README, f"{before}{begin}\n{_index(kept, f'{paths.RESULTS}/')}\n{end}{after}")
 
 
-def _keep(table: Table, content: list[Line], source: Path, target: Path) -> None:
+def keep(params: Params, name: str, content: list[Line]) -> None:
+    """Copy the report of a table, which has just been written, into results/ with what made it."""
+    source, target, table = paths.table_dir(name), paths.RESULTS / name, params.tables[name]
     shutil.rmtree(target, ignore_errors=True)
     markdown = [line for line in (source / "table.md").read_text().splitlines(keepends=True) if not line.startswith("![")]
     figures = [name for name in _FIGURES if (source / "figures" / f"{name}.svg").is_file()]
