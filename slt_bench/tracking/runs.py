@@ -152,9 +152,14 @@ def _outcome(result: Result) -> dict[str, float]:
     """What came out, by the names under which MLflow shows it."""
     record, metrics = result.record, result.metrics
     found = {f"test_{name}": metrics[name] for name in ("top1", "top5", "loss", "last_top1")}
-    found |= {"ticket_bytes": metrics["bytes"], "best_epoch": record["best_epoch"], "seconds": sum(record["epoch_seconds"])}
+    found |= {
+        "ticket_bytes": metrics["bytes"],
+        "ticket_coded_bytes": metrics.get("coded_bytes"),
+        "best_epoch": record["best_epoch"],
+        "seconds": sum(record["epoch_seconds"]),
+    }
     found |= {"best_val_top1": record["best_val_top1"], "dying_edge_ratio": record["dying_edge_ratio"]}
-    found |= {name: metrics.get(name) for name in ("coded_bytes", "mask_coded_bytes", "mask_bound_bytes")}
+    found |= {name: metrics.get(name) for name in ("mask_coded_bytes", "mask_bound_bytes")}
     found |= {f"edges_{name}": metrics[name] for name in ("total", "pruned", "locked", "kept")}
     found |= {"sparsity": result.cell.sparsity, "freezing_ratio": result.cell.source.freezing_ratio}
     return {name: float(value) for name, value in found.items() if value is not None}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _KEY = "means"
 _CHARTS = (
     ("ticket_bytes", "test_top1"),
+    ("ticket_coded_bytes", "test_top1"),
     ("sparsity", "test_top1"),
     ("freezing_ratio", "test_top1"),
     ("sparsity", "dying_edge_ratio"),
