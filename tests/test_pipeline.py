@@ -77,22 +77,26 @@ def _changed(file: Path, before: dict[str, str]) -> set[str]:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A copy of the project with a small table in place of its own."""
+def clone(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    """A copy of the project with a small table in place of its own; always at one place, since numba compiles anew for each."""
+    path = tmp_path_factory.getbasetemp() / "clone"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    shutil.copy(empty_store, path / "mlflow.db")
     for name in ("slt_bench", "stages", ".dvc/config", "dvc.yaml", ".dvcignore"):
-        source, target = ROOT / name, tmp_path / name
+        source, target = ROOT / name, path / name
         target.parent.mkdir(exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)
         else:
             shutil.copy(source, target)
-    (tmp_path / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    (path / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
     rows = GOOD.index("      - {search: training}")
     table = "      - {search: training}\n      - {search: ep, sparsity: 0.5}\n"
-    (tmp_path / "params.yaml").write_text(GOOD[:rows].replace("seeds: [0, 1]", "seeds: [0]") + table)
-    stages = (tmp_path / "dvc.yaml").read_text()
-    (tmp_path / "dvc.yaml").write_text(stages[: stages.index("  demo:")].rstrip() + "\n")
-    return tmp_path
+    (path / "params.yaml").write_text(GOOD[:rows].replace("seeds: [0, 1]", "seeds: [0]") + table)
+    stages = (path / "dvc.yaml").read_text()
+    (path / "dvc.yaml").write_text(stages[: stages.index("  demo:")].rstrip() + "\n")
+    return path
 
 
 def dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
