@@ -112,7 +112,7 @@ def _figure(lines: Sequence[Line], draw: Draw, title: str) -> Figure:
         once |= dict(zip(labels, handles, strict=True))
     for axes in flat[len(found) :]:
         axes.set_visible(False)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure.suptitle(fill(title, int(9 * width)), x=0.01, ha="left", fontsize=12, fontweight="bold")
     figure.legend(list(once.values()), list(once), loc="outside lower left", ncols=beside)
     return figure
 
