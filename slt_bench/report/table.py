@@ -79,8 +79,8 @@ def _difference(line: Line, value: Published) -> str:
 
 CLAIMS_NOTE = (
     "Effects are paired by seed, with Student's 95 % interval. What is claimed by up to is decided by the pair of lines that "
-    "stands there, with the interval of all pairs of its dataset together. A claim holds if the whole interval lies beyond what "
-    "is asked, does not hold if it lies short of that, and is undecided otherwise, as with a single seed."
+    "stands there, with the interval of all pairs of its dataset together. A claim holds if the whole interval lies beyond "
+    "what is asked, does not hold if it lies short of that, and is undecided otherwise, as with a single seed."
 )
 
 
