@@ -60,9 +60,14 @@ def expand(params: Params, table_name: str) -> list[Cell]:
     return list(found.values())
 
 
+def cells_of(params: Params, tables: Iterable[str]) -> dict[str, Cell]:
+    """The cells that tables need, by id; one that several need is there once."""
+    return {cell.id: cell for table in tables for cell in expand(params, table)}
+
+
 def find(params: Params, cell_id: str) -> Cell:
     """The cell of that id, in any table."""
-    cells = {cell.id: cell for table in params.tables for cell in expand(params, table)}
+    cells = cells_of(params, params.tables)
     if cell_id not in cells:
         raise BenchError(
             f"there is no cell '{cell_id}'{did_you_mean(cell_id, [*cells, *params.tables])}; `slt-bench plan` lists them"

@@ -77,10 +77,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from slt_bench.cells import expand
+    from slt_bench.cells import cells_of
 
     params = load()
-    cells = {cell.id for table in params.tables for cell in expand(params, table)}
+    cells = cells_of(params, params.tables)
     print(f"{paths.PARAMS}: {len(params.tables)} tables, {len(cells)} cells, no mistake found")
 
 

@@ -131,12 +131,12 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
 def _sizes(file: TicketFile) -> dict[str, Any]:
     """What the ticket takes and how many edges it has."""
     from slt_bench.mask_coding import sizes
-    from slt_bench.ticket_file import ticket_bytes
+    from slt_bench.ticket_file import coded_size
 
     counts, mask = file.counts, file.ticket.mask
     size = sizes(mask, file.network.free_stops) if mask is not None else None
     try:
-        coded = len(ticket_bytes(file.ticket, "coded")[0])
+        coded = coded_size(file)
     except BenchError:  # the coder is not installed
         coded = None
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from slt_bench.cell import Cell
 from slt_bench.params import Claim, Side, Table
@@ -17,7 +17,7 @@ def row_of(table: Table, side: Side) -> int:
     return {row.id: index for index, row in enumerate(table.rows) if row.id}[side.row]
 
 
-def pairs(table: Table, claim: Claim, cells: Mapping[int, Sequence[Cell]]) -> list[tuple[Cell, Cell]]:
+def pairs(table: Table, claim: Claim, of: Sequence[Cell], over: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
     """Settings of the one row with those of the other: each with the only one that it agrees with.
 
     They must agree in everything in which those of the second row differ (or, if that pairs none, those of the first):
@@ -27,15 +27,15 @@ def pairs(table: Table, claim: Claim, cells: Mapping[int, Sequence[Cell]]) -> li
     Args:
         table: the claim's.
         claim: what is compared.
-        cells: of each row by its number, a cell of each setting.
+        of, over: of each of its rows, a cell of each setting.
     """
-    rows = [row_of(table, side) for side in (claim.of, claim.over)]
-    by_share = all(table.rows[row].free_kept for row in rows)
-    of, over = (
-        [(cell, _axes(cell, by_share)) for cell in cells[row] if side.sparsity in (cell.sparsity, None)]
-        for row, side in zip(rows, (claim.of, claim.over), strict=True)
+    sides = (claim.of, claim.over)
+    by_share = all(table.rows[row_of(table, side)].free_kept for side in sides)
+    ours, theirs = (
+        [(cell, _axes(cell, by_share)) for cell in cells if side.sparsity in (cell.sparsity, None)]
+        for cells, side in zip((of, over), sides, strict=True)
     )
-    return _agreeing(of, over) or [(one, other) for other, one in _agreeing(over, of)]
+    return _agreeing(ours, theirs) or [(one, other) for other, one in _agreeing(theirs, ours)]
 
 
 _Axes = tuple[str, str, str, float, float]

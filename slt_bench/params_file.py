@@ -15,7 +15,7 @@ from slt_bench.cell import Cell
 from slt_bench.cells import expand_row
 from slt_bench.errors import BenchError
 from slt_bench.feasibility import Infeasible, Location, did_you_mean
-from slt_bench.pairs import pairs, row_of
+from slt_bench.pairs import pairs
 from slt_bench.params import Params, Side, Table
 from slt_bench.published import published_values
 
@@ -115,8 +115,8 @@ def _claim_problems(table: Table, name: str, rows: dict[str, list[Cell]], place:
             found.append(chosen)
     if claim.of.row in rows:
         yield from _misplaced(claim.published, rows[claim.of.row], (*place, "published"), table)
-    cells = {row_of(table, one): list({cell.setting: cell for cell in rows[one.row]}.values()) for one in found}
-    if len(found) == 2 and not pairs(table, claim, cells):
+    settings = [list({cell.setting: cell for cell in rows[side.row]}.values()) for side in found]
+    if len(found) == 2 and not pairs(table, claim, *settings):
         what = "dataset, network, recipe, freezing ratio and sparsity (or free_kept, where both rows give it)"
         yield Infeasible(place, f"no cell of row {claim.of.row} agrees with just one of row {claim.over.row} in {what}")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from slt_bench import paths
-from slt_bench.cell import Cell
-from slt_bench.cells import expand, families
+from slt_bench.cells import cells_of, families
 from slt_bench.errors import BenchError
 from slt_bench.params import Params
 from slt_bench.plan import plan
@@ -39,14 +38,12 @@ def array_job(params: Params, tables: list[str]) -> str:
     Raises:
         BenchError: nothing is left.
     """
-    cells: dict[str, Cell] = {}
-    for table in tables:
-        cells |= {each.cell.id: each.cell for each in plan(expand(params, table)) if each.status != "done"}
+    cells = [each.cell for each in plan(list(cells_of(params, tables).values())) if each.status != "done"]
     if not cells:
         raise BenchError(f"nothing is left to run of {', '.join(tables)}")
     logs = paths.log_file("").parent
     logs.mkdir(parents=True, exist_ok=True)  # SLURM does not
-    found = families(list(cells.values()))
+    found = families(cells)
     lines = ["  '" + " ".join(cell.id for cell in family) + "'" for family in found]
     return _SCRIPT.format(
         title=", ".join(tables), count=len(cells), tables=" ".join(tables), last=len(found) - 1,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slt_bench import paths
 from slt_bench.cell import Cell
-from slt_bench.cells import expand, families, find
+from slt_bench.cells import cells_of, families, find
 from slt_bench.checkpoint import in_turn
 from slt_bench.errors import BenchError
 from slt_bench.params import Images, Params
@@ -25,7 +25,7 @@ def run_targets(params: Params, targets: list[str], jobs: int, devices: list[str
         BenchError: at the end, listing the cells that failed, each with the reason and its log.
     """
     tables = [target for target in targets if target in params.tables]
-    cells = {cell.id: cell for table in tables for cell in expand(params, table)}
+    cells = cells_of(params, tables)
     cells |= {cell.id: cell for target in targets if target not in params.tables for cell in _with_parent(params, target)}
     mine = [cell for family in families(list(cells.values()))[part[0] - 1 :: part[1]] for cell in family]
     if not mine:

@@ -37,37 +37,41 @@ class TicketFile:
 
 
 def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statistics: Statistics = "float32") -> TicketNetwork:
-    """Write the file. Returns the rebuilt network.
-
-    Raises:
-        BenchError: the file cannot be written, or as `ticket_bytes`.
-    """
-    content, network = ticket_bytes(ticket, mask, statistics)
-    write_bytes(path, content)
-    return network
-
-
-def ticket_bytes(
-    ticket: Ticket, mask: MaskCoding = "packed", statistics: Statistics = "float32"
-) -> tuple[bytes, TicketNetwork]:
-    """What is in the file, with a digest of everything that it rebuilds to in its header, and the rebuilt network.
+    """Write the file; its header carries a digest of everything that it rebuilds to. Returns the rebuilt network.
 
     Args:
         ticket: what to write.
+        path: where to.
         mask: one bit a free edge, or entropy-coded.
         statistics: of the batch norms; float16 rounds them, and with them the network.
 
     Raises:
-        BenchError: a variance is too large for float16, or the package that codes masks is missing.
+        BenchError: the file cannot be written, a variance is too large for float16, or the package that codes masks is missing.
     """
-    from safetensors.torch import save
-
     dtype = getattr(torch, statistics)
     mean, var = ticket.batch_norm_mean.to(dtype), ticket.batch_norm_var.to(dtype)
     stored = {"batch_norm_mean": mean, "batch_norm_var": var}
     if not all(bool(values.isfinite().all()) for values in stored.values()):
         raise BenchError(f"batch-norm statistics of this ticket are beyond {statistics}")
     network = replace(ticket, batch_norm_mean=mean.float(), batch_norm_var=var.float()).network()
+    write_bytes(path, _content(ticket, network, stored, mask))
+    return network
+
+
+def coded_size(file: TicketFile) -> int:
+    """Bytes that a ticket would take with its mask entropy-coded (float32 statistics).
+
+    Raises:
+        BenchError: the package that codes masks is missing.
+    """
+    ticket = file.ticket
+    stored = {"batch_norm_mean": ticket.batch_norm_mean, "batch_norm_var": ticket.batch_norm_var}
+    return len(_content(ticket, file.network, stored, "coded"))
+
+
+def _content(ticket: Ticket, network: TicketNetwork, stored: dict[str, Tensor], mask: MaskCoding) -> bytes:
+    from safetensors.torch import save
+
     spec = ticket.spec.model_dump(mode="json", exclude_none=True)
     header: dict[str, Any] = {"spec": spec, "digest": _digest(spec, network, stored), **_budget(network)}
     tensors = dict(stored)
@@ -79,7 +83,7 @@ def ticket_bytes(
         tensors["weights"] = ticket.weights
     if ticket.roles is not None:
         tensors["roles"] = _pack_roles(ticket.roles)
-    return save(tensors, {_KEY: _canonical(header)}), network
+    return save(tensors, {_KEY: _canonical(header)})
 
 
 def read_ticket(path: Path) -> TicketFile:

@@ -19,7 +19,7 @@ from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
 
 from slt_bench.cell import Cell
-from slt_bench.cells import expand
+from slt_bench.cells import cells_of
 from slt_bench.errors import BenchError, run_command
 from slt_bench.params import Params
 from slt_bench.plan import is_done
@@ -53,7 +53,7 @@ def after(ids: set[str]) -> None:
 
 
 def _cells(params: Params, ids: set[str]) -> dict[str, Cell]:
-    return {cell.id: cell for table in params.tables for cell in expand(params, table) if cell.id in ids}
+    return {cell_id: cell for cell_id, cell in cells_of(params, params.tables).items() if cell_id in ids}
 
 
 @contextmanager

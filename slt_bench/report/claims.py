@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, inf, log
 from statistics import mean
 from typing import Literal, get_args
 
@@ -70,9 +70,9 @@ def trials(table: Table, content: list[Line]) -> list[Trial]:
 
 
 def _tested(table: Table, claim: Claim, content: list[Line]) -> list[Trial]:
-    rows = grouped(content, lambda line: line.row)
-    of, over = ({line.cell.setting: line for line in rows[row_of(table, side)]} for side in (claim.of, claim.over))
-    compared = pairs(table, claim, {row: [line.cell for line in same] for row, same in rows.items()})
+    rows = (row_of(table, side) for side in (claim.of, claim.over))
+    of, over = ({line.cell.setting: line for line in content if line.row == row} for row in rows)
+    compared = pairs(table, claim, *([line.cell for line in side.values()] for side in (of, over)))
     found = []
     for same in grouped(compared, lambda pair: pair[0].dataset_name).values():
         many = len(same) if claim.across == "most" else 1
@@ -88,7 +88,7 @@ def _trial(claim: Claim, of: Line, over: Line, many: int) -> Trial:
 def _weight(trial: Trial) -> tuple[int, float]:
     """Up to: that holds if it does of any pair, and does not if it does of none. The largest effect decides among those."""
     size = trial.effect.size
-    return _VERDICTS.index(trial.effect.verdict), -1e9 if size is None else size
+    return _VERDICTS.index(trial.effect.verdict), -inf if size is None else size
 
 
 def _paired(claim: Claim, of: Line, over: Line) -> tuple[list[float], list[float]]:
