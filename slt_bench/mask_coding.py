@@ -1,4 +1,4 @@
-"""Masks as bytes: packed, one bit an edge, or entropy-coded, close to what an ideal code would need."""
+"""Masks as bytes, one bit an edge or entropy-coded, close to what an ideal code would need; roles, two bits an edge."""
 
 from __future__ import annotations
 
@@ -73,6 +73,26 @@ def decode(code: Tensor, stops: Sequence[int], kept: Sequence[int]) -> Tensor:
         parts.append(part)
         start = stop
     return torch.from_numpy(np.concatenate(parts))
+
+
+def pack_roles(roles: Tensor) -> Tensor:
+    """uint8[N] of 0, 1, 2 as uint8[ceil(N / 4)], the first edge in the two highest bits."""
+    padded = np.zeros(-(-roles.numel() // 4) * 4, np.uint8)
+    padded[: roles.numel()] = roles.numpy()
+    four = padded.reshape(-1, 4)
+    return torch.from_numpy(four[:, 0] << 6 | four[:, 1] << 4 | four[:, 2] << 2 | four[:, 3])
+
+
+def unpack_roles(packed: Tensor, edges: int) -> Tensor:
+    """uint8[edges] of 0, 1, 2 again.
+
+    Raises:
+        ValueError: `packed` has another length, a value that is no role, or bits beyond the last edge.
+    """
+    four = np.stack([packed.numpy() >> shift & 3 for shift in (6, 4, 2, 0)], axis=1).reshape(-1)
+    if len(four) - edges not in range(4) or four[edges:].any() or (four > 2).any():
+        raise ValueError("roles of the wrong length")
+    return torch.from_numpy(four[:edges].copy())
 
 
 @dataclass(frozen=True)

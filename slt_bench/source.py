@@ -41,16 +41,21 @@ class SourceNetwork:
     @property
     def budget(self) -> Budget:
         """Edges of each layer by role."""
-        sizes = np.array([layer.size for layer in self.layers], dtype=np.int64)
-        pruned, locked = (
-            np.array([int((self.roles[x.start : x.stop] == role).sum()) for x in self.layers], dtype=np.int64)
-            for role in (PRUNED, LOCKED)
-        )
-        return Budget(sizes, pruned, locked)
+        return count_roles(self.layers, self.roles)
 
     def to(self, device: torch.device | str) -> SourceNetwork:
         """The same source network on another device."""
         return SourceNetwork(self.layers, self.weights.to(device), self.roles.to(device))
+
+
+def count_roles(layers: Sequence[Layer], roles: Tensor) -> Budget:
+    """Edges of each layer by role; `roles` is uint8[N]."""
+    sizes = np.array([layer.size for layer in layers], dtype=np.int64)
+    pruned, locked = (
+        np.array([int((roles[layer.start : layer.stop] == role).sum()) for layer in layers], dtype=np.int64)
+        for role in (PRUNED, LOCKED)
+    )
+    return Budget(sizes, pruned, locked)
 
 
 def make_source(layers: Sequence[Layer], seed: int, weight_init: WeightInit, roles: Tensor) -> SourceNetwork:

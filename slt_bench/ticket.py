@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from slt_bench import networks
 from slt_bench.errors import BenchError
-from slt_bench.layouts import freeze
+from slt_bench.layouts import Budget, freeze
+from slt_bench.networks import Layer
 from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
 from slt_bench.params.sources import Source
 from slt_bench.params.training import Network
@@ -21,33 +25,63 @@ from slt_bench.ticket_network import Scale, TicketNetwork
 class Spec(Model):
     """What a ticket's network is rebuilt from, besides the bits."""
 
-    format: int = 1
+    format: Literal[1] = 1
     network: Network
     source: Source
     seed: Seed
     weight_init: WeightInit
     scale: Scale
-    classes: list[str]
-    image_size: int  # side in pixels
-    resize: int | None = None  # shorter side before a centre crop of image_size; None: images come in that size
+    classes: Annotated[list[str], Field(min_length=1)]
+    image_size: Annotated[int, Field(ge=1, le=65_535)]  # side in pixels
+    # the shorter side before a centre crop of image_size; None: images come in that size
+    resize: Annotated[int, Field(ge=1, le=65_535)] | None = None
     mean: Rgb
     std: PositiveRgb
     learned: Learned
     cell: str  # id and identity of the cell that found it, for the reader
-    epoch: int  # epoch (from 1) after which it was taken
+    epoch: Annotated[int, Field(ge=0)]  # epoch (from 1) after which it was taken
 
-    def build(self, roles: Tensor | None = None) -> tuple[nn.Module, SourceNetwork]:
-        """The bare architecture and the source network; `roles` is given where they come from another ticket."""
+    def architecture(self) -> tuple[nn.Module, tuple[Layer, ...]]:
+        """The bare architecture, whose parameters hold no memory, and its searchable layers."""
         asked = self.network
         module = networks.build(asked.kind, asked.width, self.image_size, len(self.classes), asked.batch_norm, asked.stem)
-        layers, source = networks.searchable_layers(module), self.source
-        if source.layout == "from_ticket":
-            if roles is None or roles.shape != (layers[-1].stop,):
-                raise BenchError("the source network takes its roles from a ticket, which is not there or of another network")
-        else:
-            p, lock, shapes = source.prune_ratio, source.lock_ratio, [layer.shape for layer in layers]
-            roles = random_roles(self.seed, freeze(shapes, p, lock, source.layout or "uniform", source.lock_rule or "joint"))
+        return module, networks.searchable_layers(module)
+
+    def budget(self, layers: Sequence[Layer]) -> Budget:
+        """Pruned and locked edges of each layer, in a source network that does not take its roles from a ticket."""
+        source = self.source
+        assert source.layout != "from_ticket"
+        return freeze(
+            [layer.shape for layer in layers], source.prune_ratio, source.lock_ratio, source.layout or "uniform",
+            source.lock_rule or "joint",
+        )  # fmt: skip
+
+    def build(
+        self, roles: Tensor | None = None, built: tuple[nn.Module, tuple[Layer, ...]] | None = None
+    ) -> tuple[nn.Module, SourceNetwork]:
+        """The bare architecture and the source network.
+
+        Args:
+            roles: uint8[N], where they come from another ticket.
+            built: what `architecture` gave, where that is at hand.
+
+        Raises:
+            BenchError: roles are missing, or of another network.
+        """
+        module, layers = built or self.architecture()
+        if self.source.layout != "from_ticket":
+            roles = random_roles(self.seed, self.budget(layers))
+        elif roles is None or roles.shape != (layers[-1].stop,):
+            raise BenchError("the source network takes its roles from a ticket, which is not there or of another network")
         return module, make_source(layers, self.seed, self.weight_init, roles)
+
+    @model_validator(mode="after")
+    def _images_are_large_enough(self) -> Spec:
+        if self.image_size < self.network.smallest_image:
+            raise ValueError(f"{self.network.kind} needs images of {self.network.smallest_image} pixels, not {self.image_size}")
+        if self.source.freezing_ratio > 1 + 1e-9:
+            raise ValueError(f"prune_ratio + lock_ratio is {self.source.freezing_ratio:g}, more than 1")
+        return self
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from slt_bench.checkpoint import write_bytes
 from slt_bench.counts import Counts
 from slt_bench.errors import BenchError
-from slt_bench.mask_coding import decode, encode, pack, unpack
-from slt_bench.source import FREE
+from slt_bench.layouts import Budget
+from slt_bench.mask_coding import decode, encode, pack, pack_roles, unpack, unpack_roles
+from slt_bench.networks import channels
+from slt_bench.source import SourceNetwork, count_roles
 from slt_bench.ticket import Spec, Ticket
+from slt_bench.ticket_check import Damaged, Stored, check_edges, check_header, check_lengths, check_tensors
 from slt_bench.ticket_network import TicketNetwork
 
 MaskCoding = Literal["packed", "coded"]
 Statistics = Literal["float32", "float16"]
 _KEY = "slt-bench"
+_BUDGET = ("edges", "pruned", "locked")  # in the header
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def _content(ticket: Ticket, network: TicketNetwork, stored: dict[str, Tensor], 
     from safetensors.torch import save
 
     spec = ticket.spec.model_dump(mode="json", exclude_none=True)
-    header: dict[str, Any] = {"spec": spec, "digest": _digest(spec, network, stored), **_budget(network)}
+    header: dict[str, Any] = {"spec": spec, "digest": _digest(spec, network, stored), **_budget(network.budget)}
     tensors = dict(stored)
     if ticket.mask is not None and mask == "packed":
         tensors["mask"] = pack(ticket.mask)
@@ -82,12 +85,14 @@ def _content(ticket: Ticket, network: TicketNetwork, stored: dict[str, Tensor], 
     if ticket.weights is not None:
         tensors["weights"] = ticket.weights
     if ticket.roles is not None:
-        tensors["roles"] = _pack_roles(ticket.roles)
+        tensors["roles"] = pack_roles(ticket.roles)
     return save(tensors, {_KEY: _canonical(header)})
 
 
 def read_ticket(path: Path) -> TicketFile:
     """Read a ticket, rebuild its network and verify the digest.
+
+    Header and tensors are checked against the format before anything is built from them.
 
     Raises:
         BenchError: no such file, not a ticket, another version of the format, or damaged.
@@ -99,38 +104,75 @@ def read_ticket(path: Path) -> TicketFile:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            if _KEY not in metadata:
+                raise BenchError(f"{path} is a safetensors file, but no ticket of slt-bench")
+            header, ticket, stored, built = _contents(file, metadata[_KEY])
+        network = ticket.network(built)
     except SafetensorError as error:
         raise BenchError(f"{path} is no ticket, or a damaged one: {error}") from error
-    if _KEY not in metadata:
-        raise BenchError(f"{path} is a safetensors file, but no ticket of slt-bench")
-    try:
-        header = json.loads(metadata[_KEY])
-        ticket, network = _rebuild(header, tensors)
-    except (ValidationError, ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
+    except Damaged as error:
+        raise BenchError(f"{path} is a damaged ticket: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BenchError(f"{path} is a damaged ticket: {where} in its spec: {first['msg']}") from error
+    except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, RecursionError, OverflowError) as error:
         raise BenchError(f"{path} is a damaged ticket: {type(error).__name__} in its header or tensors") from error
-    if _digest(header["spec"], network, tensors) != header.get("digest") or any(
-        header.get(key) != value for key, value in _budget(network).items()
-    ):
+    if _digest(header["spec"], network, stored) != header["digest"]:
         raise BenchError(f"{path} is damaged: what it rebuilds to does not have the digest in its header")
     return TicketFile(ticket, network, path.stat().st_size, network.counts())
 
 
-def _rebuild(header: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Ticket, TicketNetwork]:
-    if header["spec"]["format"] != 1:
-        raise BenchError(f"ticket format {header['spec']['format']} is not known to this version of slt-bench")
-    spec = Spec.model_validate(header["spec"])
-    roles = _unpack_roles(tensors["roles"], header["edges"]) if spec.source.layout == "from_ticket" else None
-    built = spec.build(roles)
-    source, mask = built[1], None
-    if spec.learned != "weights" and "mask" in tensors:
-        mask = unpack(tensors["mask"], source.count(FREE))
-    elif spec.learned != "weights":
-        mask = decode(tensors["mask_coded"], source.budget.free.cumsum().tolist(), header["kept"])
-    weights = None if mask is not None else tensors["weights"]
-    mean, var = (tensors[name].to(torch.float32) for name in ("batch_norm_mean", "batch_norm_var"))
-    ticket = Ticket(spec, mask, weights, mean, var, roles)
-    return ticket, ticket.network(built)
+_Built = tuple[nn.Module, SourceNetwork]
+
+
+def _contents(file: Any, text: str) -> tuple[dict[str, Any], Ticket, dict[str, Tensor], _Built]:
+    """Header, ticket, statistics as stored, and source network of an open file."""
+    header = json.loads(text)
+    check_header(header)
+    spec = _spec(header["spec"])
+    declared = {name: _declared(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    check_tensors(spec, declared)
+    module, layers = spec.architecture()
+    check_edges(header, layers)
+    roles = None
+    if spec.source.layout == "from_ticket":
+        roles = unpack_roles(file.get_tensor("roles"), layers[-1].stop)
+        budget = count_roles(layers, roles)
+    else:
+        budget = spec.budget(layers)
+    if {key: header[key] for key in _BUDGET if key in header} != _budget(budget):
+        raise Damaged("edges, pruned or locked in its header are not those of its spec")
+    check_lengths(header, declared, budget.free, channels(module))
+    mask, weights = None, None
+    if "mask" in declared:
+        mask = unpack(file.get_tensor("mask"), int(budget.free.sum()))
+    elif "mask_coded" in declared:
+        mask = decode(file.get_tensor("mask_coded"), budget.free.cumsum().tolist(), header["kept"])
+    else:
+        weights = _finite(file, "weights")
+    stored = {name: _finite(file, name) for name in ("batch_norm_mean", "batch_norm_var")}
+    if bool((stored["batch_norm_var"] < 0).any()):
+        raise Damaged("a variance in batch_norm_var is negative")
+    mean, var = (values.to(torch.float32) for values in stored.values())
+    return header, Ticket(spec, mask, weights, mean, var, roles), stored, spec.build(roles, (module, layers))
+
+
+def _spec(content: dict[str, Any]) -> Spec:
+    if type(content.get("format")) is not int or content["format"] != 1:
+        raise BenchError(f"ticket format {content.get('format')!s:.40} is not known to this version of slt-bench")
+    return Spec.model_validate(content)
+
+
+def _declared(tensor: Any) -> Stored:
+    return Stored(tensor.get_dtype(), tuple(tensor.get_shape()))
+
+
+def _finite(file: Any, name: str) -> Tensor:
+    values: Tensor = file.get_tensor(name)
+    if not bool(values.isfinite().all()):
+        raise Damaged(f"a value in {name} is NaN or infinite")
+    return values
 
 
 def _digest(spec: dict[str, Any], network: TicketNetwork, stored: dict[str, Tensor]) -> str:
@@ -144,27 +186,11 @@ def _digest(spec: dict[str, Any], network: TicketNetwork, stored: dict[str, Tens
     return hasher.hexdigest()
 
 
-def _budget(network: TicketNetwork) -> dict[str, Any]:
+def _budget(budget: Budget) -> dict[str, list[int]]:
     """For readers without the layouts: edges of each layer and, where there are any, the pruned and locked ones."""
-    budget = network.budget
-    counts = {"edges": budget.sizes, "pruned": budget.pruned, "locked": budget.locked}
-    return {name: each.tolist() for name, each in counts.items() if each.any()}
+    counts = zip(_BUDGET, (budget.sizes, budget.pruned, budget.locked), strict=True)
+    return {name: each.tolist() for name, each in counts if each.any()}
 
 
 def _canonical(content: dict[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
-
-
-def _pack_roles(roles: Tensor) -> Tensor:
-    """uint8[N] of 0, 1, 2 as uint8[ceil(N / 4)], the first edge in the two highest bits."""
-    padded = np.zeros(-(-roles.numel() // 4) * 4, np.uint8)
-    padded[: roles.numel()] = roles.numpy()
-    four = padded.reshape(-1, 4)
-    return torch.from_numpy(four[:, 0] << 6 | four[:, 1] << 4 | four[:, 2] << 2 | four[:, 3])
-
-
-def _unpack_roles(packed: Tensor, edges: list[int]) -> Tensor:
-    four = np.stack([packed.numpy() >> shift & 3 for shift in (6, 4, 2, 0)], axis=1).reshape(-1)
-    if len(four) - sum(edges) not in range(4) or four[sum(edges) :].any() or (four > 2).any():
-        raise ValueError("roles of the wrong length")
-    return torch.from_numpy(four[: sum(edges)].copy())

@@ -109,7 +109,8 @@ class TicketNetwork(nn.Module):
     def layer_scales(self) -> list[float] | None:
         """One factor per layer, or None where all are 1.
 
-        static: 1/sqrt(1-s); dynamic: 1/sqrt(current density of the layer), 0 for an emptied layer, never NaN.
+        1/sqrt(d) with the density d as the mask has it now, locked edges included: static that of the network, dynamic that
+        of the layer. 0 for an emptied layer, never NaN.
         """
         if self.scale == "none":
             return None

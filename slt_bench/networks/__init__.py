@@ -4,8 +4,9 @@ from slt_bench.networks.build import (
     Layer,
     batch_norm_statistics,
     build,
+    channels,
     searchable_layers,
     set_batch_norm_statistics,
 )
 
-__all__ = ["Layer", "batch_norm_statistics", "build", "searchable_layers", "set_batch_norm_statistics"]
+__all__ = ["Layer", "batch_norm_statistics", "build", "channels", "searchable_layers", "set_batch_norm_statistics"]

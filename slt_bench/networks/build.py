@@ -61,8 +61,8 @@ def build(kind: str, width: float, image_size: int, classes: int, batch_norm: bo
             from slt_bench.networks.resnet import resnet
 
             module = resnet(kind, stem, width, classes)
-    channels = sum(norm.num_features for norm in batch_norms(module))
-    set_batch_norm_statistics(module, torch.zeros(channels), torch.ones(channels))
+    count = channels(module)
+    set_batch_norm_statistics(module, torch.zeros(count), torch.ones(count))
     return module
 
 
@@ -81,6 +81,11 @@ def searchable_layers(module: nn.Module) -> tuple[Layer, ...]:
 def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
     """The batch norms in module order."""
     return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+
+
+def channels(module: nn.Module) -> int:
+    """Channels of all batch norms: as many running means, and as many variances."""
+    return sum(norm.num_features for norm in batch_norms(module))
 
 
 def batch_norm_statistics(module: nn.Module) -> tuple[Tensor, Tensor]:
