@@ -14,13 +14,17 @@ import pytest
 
 from slt_bench import paths
 from slt_bench.cell import Cell
+from slt_bench.cells import expand
+from slt_bench.data.manifest import read_manifest
 from slt_bench.history import Epoch
-from slt_bench.params import Source
+from slt_bench.params import Params, Source
 from slt_bench.record import cell_code
+from slt_bench.steps import load
 from slt_bench.tracking.live import LiveRun
 from slt_bench.tracking.runs import track
 from slt_bench.tracking.store import experiment, open_store
 from slt_bench.tracking.view import comparison_link
+from tests.test_params import GOOD
 from tests.test_report import pretend
 
 pytestmark = pytest.mark.slow
@@ -30,6 +34,22 @@ FROZEN = Source(prune_ratio=0.25, lock_ratio=0.25, layout="epl", lock_rule="join
 
 def epoch(number: int) -> Epoch:
     return Epoch(number, 0.5, 0.1, 1.0, 40.0 + number, 1.0, 80.0 - number, 500, 0.2, 0.1, [0.1, 0.2, 0.3, 0.4, 0.5], [0.3, 0.2])
+
+
+def finish(cell: Cell, top1: float, code: str = "c0de") -> None:
+    """The files of a finished cell, made on the images that are prepared."""
+    pretend(cell, top1, code)
+    file = paths.cell_dir(cell.id) / "search.json"
+    record = json.loads(file.read_text())
+    record["data"]["digest"] = read_manifest(paths.dataset_dir(cell.dataset_name)).digest
+    file.write_text(json.dumps(record))
+
+
+def project_with_a_result() -> Params:
+    """Parameters, and the files of one finished cell, in the working directory."""
+    Path("params.yaml").write_text(GOOD)
+    finish(expand(load(), "one")[0], 80.0)
+    return load()
 
 
 def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
@@ -45,7 +65,7 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
     assert run.info.status == "KILLED" and run.data.metrics["val_top1"] == 78.0
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
 
-    pretend(cell, 80.0, cell_code())
+    finish(cell, 80.0, cell_code())
     assert track("one", [cell]) == (where[0], 1)
     assert track("one", [cell]) == (where[0], 0)
     (done,) = client.search_runs(where, SEEDS)
@@ -63,7 +83,7 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
 def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cells = [make_cell(seed=seed, **({"source": source} if source else {})) for source in (None, FROZEN) for seed in range(3)]
     for cell in cells:
-        pretend(cell, 80.0 + cell.seed)
+        finish(cell, 80.0 + cell.seed)
     where, written = track("one", cells[:5], figures=False)
     client = open_store()
     assert written == 5 and len(client.search_runs([where], SEEDS)) == 5
@@ -95,7 +115,7 @@ def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_
     live = LiveRun("one", cell, patience=0)
     live.epoch(epoch(1))
     live.close()
-    pretend(cell, 80.0, code="of another time")
+    finish(cell, 80.0, code="of another time")
     where, _ = track("one", [cell], figures=False)
     (run,) = open_store().search_runs([where], SEEDS)
     assert run.data.tags["code"] == "of another time" and run.info.status == "FINISHED"
@@ -103,7 +123,7 @@ def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_
 
 def test_a_changed_result_replaces_the_run(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
-    pretend(cell, 80.0)
+    finish(cell, 80.0)
     where, _ = track("one", [cell], figures=False)
     metrics = Path("outputs/cells") / cell.id / "metrics.json"
     metrics.write_text(metrics.read_text().replace("80.0", "81.0"))
@@ -118,12 +138,12 @@ def test_what_a_table_has_no_more_is_removed_and_means_are_of_their_parameters(
 ) -> None:
     old, other = make_cell(), make_cell(source=FROZEN)
     for cell in (old, other):
-        pretend(cell, 80.0)
+        finish(cell, 80.0)
     where, _ = track("one", [old, other], figures=False)
     new = make_cell(recipe={"epochs": 5})
     assert (new.id, new.identity != old.identity) == (old.id, True)
     shutil.rmtree(paths.cell_dir(old.id))
-    pretend(new, 81.0)
+    finish(new, 81.0)
     assert track("one", [new], figures=False) == (where, 1)
     ((mean,), (run,)) = (open_store().search_runs([where], kind) for kind in (MEANS, SEEDS))
     assert mean.data.params["recipe.epochs"] == run.data.params["recipe.epochs"] == "5"
@@ -131,7 +151,7 @@ def test_what_a_table_has_no_more_is_removed_and_means_are_of_their_parameters(
 
 def test_an_experiment_that_was_deleted_is_brought_back(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
-    pretend(cell, 80.0)
+    finish(cell, 80.0)
     where, _ = track("one", [cell], figures=False)
     open_store().delete_experiment(where)
     assert track("one", [cell], figures=False)[0] == where
@@ -151,10 +171,20 @@ def test_a_search_does_not_fail_with_its_display(
     assert "`slt-bench track` makes up for it" in capsys.readouterr().out
 
 
-def test_processes_that_come_first_together_create_one_store(project: Path) -> None:
+def test_processes_that_come_first_together_create_one_store_although_one_before_was_killed(project: Path) -> None:
     script = "from slt_bench.tracking.store import *; client = open_store(); print('id', experiment(client, 'one'))"
-    command = [sys.executable, "-c", script]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    killed = start()
+    while not any(path.stat().st_size for path in project.glob("mlflow.db.new-*")):
+        assert killed.poll() is None and not Path("mlflow.db").exists()
+    killed.kill()
+    killed.communicate()
+    assert not Path("mlflow.db").exists()  # no half of one
+    running = [start() for _ in range(3)]
     ended = [process.communicate() for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], ended
-    assert len({out for out, _ in ended}) == 1
+    assert len({out for out, _ in ended}) == 1 and {err for _, err in ended} == {""}
+    assert {path.name for path in project.iterdir()} == {"data", "mlflow.db", ".state"}

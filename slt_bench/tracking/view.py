@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from slt_bench.cell import Cell
+from slt_bench.tracking.contact import chosen_uri, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,8 +38,18 @@ def share_view(client: MlflowClient, experiment_id: str) -> None:
 
 
 def comparison_link(experiment_id: str) -> str:
-    """Where `mlflow ui` compares the means of a table."""
-    return f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs?compareRunsMode=CHART&viewStateShareKey={_KEY}"
+    """Where the means of a table are compared: on the server where they are kept, else by `mlflow ui`."""
+    server = without_password(chosen_uri()).rstrip("/") if _served() else "http://127.0.0.1:5000"
+    return f"{server}/#/experiments/{experiment_id}/runs?compareRunsMode=CHART&viewStateShareKey={_KEY}"
+
+
+def how_to_compare(experiment_id: str) -> str:
+    """What to do to see that."""
+    return ("" if _served() else "start `mlflow ui`, ") + f"open {comparison_link(experiment_id)}"
+
+
+def _served() -> bool:
+    return chosen_uri().startswith(("http://", "https://"))
 
 
 def _state() -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""Pictures that MLflow shows with a mean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from slt_bench import paths
+from slt_bench.errors import BenchError
+from slt_bench.report.lines import Result
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def log_confusion(client: MlflowClient, run_id: str, results: list[Result]) -> None:
+    """The confusion matrix over all seeds.
+
+    Raises:
+        BenchError: that of a seed cannot be read.
+    """
+    from slt_bench.report.figures import confusion_figure
+
+    found = [_confusion(result.cell.id) for result in results]
+    rows = zip(*(matrix for _, matrix in found), strict=True)
+    total = [[sum(counts) for counts in zip(*row, strict=True)] for row in rows]
+    with TemporaryDirectory() as temporary:
+        path = Path(temporary) / "confusion.png"
+        confusion_figure(total, found[0][0], path)
+        client.log_artifact(run_id, str(path), "figures")
+
+
+def _confusion(cell_id: str) -> tuple[list[str], list[list[int]]]:
+    """Names of the classes, and counts: a row a true class, a column a predicted one."""
+    path = paths.cell_dir(cell_id) / "confusion.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        classes, matrix = list(map(str, content["classes"])), [list(map(int, row)) for row in content["confusion"]]
+        if {len(matrix), *map(len, matrix)} != {len(classes)}:
+            raise ValueError("not one row and one column a class")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{path} cannot be read: `slt-bench evaluate {cell_id}` writes it again") from error
+    return classes, matrix
