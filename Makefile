@@ -10,13 +10,14 @@ export UV_COMPILE_BYTECODE      := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo smoke all test lint unit bench ui lock clean
+.PHONY: help setup demo smoke all test lint unit fuzz bench ui lock clean
 
 help:
 	@echo "make demo    set-up, then the benchmark on handwritten digits (offline, minutes)"
 	@echo "make smoke   the same on a small part of CIFAR-10"
 	@echo "make all     everything that params.yaml declares"
 	@echo "make test    set-up, then lint, types and tests"
+	@echo "make fuzz    a thousand odd inputs of every kind, where make test tries a few"
 	@echo "make bench   benchmarks of selection, search step and loaders"
 	@echo "make ui      MLflow's page over the results"
 	@echo "make lock    renew requirements.lock from requirements.in"
@@ -62,6 +63,9 @@ lint: setup
 
 unit: setup
 	python -m pytest
+
+fuzz: setup
+	SLT_BENCH_FUZZ=$${SLT_BENCH_FUZZ:-1000} python -m pytest tests/fuzz
 
 bench: setup
 	python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds --benchmark-sort=name

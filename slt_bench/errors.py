@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+from slt_bench.libraries import first_line, mend
+from slt_bench.terminal import drop_what_cannot_be_written, flush_output, make_printable, printable
+
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class BenchError(Exception):
@@ -40,19 +47,47 @@ def preemptible() -> Iterator[None]:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command; a BenchError becomes its message and exit status 2, a stop its own."""
+    """Run a command; a BenchError, a missing library, an unusable file become one line and exit status 2, a stop its own."""
+    make_printable()
     try:
         with preemptible():
             main()
-    except Interrupted as stop:
-        print(f"\n{stop}", file=sys.stderr)
-        sys.exit(stop.status)
-    except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone (`slt-bench plan | head`)
-        sys.stderr.close()
-        sys.exit(1)
+            flush_output()
+    except BaseException as error:
+        outcome = _outcome(error)
+        if outcome is None:
+            raise
+        status, last_words = outcome
+        with suppress(OSError):  # there is nobody to hear it
+            print(last_words, file=sys.stderr, end="\n" if last_words else "")
+        sys.exit(status)
+    finally:
+        drop_what_cannot_be_written()
+
+
+def _outcome(error: BaseException) -> tuple[int, str] | None:
+    """Exit status and last words of a command that an error ends; None for a mistake in this package."""
+    match error:
+        case Interrupted():
+            return error.status, f"\n{error}"
+        case BenchError():
+            return 2, f"error: {error}"
+        case KeyboardInterrupt():
+            return 130, "\nstopped"
+        case BrokenPipeError():  # the reader of our output has gone (`slt-bench plan | head`)
+            return 1, ""
+        case ImportError():
+            line = mend(error)
+            return None if line is None else (2, f"error: {line}")
+        case OSError():
+            return 2, f"error: {_place(error)}: {error.strerror or first_line(error)}"
+    return None
+
+
+def _place(error: OSError) -> str:
+    """The file that an error of the operating system is about."""
+    if isinstance(error.filename, int):
+        return f"file descriptor {error.filename}"
+    if error.filename:
+        return printable(os.fsdecode(error.filename))
+    return "a file or the output" if error.errno in _WRITING else "the system"

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from slt_bench.errors import Preempted
+from slt_bench.torchrun import end_with_parent, meet, place, whole_number
 
 if TYPE_CHECKING:
     import torch
@@ -96,38 +97,34 @@ ALONE = Processes()
 
 
 def started_together() -> bool:
-    """Whether this process was started as one of several, by `launch` or by torchrun."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether this process was started as one of several, by `launch` or torchrun (BenchError: in part only)."""
+    return place() is not None
 
 
 @contextmanager
 def together() -> Iterator[Processes]:
-    """Meet the other processes, if there are any, and part from them."""
-    if not started_together():
+    """Meet the other processes, if there are any, and part from them.
+
+    Raises:
+        BenchError: they cannot be met.
+    """
+    here = place()
+    if here is None:
         yield ALONE
         return
     import torch
     from torch import distributed
 
-    _end_with_parent()
+    end_with_parent()
     if not distributed.is_initialized():
         if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            torch.cuda.set_device(whole_number("LOCAL_RANK", 0, torch.cuda.device_count() - 1, absent=0))
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        distributed.init_process_group(backend, store=meet(here), rank=here.rank, world_size=here.count)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:  # else its threads may abort the process as it ends, and with that its exit status
         distributed.destroy_process_group()
-
-
-def _end_with_parent() -> None:
-    """A process that `launch` started must not outlive it, or it would hold the search's lock (Linux only)."""
-    if sys.platform.startswith("linux") and os.environ.get("SLT_BENCH_LAUNCHED"):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != int(os.environ["SLT_BENCH_LAUNCHED"]):  # it has died before
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def usable(asked: int, shards: int) -> int:

@@ -30,7 +30,7 @@ def bench(project_with_store: Path) -> Path:
 def test_check_and_plan(bench: Path) -> None:
     assert "1 tables, 14 cells, no mistake found" in command("check").stdout
     out = command("plan", "one").stdout
-    assert f"missing {CELL}" in out and "0 of 14 cells done; 14 left, time unknown" in out
+    assert f"missing  {CELL}" in out and "0 of 14 cells done; 14 left, time unknown" in out
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_run_makes_a_ticket_that_can_be_shown(bench: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "bytes" in done.stdout.splitlines()[-1]
     again = command("run", CELL).stdout
-    assert "holds the ticket of this search; remove it to search again" in again and "epoch" not in again
+    assert "holds the result of this search; remove it to search again" in again and "epoch" not in again
     assert done.stdout.splitlines()[-1] == again.splitlines()[-1] == command("evaluate", CELL).stdout.splitlines()[-1]
     shown = command("ticket", f"outputs/cells/{CELL}/ticket.safetensors").stdout
     file = f"outputs/cells/{CELL}/ticket.safetensors"
@@ -114,7 +114,7 @@ def test_run_makes_a_ticket_that_can_be_shown(bench: Path) -> None:
     assert "wrote small.safetensors" in smaller and "digest matches" in command("ticket", "small.safetensors").stdout
     assert (bench / "small.safetensors").stat().st_size < (bench / file).stat().st_size
     assert "conv4" in shown and "verified" in shown
-    assert f"done    {CELL}" in command("plan").stdout
+    assert f"done     {CELL}" in command("plan").stdout
     assert command("report", "one").returncode == 0
     tracked = command("track", "one")
     assert "1 runs written for one" in tracked.stdout and "compareRunsMode=CHART" in tracked.stdout
@@ -124,3 +124,15 @@ def test_doctor(bench: Path) -> None:
     done = command("doctor", env=os.environ | {"SLT_BENCH_CIFAR10": "no/such/file"})
     assert "✓ Python" in done.stdout and "✓ torch" in done.stdout
     assert done.returncode == 2 and "no/such/file does not exist" in done.stdout
+
+
+@pytest.mark.slow
+def test_files_are_utf8_whatever_the_terminal_is(bench: Path) -> None:
+    """What a cell runs, its record and its history; a reader with another encoding would call every result stale."""
+    Path("params.yaml").write_text(GOOD.replace("title: One", "title: Größe – 一"), encoding="utf-8")
+    plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert command("run", CELL, env=plain).returncode == 0
+    for environment in (plain, os.environ | {"PYTHONUTF8": "1"}):
+        done = command("plan", "one", env=environment)
+        assert done.returncode == 0 and "1 of 14 cells done" in done.stdout, done.stdout + done.stderr
+    assert command("report", "one", env=plain).returncode == 0

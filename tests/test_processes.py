@@ -110,10 +110,10 @@ def test_the_failure_of_one_is_told_once_and_ends_all(tmp_path: Path, capfd: pyt
 def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path, late: float) -> None:
     """Even if it is killed before they have asked to be ended with it."""
     child = (
-        "import os, time; from slt_bench.processes import _end_with_parent\n"
+        "import os, time; from slt_bench.torchrun import end_with_parent\n"
         f"os.environ['RANK'] += '.{late}'\n"
         "open(os.environ['RANK'], 'w').write(str(os.getpid()))\n"
-        f"time.sleep({late}); _end_with_parent()\n"
+        f"time.sleep({late}); end_with_parent()\n"
         "time.sleep(100)"
     )
     script = f"import sys; from slt_bench.processes import launch; launch(2, [sys.executable, '-c', {child!r}])"

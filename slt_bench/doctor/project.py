@@ -1,0 +1,22 @@
+"""The project's parameters."""
+
+from __future__ import annotations
+
+from slt_bench import paths
+from slt_bench.doctor.finding import Finding
+from slt_bench.errors import BenchError
+from slt_bench.params_file import load_params
+from slt_bench.terminal import printable
+
+
+def parameters() -> Finding:
+    """Whether params.yaml can be read and holds no mistake."""
+    try:
+        params = load_params(paths.PARAMS)
+    except (BenchError, OSError) as error:
+        mistakes = str(error).splitlines()
+        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+        there = paths.PARAMS.is_file()
+        how = "mend it; `slt-bench check` lists all mistakes" if there else "run the command in the root of a project"
+        return Finding(str(paths.PARAMS), printable(mistakes[0]) + more, how)
+    return Finding(str(paths.PARAMS), f"{len(params.tables)} tables, no mistake found")
