@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from slt_bench.errors import BenchError
 
@@ -16,9 +18,9 @@ from slt_bench.errors import BenchError
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place, flushed to disk, once the block has ended well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -28,6 +30,23 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # of a file that is not there, on a disk that one may only read
             temporary.unlink()
+
+
+@contextmanager
+def replaced(directory: Path) -> Iterator[Path]:
+    """An empty directory beside `directory` that takes its place, old content and all, once the block has ended well."""
+    fresh = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        yield fresh
+        if directory.exists():
+            shutil.rmtree(directory)
+        fresh.replace(directory)
+    except OSError as error:
+        raise BenchError(f"cannot write {directory}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,6 +60,20 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def check_writable(directory: Path) -> None:
+    """Make sure, before hours of work, that its results can be written.
+
+    Raises:
+        BenchError: they cannot.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise BenchError(f"cannot write into {directory}: {error.strerror or error}") from error
+
+
 @contextmanager
 def exclusive(directory: Path) -> Iterator[None]:
     """Hold the lock of a directory; the operating system frees it with the process, however that ends.
@@ -48,8 +81,7 @@ def exclusive(directory: Path) -> Iterator[None]:
     Raises:
         BenchError: another process holds it.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as file:
+    with _lock_file(directory / "lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -62,10 +94,17 @@ def exclusive(directory: Path) -> Iterator[None]:
 @contextmanager
 def in_turn(file: Path) -> Iterator[None]:
     """While others wait: for what must be made once."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
+    with _lock_file(file) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _lock_file(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 class Checkpoint:
@@ -110,7 +149,12 @@ class Checkpoint:
                 print(f"note: checkpoint {path} is damaged", flush=True)
                 continue
             if saved["key"] != self.key:
-                differs = ", ".join(name for name in self.key if saved["key"].get(name) != self.key[name])
+                was = saved["key"]
+                differs = ", ".join(
+                    f"{name} ({was.get(name, 'unknown')} instead of {wanted})"
+                    for name, wanted in self.key.items()
+                    if was.get(name) != wanted
+                )
                 raise BenchError(f"checkpoint {path} was made with other {differs}: delete {path.parent} to start afresh")
             state: dict[str, Any] = saved["state"]
             return state

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from slt_bench.checkpoint import write_text
 from slt_bench.errors import BenchError
+from slt_bench.precision import exact_float32
 from slt_bench.processes import ALONE, Processes
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     path = verify_file(dataset_directory, "test", manifest)
     loader = Loader(path, view, batch_size=256, workers=workers, device=device)
     networks = [file.network.plain_module().to(device) for file in (best, last)]
-    of_best, of_last = measure(networks, loader, len(spec.classes))
+    with exact_float32():
+        of_best, of_last = measure(networks, loader, len(spec.classes))
     metrics = {
         "top1": of_best.top1,
         "top5": of_best.top5,

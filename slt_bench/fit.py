@@ -21,15 +21,16 @@ from slt_bench.history import QUANTILES, Epoch
 from slt_bench.optimizer import Sgd
 from slt_bench.passes import Pass
 from slt_bench.pause import Pause
+from slt_bench.precision import precision, wants_compiling
 from slt_bench.processes import ALONE, Processes
+from slt_bench.record import session
 from slt_bench.schedules import Phase, learning_rate, make_schedule
 from slt_bench.selection import Diverged
 from slt_bench.shards import ShardStatistics, tree_sum
-from slt_bench.start import begin_phase, initial_values, make_spec, precision, roles_of, wants_compiling
+from slt_bench.start import begin_phase, initial_values, make_spec, roles_of
 from slt_bench.statistics import MaskStatistics, magnitude_quantiles
+from slt_bench.threads import threads_that_pay
 from slt_bench.ticket_network import TicketNetwork
-
-_MEND = "lower the learning rate of this recipe"
 
 
 class Fit:
@@ -75,6 +76,7 @@ class Fit:
         self.seconds: list[float] = []
         self.under_way: Pass | None = None
         self.best: dict[str, Any] | None = None
+        self.sessions: list[dict[str, Any]] = []  # whenever it was begun or gone on with
 
     def run(self, checkpoint: Checkpoint, after_epoch: Callable[[Fit], None], step: Callable[[], object], pause: Pause) -> None:
         """Do what is left of the schedule; `step` is called every step.
@@ -88,11 +90,13 @@ class Fit:
             load_state(self, state)
         check_agreement(self)
         pause.save = lambda: checkpoint.save(state_of(self), self.processes.first)
-        while len(self.history) < self.schedule.epochs:
-            self.run_epoch(len(self.history), step, pause)
-            pause.save()
-            after_epoch(self)
-            pause.after_epoch()
+        with threads_that_pay(self.network.source.size, self.cell.recipe.batch_size // self.processes.count):
+            self.sessions.append(session())
+            while len(self.history) < self.schedule.epochs:
+                self.run_epoch(len(self.history), step, pause)
+                pause.save()
+                after_epoch(self)
+                pause.after_epoch()
 
     def run_epoch(self, epoch: int, step: Callable[[], object] = lambda: None, pause: Pause | None = None) -> None:
         """Train one epoch, or what is left of it, validate, and keep the ticket if it is the best so far."""
@@ -126,7 +130,7 @@ class Fit:
                 layer_density=[count.density for count in self.network.layer_counts()],
             )
         )
-        at_end = keep == self.keeps[-1]
+        at_end = number == len(self.keeps) - 1  # two sparsities may keep as many edges
         if at_end and (self.best is None or found is None or found.top1 > self.best["val_top1"]):
             self.best = {"epoch": epoch + 1, "val_top1": found.top1 if found else None, **stored_now(self)}
         self.seconds.append(done.seconds)
@@ -152,7 +156,7 @@ class Fit:
             pause.after_step(done.step)
         loss, correct = done.summed(self.processes)
         if not math.isfinite(loss):
-            raise Diverged(f"epoch {epoch + 1}: the loss became {loss}: {_MEND}")
+            raise Diverged(f"epoch {epoch + 1}: the loss became {loss}")
         return loss, correct
 
     def _gradient(self, done: Pass, epoch: int, images: Tensor, labels: Tensor) -> Tensor | None:
@@ -168,7 +172,7 @@ class Fit:
                 loss = cross_entropy(logits, labels[at : at + size], label_smoothing=self.cell.recipe.label_smoothing)
             shards.leave(shard)
             if not loss.is_cuda and not math.isfinite(loss.item()):  # on a GPU at the end: asking would make it wait
-                raise Diverged(f"epoch {epoch + 1}, step {done.step + 1}: the loss is {loss.item()}: {_MEND}")
+                raise Diverged(f"epoch {epoch + 1}, step {done.step + 1}: the loss is {loss.item()}")
             done.add(shard, loss.detach(), (logits.argmax(1) == labels[at : at + size]).sum())
             if learns:
                 loss.backward()

@@ -30,6 +30,7 @@ def state_of(fit: Fit) -> dict[str, Any]:
         "seconds": fit.seconds,
         "under_way": fit.under_way.state(fit.processes) if fit.under_way else None,
         "best": fit.best,
+        "sessions": fit.sessions,
     }
 
 
@@ -42,6 +43,7 @@ def load_state(fit: Fit, state: dict[str, Any]) -> None:
     fit.masks.seen, fit.masks.before = (each.to(fit.device) for each in state["masks"])
     fit.history = [Epoch(**epoch) for epoch in state["history"]]
     fit.seconds, fit.best = state["seconds"], state["best"]
+    fit.sessions = state["sessions"]
     under_way = state["under_way"]
     fit.under_way = Pass.resume(under_way, fit.processes, fit.device) if under_way else None
     number, _ = fit.schedule.at(len(fit.history) - (0 if fit.under_way else 1))

@@ -53,6 +53,6 @@ def read_history(path: Path) -> list[Epoch]:
         "float | None": lambda text: float(text) if text else None,
         "list[float]": lambda text: [float(each) for each in text.split()],
     }
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [Epoch(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(Epoch)}) for row in rows]

@@ -126,7 +126,7 @@ def _coder() -> Any:
     try:
         import constriction
     except ImportError as error:
-        raise BenchError("entropy-coded masks need the package constriction: pip install constriction") from error
+        raise BenchError("entropy-coded masks need the package constriction: pip install 'slt-bench[coding]'") from error
     return constriction.stream
 
 

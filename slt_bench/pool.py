@@ -16,7 +16,8 @@ from slt_bench import paths
 from slt_bench.cell import Cell
 from slt_bench.errors import Interrupted, Preempted, run_command
 from slt_bench.params import Params
-from slt_bench.plan import duration, is_done
+from slt_bench.plan import duration
+from slt_bench.status import is_done
 
 _STOPPED = (Interrupted.status, Preempted.status, -signal.SIGINT, -signal.SIGTERM)
 

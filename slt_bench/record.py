@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,7 +27,7 @@ def code_digest(*modules: str) -> str:
     for name in sorted(_closure(set(modules))):
         path = _file(name)
         if path is not None:
-            hasher.update(name.encode() + ast.dump(_without_docstrings(ast.parse(path.read_text()))).encode())
+            hasher.update(name.encode() + ast.dump(_without_docstrings(ast.parse(path.read_text(encoding="utf-8")))).encode())
             if (data := path.with_suffix(".yaml")).is_file():
                 hasher.update(data.read_bytes())
     return hasher.hexdigest()[:12]
@@ -57,9 +58,28 @@ def code_version() -> str:
         return "unknown"
 
 
+def now() -> str:
+    """This second, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def session() -> dict[str, Any]:
+    """Now, and the threads that this process computes with: of a search that is begun or gone on with."""
+    import torch
+
+    return {"started": now(), "threads": torch.get_num_threads()}
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Versions of libraries that a search computes with, by name: a saved state is of no use to others."""
+    return {name: _version(name) or "missing" for name in names}
+
+
 def environment() -> dict[str, Any]:
     """Versions and hardware, for the record of a run."""
     import torch
+
+    from slt_bench.precision import rounds_to_tf32
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
@@ -69,6 +89,7 @@ def environment() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
+        "tf32": rounds_to_tf32(),
     }
 
 
@@ -85,7 +106,7 @@ def _version(library: str) -> str | None:
 
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -102,7 +123,7 @@ def _closure(names: set[str]) -> set[str]:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("slt_bench"):
             if node.module != "slt_bench":  # the package's own __init__ imports what load_ticket needs
                 yield node.module or ""

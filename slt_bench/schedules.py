@@ -92,10 +92,13 @@ def _sparsities(search: IterativeEdgePopup, n: int, start: float, target: float)
 def learning_rate(recipe: Recipe, phase: Phase, step: int, steps_per_epoch: int) -> float:
     """The learning rate of a step (from 0) in a phase: linear warm-up, then half a cosine down to zero.
 
-    It starts at its full value (or at 1 / warm-up steps of it) and would reach 0 at the step after the last.
+    It starts at its full value (or at 1 / warm-up steps of it) and would reach 0 at the step after the last. Where the
+    recipe changes it every epoch, all steps of an epoch have the rate of the first (Ramanujan et al. 2020, their code), and
+    the warm-up rises by a whole 1 / warm-up epochs.
     """
-    steps = phase.epochs * steps_per_epoch
-    warm = recipe.warmup_epochs * steps_per_epoch if phase.warmup else 0
+    unit = steps_per_epoch if recipe.learning_rate_changes == "every_epoch" else 1
+    step, steps = step // unit, phase.epochs * steps_per_epoch // unit
+    warm = recipe.warmup_epochs * steps_per_epoch // unit if phase.warmup else 0
     if step < warm:
         return recipe.learning_rate * (step + 1) / warm
     return recipe.learning_rate * 0.5 * (1 + cos(pi * (step - warm) / (steps - warm)))

@@ -8,7 +8,7 @@ import signal
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from slt_bench import paths, record
 from slt_bench.cell import Cell
-from slt_bench.checkpoint import Checkpoint, exclusive, write_text
+from slt_bench.checkpoint import Checkpoint, check_writable, exclusive, write_text
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, read_origin, verify_file
 from slt_bench.errors import Interrupted, Preempted
@@ -25,7 +25,9 @@ from slt_bench.fit_state import tickets
 from slt_bench.history import Epoch, write_history
 from slt_bench.params.machine import Machine
 from slt_bench.pause import Pause, Stop
+from slt_bench.precision import exact_float32
 from slt_bench.processes import ALONE, Processes
+from slt_bench.selection import Diverged
 from slt_bench.ticket_file import save_ticket
 from slt_bench.ticket_network import TicketNetwork
 
@@ -42,42 +44,82 @@ def search(
 ) -> dict[str, Any] | None:
     """Search the cell's ticket, or go on where a stopped search left off; returns the record, in the first process.
 
+    A search that diverges has a record too, with the reason under `diverged`, and no ticket.
+
     Raises:
-        BenchError: unusable data or checkpoint, divergence, another process on the same cell.
+        BenchError: unusable data or checkpoint, another process on the same cell.
+        Diverged: one of several processes found so; it has written the record.
         Interrupted: Ctrl-C; Preempted: SIGTERM. The same command goes on where it was.
     """
     machine, dataset = machine or Machine(), paths.dataset_dir(cell.dataset_name)
     manifest = read_manifest(dataset)
     check_manifest(manifest, cell.dataset.images, cell.dataset_name)
     code = record.cell_code()  # now, not at the end: somebody may edit it meanwhile
-    made = {"code": code, "commit": record.code_version(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
-    made["parent"] = record.parent_digest(cell.source.ticket)
+    made = {"code": code, "commit": record.code_version(), "parent": record.parent_digest(cell.source.ticket)}
     state = paths.state_dir(cell.id, cell.identity)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with exclusive(state) if processes.first else nullcontext():
-        fit = _fit(cell, manifest, machine.workers, device, processes)
-        computed = str(fit.network.effective.dtype).removeprefix("torch.")
-        key = {"parameters": cell.identity, "data": manifest.digest, "code": code, "precision": computed}
-        if fit.roles is not None:  # another search may find another ticket under the same parameters
-            key["ticket"] = hashlib.sha256(fit.roles.numpy().tobytes()).hexdigest()[:12]
-        checkpoint = Checkpoint(state, key)
-        _run(fit, checkpoint, tracker, Pause(machine.checkpoint_minutes, processes, device))
-        if not processes.first:
-            return None
-        directory = paths.cell_dir(cell.id)
-        best, last = tickets(fit)
-        for stale in ("metrics.json", "confusion.json"):  # of an earlier ticket
-            (directory / stale).unlink(missing_ok=True)
-        network = save_ticket(best, directory / "ticket.safetensors")
-        save_ticket(last, directory / "last.safetensors")
-        write_history(directory / "history.csv", fit.history)
-        result = _record(fit, network, manifest, made | {"precision": computed})
-        write_text(directory / "search.json", json.dumps(result, indent=1) + "\n")
+    with exact_float32(), exclusive(state) if processes.first else nullcontext():
+        check_writable(paths.cell_dir(cell.id))
+        fit: Fit | None = None
+        try:
+            fit = _fit(cell, manifest, machine.workers, processes)
+            made["precision"] = str(fit.network.effective.dtype).removeprefix("torch.")
+            checkpoint = Checkpoint(state, _key(fit, manifest, made))
+            _run(fit, checkpoint, tracker, Pause(machine.checkpoint_minutes, processes, fit.device))
+        except Diverged as error:
+            result = _write_divergence(cell, manifest, made, str(error), fit)
+            if processes.count > 1:  # the others wait for this one, and are ended with it
+                raise
+            return result
+        return _write_tickets(fit, manifest, made) if processes.first else None
+
+
+def _write_tickets(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
+    directory, (best, last) = paths.cell_dir(fit.cell.id), tickets(fit)
+    _remove_results(directory)
+    network = save_ticket(best, directory / "ticket.safetensors")
+    save_ticket(last, directory / "last.safetensors")
+    return _write(fit.cell, _of_search(fit, network, manifest, made), fit.history)
+
+
+def _write_divergence(cell: Cell, manifest: Manifest, made: dict[str, str], reason: str, fit: Fit | None) -> dict[str, Any]:
+    """What is kept of a search that has no ticket; run again it would diverge again."""
+    sessions = (fit.sessions if fit else []) or [record.session()]
+    seconds = [round(each, 3) for each in fit.seconds] if fit else []
+    directory = paths.cell_dir(cell.id)
+    _remove_results(directory)
+    write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
+    result = _common(cell, manifest, made, sessions) | {"diverged": reason, "epoch_seconds": seconds}
+    _write(cell, result, fit.history if fit else [])
+    Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     return result
 
 
-def _fit(cell: Cell, manifest: Manifest, workers: int, device: torch.device, processes: Processes) -> Fit:
+def _key(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, str]:
+    """Everything that a saved state must agree with to be gone on from."""
+    key = {"parameters": fit.cell.identity, "data": manifest.digest, "code": made["code"], "precision": made["precision"]}
+    key |= {"device": fit.device.type} | record.library_versions("torch", "torchvision")
+    if fit.roles is not None:  # another search may find another ticket under the same parameters
+        key["ticket"] = hashlib.sha256(fit.roles.numpy().tobytes()).hexdigest()[:12]
+    return key
+
+
+def _remove_results(directory: Path) -> None:
+    """Remove the files of an earlier search."""
+    for name in ("metrics.json", "confusion.json", "ticket.safetensors", "last.safetensors", "history.csv", "search.json"):
+        (directory / name).unlink(missing_ok=True)
+
+
+def _write(cell: Cell, result: dict[str, Any], history: list[Epoch]) -> dict[str, Any]:
+    """Write history and record, the record last: with it the search is done."""
+    directory = paths.cell_dir(cell.id)
+    write_history(directory / "history.csv", history)
+    write_text(directory / "search.json", json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def _fit(cell: Cell, manifest: Manifest, workers: int, processes: Processes) -> Fit:
     """The search with its loaders, of this process's share of the images."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe, dataset = cell.recipe, paths.dataset_dir(cell.dataset_name)
     name, indices = manifest.split(recipe.train_on)
     path, share = verify_file(dataset, name, manifest), (processes.rank, processes.count)
@@ -118,20 +160,28 @@ def _run(fit: Fit, checkpoint: Checkpoint, tracker: Tracker | None, pause: Pause
             raise kind(f"stopped {where}; this is saved, and the same command goes on from there") from None
 
 
-def _record(fit: Fit, network: TicketNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
-    """Everything needed to believe the result (law 10)."""
-    cell, total = fit.cell, fit.network.source.size
-    assert fit.best is not None
-    counts, layers = network.counts(), list(zip(network.source.layers, network.layer_counts(), strict=True))
+def _common(cell: Cell, manifest: Manifest, made: dict[str, str], sessions: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a search was made with and from (law 10)."""
     return {
         "cell": cell.id,
         "identity": cell.identity,
         "parameters": cell.model_dump(mode="json"),
         "data": {"digest": manifest.digest, "origin": read_origin(paths.dataset_dir(cell.dataset_name)),
-                 "images": manifest.counts()},
+                 "images": manifest.counts(), "stored": cell.dataset.images.stored_how},
         **made,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": record.environment(),
+        "started": sessions[0]["started"],
+        "sessions": sessions,
+        "finished": record.now(),
+        "environment": record.environment() | {"threads": sessions[-1]["threads"]},
+    }  # fmt: skip
+
+
+def _of_search(fit: Fit, network: TicketNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
+    """Everything needed to believe the result (law 10)."""
+    cell, total = fit.cell, fit.network.source.size
+    assert fit.best is not None
+    counts, layers = network.counts(), list(zip(network.source.layers, network.layer_counts(), strict=True))
+    return _common(cell, manifest, made, fit.sessions) | {
         "processes": fit.processes.count,
         "epoch_seconds": [round(seconds, 3) for seconds in fit.seconds],
         "asked": {"total": total, "pruned": round(cell.source.prune_ratio * total),

@@ -48,7 +48,7 @@ def keep_largest(scores: Tensor, count: int, mask: Tensor | None = None, upper: 
     torch.bitwise_and(scores.view(torch.int16)[_UPPER_HALF], 0x7FFF, out=upper)  # without the sign
     histogram = torch.bincount(upper, minlength=1 << 15)
     if bool(histogram[_INFINITY_BITS >> 16 :].any()):
-        raise Diverged("a score is NaN or infinite: lower the learning rate of this recipe")
+        raise Diverged("a score is NaN or infinite")
     if count in (0, scores.numel()):
         return mask.fill_(count > 0)
     bin_, inside = _descend(histogram, count)

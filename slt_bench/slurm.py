@@ -38,7 +38,7 @@ def array_job(params: Params, tables: list[str]) -> str:
     Raises:
         BenchError: nothing is left.
     """
-    cells = [each.cell for each in plan(list(cells_of(params, tables).values())) if each.status != "done"]
+    cells = [each.cell for each in plan(list(cells_of(params, tables).values())) if each.is_left]
     if not cells:
         raise BenchError(f"nothing is left to run of {', '.join(tables)}")
     logs = paths.log_file("").parent

@@ -1,4 +1,4 @@
-"""Where a search and its phases start: source network, scores, momentum, and what is computed with."""
+"""Where a search and its phases start: source network, scores, momentum."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from slt_bench.cell import Cell
 from slt_bench.data.manifest import Manifest
 from slt_bench.errors import BenchError
 from slt_bench.optimizer import Sgd
-from slt_bench.params.training import Recipe
 from slt_bench.schedules import Learned, Phase
+from slt_bench.selection import Diverged
 from slt_bench.source import FREE, LOCKED, SourceNetwork, initial_scores, roles_from_ticket, uniform_scores
+from slt_bench.status import divergence
 from slt_bench.ticket import Spec
 from slt_bench.ticket_file import read_ticket
 from slt_bench.ticket_network import TicketNetwork
@@ -48,11 +49,14 @@ def roles_of(cell: Cell) -> Tensor | None:
 
     Raises:
         BenchError: that cell has not run with these parameters.
+        Diverged: it has, and has no ticket.
     """
     asked = cell.source
     if asked.ticket is None:
         return None
     path = paths.cell_dir(asked.ticket) / "ticket.safetensors"
+    if divergence(asked.ticket, asked.ticket_identity):
+        raise Diverged(f"its source takes its roles from the ticket of {asked.ticket}, which diverged")
     if not path.is_file():
         raise BenchError(f"this cell takes its roles from the ticket of another: first `slt-bench run {asked.ticket}`")
     file = read_ticket(path)
@@ -65,21 +69,6 @@ def roles_of(cell: Cell) -> Tensor | None:
     locked = min(locked, int(kept.sum()))
     pruned = min(pruned, source.size - int(kept.sum()))
     return roles_from_ticket(kept, [layer.size for layer in source.layers], cell.seed, pruned, locked, asked.shuffled)
-
-
-def precision(recipe: Recipe, device: torch.device) -> torch.dtype:
-    """What the forward and backward pass compute with."""
-    if recipe.precision != "fastest":
-        return torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    fast = [getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
-    return torch.bfloat16 if any(fast) else torch.float32
-
-
-def wants_compiling(recipe: Recipe, device: torch.device) -> bool:
-    """Whether the network goes through torch.compile."""
-    return recipe.compile == "always" or (recipe.compile == "gpu" and device.type == "cuda")
 
 
 def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:

@@ -52,13 +52,16 @@ def prepare_dataset(params: Params, name: str) -> None:
 
 def run_cell(params: Params, cell: Cell) -> None:
     """Search a cell, unless that is done, and evaluate it."""
-    from slt_bench.plan import is_found
+    from slt_bench.status import search_standing
 
-    if is_found(cell):
-        print(f"{paths.cell_dir(cell.id)} holds the ticket of this search; remove it to search again")
+    if search_standing(cell).is_result:
+        print(f"{paths.cell_dir(cell.id)} holds the result of this search; remove it to search again")
     else:
         search_cell(params, cell)
-    evaluate_cell(params, cell)
+    if (stands := search_standing(cell)).kind == "diverged":
+        print(f"{cell.id}  DIVERGED: {stands.reason} (a lower learning rate may help)")
+    else:
+        evaluate_cell(params, cell)
 
 
 def search_cell(params: Params, cell: Cell) -> None:
@@ -68,13 +71,15 @@ def search_cell(params: Params, cell: Cell) -> None:
         BenchError: as `search`; the first process that failed has said why.
     """
     from slt_bench.processes import launch, started_together, usable
+    from slt_bench.status import search_standing
 
     count = usable(params.machine.processes, cell.recipe.shards)
     if count == 1 or started_together():
         _search_in_this_process(params, cell)
     else:
         given = json.dumps({"cell": cell.model_dump(mode="json"), "machine": params.machine.model_dump(mode="json")})
-        if status := launch(count, [sys.executable, "-m", "slt_bench", "search", cell.id, "--given", given]):
+        status = launch(count, [sys.executable, "-m", "slt_bench", "search", cell.id, "--given", given])
+        if status and search_standing(cell).kind != "diverged":  # of that one process keeps the result, and all end
             raise SystemExit(status if status > 0 else 1)
 
 
@@ -93,27 +98,35 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
         if not processes.first:
             search(cell, None, params.machine, processes)
             return
-        live = LiveRun(table, cell)
+        live, outcome = LiveRun(table, cell), None
         try:
-            search(cell, live, params.machine, processes)
+            outcome = search(cell, live, params.machine, processes)
         except BaseException as error:
             live.close("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
             raise
-        live.close()
+        live.close("FAILED" if outcome and "diverged" in outcome else "RUNNING")
     if live.link:
         print(f"compare: `mlflow ui`, then {live.link}")
 
 
 def evaluate_cell(params: Params, cell: Cell) -> None:
-    """Evaluate a cell's tickets, print the outcome, and remove the state of the search that found them."""
+    """Evaluate a cell's tickets, print the outcome, and remove the state of the search that found them.
+
+    Raises:
+        BenchError: there are none, or they are of other parameters, images or code than today's.
+    """
     keep_freed_memory()
     from slt_bench.checkpoint import Checkpoint
     from slt_bench.evaluate import evaluate
-    from slt_bench.plan import is_found
+    from slt_bench.status import search_standing
 
+    stands = search_standing(cell)
+    if stands.kind != "done":
+        again = f"; `slt-bench run {cell.id}` makes what is missing"
+        what = {"missing": f"is not there{again}", "diverged": f"diverged: {stands.reason}; it has no ticket"}
+        raise BenchError(f"the search of {cell.id} {what.get(stands.kind, f'is {stands.reason}{again}')}")
     metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir(cell.dataset_name), params.machine.workers)
-    if is_found(cell):  # else the tickets are of another search than the one that goes on
-        Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
+    Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     print(f"{cell.id}  test {metrics['top1']:.2f} %  {metrics['bytes']:,} bytes")
 
 
@@ -164,11 +177,23 @@ def _report(params: Params, table: str, content: list[Line]) -> str:
     return write_table(params, table, content, directory, figures)
 
 
-def track_table(params: Params, table: str) -> None:
-    """Bring a table's MLflow experiment up to date and print where to see it."""
-    from slt_bench.cells import expand
-    from slt_bench.tracking.runs import track
-    from slt_bench.tracking.view import comparison_link
+def track_table(params: Params, table: str, required: bool = False) -> None:
+    """Bring a table's MLflow experiment up to date and print where to see it.
 
-    experiment_id, written = track(table, expand(params, table))
-    print(f"MLflow: {written} runs written for {table}. Compare: start `mlflow ui`, open {comparison_link(experiment_id)}")
+    Raises:
+        BenchError: as `track`, where that is what was asked for (`required`); else it is said, and is no failure.
+    """
+    from slt_bench.cells import expand
+    from slt_bench.errors import Interrupted
+    from slt_bench.tracking.runs import track
+    from slt_bench.tracking.view import how_to_compare
+
+    cells = expand(params, table)
+    try:
+        experiment_id, written = track(table, cells)
+    except BenchError as error:
+        if required or isinstance(error, Interrupted):
+            raise
+        print(f"note: {error}")
+        return
+    print(f"MLflow: {written} runs written for {table}. Compare: {how_to_compare(experiment_id)}")

@@ -49,7 +49,8 @@ def pipeline_files(params: Params) -> dict[Path, str]:
             {kind: {cell.id: cell.identity for cell in members} for kind, members in there.items()}
         )
         stages = {kind[:-1]: _cells(group, kind, members) for kind, members in there.items()}
-        files[directory / "dvc.yaml"] = _HEADER + _yaml({"stages": stages})
+        metrics = [f"../../../{paths.cell_dir(key)}/metrics.json" for key in sorted(found)]
+        files[directory / "dvc.yaml"] = _HEADER + _yaml({"stages": stages, "metrics": metrics})
     stages = {f"prepare-{name}": _prepare(name) for name in params.datasets}
     files[PIPELINES / "data" / "datasets" / "dvc.yaml"] = _HEADER + _yaml({"stages": stages})
     return files
@@ -67,7 +68,8 @@ def planned_cell(params: Params, group: str, cell_id: str) -> Cell:
         BenchError: it is not.
     """
     cell, path = find(params, cell_id), PIPELINES / "cells" / group / "cells.json"
-    identities = {key: identity for kind in json.loads(path.read_text()).values() for key, identity in kind.items()}
+    kinds = json.loads(path.read_text(encoding="utf-8")).values()
+    identities = {key: identity for kind in kinds for key, identity in kind.items()}
     if identities.get(cell_id) != cell.identity:
         raise BenchError(f"params.yaml has another '{cell_id}' than {path}: run `python -m stages.plan`, then the same again")
     return cell
@@ -88,15 +90,13 @@ def _cells(group: str, kind: str, cells: list[Cell]) -> dict[str, Any]:
     each = {cell.id: {"dataset": cell.dataset_name, "ticket": cell.source.ticket} for cell in cells}
     heir, directory = kind == "heirs", str(paths.cell_dir("${key}"))
     dataset = "${item.dataset}" if heir else "${item}"
-    ticket = [str(paths.cell_dir("${item.ticket}") / "ticket.safetensors")] if heir else []
-    names = ("ticket.safetensors", "last.safetensors", "history.csv", "search.json", "confusion.json")
+    ticket = [str(paths.cell_dir("${item.ticket}") / "search.json")] if heir else []  # a search that diverged has no other file
     stage = {
         "wdir": "../../..",
         "cmd": f"python -m stages.cell {group} ${{key}}",
         "deps": [f"{paths.dataset_dir(dataset)}/manifest.json", *ticket],
         "params": [{f"{PIPELINES}/cells/{group}/cells.json": [f"{kind}.${{key}}"]}, {str(CODE): ["cell"]}],
-        "outs": [f"{directory}/{name}" for name in names],
-        "metrics": [f"{directory}/metrics.json"],
+        "outs": [directory],  # whole: a search that diverged leaves other files than one that found a ticket
     }
     return {"foreach": each if heir else {cell.id: cell.dataset_name for cell in cells}, "do": stage}
 
@@ -120,7 +120,7 @@ def _table_pipeline(table: str, cells: list[Cell]) -> dict[str, Any]:
 def update(params: Params) -> list[Path]:
     """Write the files that differ and remove those of tables that are gone; returns what changed."""
     files = pipeline_files(params)
-    changed = [path for path, content in files.items() if not path.is_file() or path.read_text() != content]
+    changed = [path for path, content in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != content]
     for path in changed:
         write_text(path, files[path])
     written = ("cells.json", "table.json", "dvc.yaml")

@@ -22,7 +22,7 @@ from slt_bench.cell import Cell
 from slt_bench.cells import cells_of
 from slt_bench.errors import BenchError, run_command
 from slt_bench.params import Params
-from slt_bench.plan import is_done
+from slt_bench.status import is_done
 from slt_bench.steps import load
 from stages.plan import update
 

@@ -61,7 +61,7 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_data_is_refused_by_name(tmp_path: Path) -> None:
     Checkpoint(tmp_path, {"parameters": "a", "data": "b", "code": "c"}).save({})
-    with pytest.raises(BenchError, match="was made with other data, code: delete "):
+    with pytest.raises(BenchError, match=r"was made with other data \(b instead of x\), code \(c instead of y\): delete "):
         Checkpoint(tmp_path, {"parameters": "a", "data": "x", "code": "y"}).load()
 
 

@@ -17,7 +17,7 @@ from slt_bench.report.lines import lines
 from slt_bench.report.spread import interval
 from slt_bench.steps import report_table
 from tests.test_params import GOOD, refused
-from tests.test_report import pretend
+from tests.test_report import diverge, pretend
 
 CLAIM = Claim(text="a over b", of=Side(row="a"), over=Side(row="b"))
 RATIO = Claim(text="a / b", of=Side(row="a"), over=Side(row="b"), metric="bytes", compare="ratio", beyond=3.25)
@@ -110,6 +110,20 @@ def test_there_is_no_ratio_to_nothing(params: Params) -> None:
     assert [(each.effect.n, each.effect.size) for each in found] == [(1, pytest.approx(1.0))] * 2
 
 
+def test_seeds_without_a_pair_are_counted_and_the_reason_is_said(params: Params) -> None:
+    cells = {(cell.source.freezing_ratio > 0, cell.sparsity, cell.seed): cell for cell in expand(params, "one")[2:]}
+    for key, cell in cells.items():
+        if key == (True, 0.5, 1):
+            diverge(cell)
+        elif key != (False, 0.3, 0):
+            pretend(cell, 50.0)
+    at_30, at_50, *_ = trials(params.tables["one"], lines(params, "one"))
+    assert (at_30.effect.n, at_50.effect.n) == (1, 1) and {at_30.effect.verdict, at_50.effect.verdict} == {"undecided"}
+    assert at_30.left_out == ["seed 0 (edge popup: has not run yet)"]
+    assert len(at_50.left_out) == 1 and at_50.left_out[0].startswith("seed 1 (edge popup: diverged: epoch 1, step 3")
+    assert "1; left out: seed 0 (edge popup: has not run yet)" in report_table(params, "one")
+
+
 BY_SHARE = """\
       - {id: pruned, search: ep, source: {prune_ratio: [0.2, 0.4], layout: epl}, free_kept: 0.5}
       - id: mixed
@@ -171,3 +185,10 @@ def test_what_is_claimed_of_the_most_is_said_of_each_dataset_and_holds_if_any_pa
 )  # fmt: skip
 def test_mistakes(tmp_path: Path, old: str, new: str, message: str) -> None:
     refused(tmp_path / "params.yaml", TEXT + CLAIMS, old, new, message)
+
+
+def test_a_claim_compares_what_was_trained_on_as_many_images(tmp_path: Path) -> None:
+    whole = "  whole: {epochs: 2, batch_size: 64, learning_rate: 0.1, train_on: all}\n"
+    text = (TEXT + CLAIMS).replace("recipes:\n", f"recipes:\n{whole}")
+    message = r"tables\.one\.claims\.frozen: recipes whole and quick do not train on as many images: give both"
+    refused(tmp_path / "params.yaml", text, "{id: frozen,", "{id: frozen, recipe: whole,", message)

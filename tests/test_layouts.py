@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
 from slt_bench import networks
 from slt_bench.errors import BenchError
-from slt_bench.layouts import even_density, freeze, round_to_total, spread
+from slt_bench.layouts import even_density, freeze, real_shares, round_to_total, spread
 
 LAYOUTS = ("epl", "erk", "igq", "uniform")
 KINDS = ("conv2", "conv4", "conv6", "conv8", "resnet18", "resnet34")
@@ -40,10 +41,27 @@ CONV6 = {
 
 @pytest.mark.parametrize("density", CONV6)
 @pytest.mark.parametrize("layout", ["erk", "epl", "igq"])
-def test_known_answers(density: float, layout: str) -> None:
+def test_known_answers_to_their_last_digit_and_then_to_the_edge(density: float, layout: str) -> None:
     sizes = np.array([np.prod(shape) for shape in SHAPES["conv6"]])
-    kept = spread(layout, SHAPES["conv6"], round(density * sizes.sum()))
-    np.testing.assert_allclose(kept / sizes, CONV6[density][layout], atol=2.5e-4)
+    total = round(density * sizes.sum())
+    shares = real_shares(layout, SHAPES["conv6"], total)
+    np.testing.assert_allclose(shares / sizes, CONV6[density][layout], rtol=0, atol=0.5001e-4)  # they have four digits
+    assert np.abs(spread(layout, SHAPES["conv6"], total) - shares).max() < 1
+
+
+@given(st.sampled_from([*SHAPES.values(), TINY]), st.floats(0.001, 0.999))
+@settings(max_examples=100, deadline=None)
+def test_ideal_gas_quotas_are_solved_to_convergence(shapes: list[tuple[int, ...]], density: float) -> None:
+    sizes = np.array([np.prod(shape) for shape in shapes], dtype=np.float64)
+    total = round(density * sizes.sum())
+    if not 0 < total < sizes.sum():
+        return
+
+    def excess(logarithm: float) -> float:
+        return float((sizes / (1 + np.exp(logarithm) * sizes)).sum() - total)
+
+    exact = sizes / (1 + np.exp(brentq(excess, -60, 60, xtol=1e-14)) * sizes)
+    np.testing.assert_allclose(real_shares("igq", shapes, total), exact, rtol=1e-11)
 
 
 @given(st.sampled_from(LAYOUTS), st.sampled_from([*SHAPES.values(), TINY]), st.floats(0, 1))

@@ -81,7 +81,7 @@ def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Param
 
 
 def test_results_are_kept_with_what_made_them(params: Params) -> None:
-    with pytest.raises(BenchError, match="table one has cells without a result: `slt-bench run one` makes them"):
+    with pytest.raises(BenchError, match="table one has cells without a current result: `slt-bench run one` makes them"):
         keep_tables(params, ["one"])
     for cell in expand(params, "one"):
         pretend(cell, 60.0 + cell.seed)

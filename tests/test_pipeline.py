@@ -49,7 +49,7 @@ def test_a_cell_that_takes_its_roles_from_a_ticket_waits_for_it(tmp_path: Path) 
     group = Path("pipelines/cells/digits_tiny_from-ticket_training")
     assert next(iter(json.loads(files[group / "cells.json"])["heirs"])) == heir
     pipeline = files[group / "dvc.yaml"]
-    assert f"ticket: {parent}" in pipeline and "outputs/cells/${item.ticket}/ticket.safetensors" in pipeline
+    assert f"ticket: {parent}" in pipeline and "outputs/cells/${item.ticket}/search.json" in pipeline
     report = files[Path("pipelines/tables/one/dvc.yaml")]
     assert heir in report
 

@@ -17,8 +17,8 @@ from slt_bench.cell import Cell
 from slt_bench.cells import expand, families, find
 from slt_bench.params import Params
 from slt_bench.params_file import load_params
-from slt_bench.plan import is_done
 from slt_bench.slurm import array_job
+from slt_bench.status import is_done
 from tests.test_params import GOOD
 
 PARAMS = """\

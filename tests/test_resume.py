@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 import torch
 
-from slt_bench import paths
+from slt_bench import paths, record
 from slt_bench.cell import Cell
 from slt_bench.checkpoint import Checkpoint
+from slt_bench.data.manifest import data_digest, read_manifest
 from slt_bench.errors import BenchError, Interrupted, Preempted, preemptible
 from slt_bench.fit_state import check_agreement
 from slt_bench.history import Epoch
@@ -27,7 +29,7 @@ from slt_bench.processes import ALONE, Processes
 from slt_bench.search import search
 from slt_bench.steps import evaluate_cell
 from slt_bench.ticket_file import read_ticket, save_ticket
-from tests.test_search import KINDS, MakeCell
+from tests.test_search import KINDS, NO_PARAMS, MakeCell
 
 
 class StopAfter:
@@ -192,16 +194,44 @@ def test_an_heir_does_not_go_on_with_another_ticket(project: Path, make_cell: Ma
         search(heir)
 
 
-def test_evaluating_old_tickets_keeps_the_state_of_the_search_that_goes_on(project: Path, make_cell: MakeCell) -> None:
+def test_old_tickets_are_not_evaluated_and_the_state_of_the_search_that_goes_on_stays(
+    project: Path, make_cell: MakeCell
+) -> None:
     cell = make_cell()
     search(cell)
-    record = paths.cell_dir(cell.id) / "search.json"
+    record, state = paths.cell_dir(cell.id) / "search.json", paths.state_dir(cell.id, cell.identity) / "checkpoint.pt"
     text = record.read_text()
-    params = SimpleNamespace(machine=Machine())
-    for found, code in ((False, "older"), (True, json.loads(text)["code"])):
-        record.write_text(json.dumps(json.loads(text) | {"code": code}))
-        evaluate_cell(params, cell)  # type: ignore[arg-type]
-        assert (paths.state_dir(cell.id, cell.identity) / "checkpoint.pt").is_file() is not found
+    record.write_text(json.dumps(json.loads(text) | {"code": "older"}))
+    with pytest.raises(BenchError, match="is of other code"):
+        evaluate_cell(NO_PARAMS, cell)
+    assert state.is_file()
+    record.write_text(text)
+    evaluate_cell(NO_PARAMS, cell)
+    assert not state.exists()
+
+
+@pytest.mark.parametrize("library", ["torch", "torchvision"])
+def test_a_checkpoint_of_another_library_is_refused_by_name(
+    project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    cell, real = make_cell(), record._version
+    with pytest.raises(Interrupted):
+        search(cell, StopAfter(1))
+    monkeypatch.setattr(record, "_version", lambda name: "9.9" if name == library else real(name))
+    with pytest.raises(BenchError, match=rf"made with other {library} \({re.escape(str(real(library)))} instead of 9\.9\)"):
+        search(cell)
+
+
+def test_a_record_tells_when_a_search_was_first_begun_and_every_time_that_it_went_on(
+    project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, hours = make_cell(), iter(range(10, 24))
+    monkeypatch.setattr(record, "now", lambda: f"2026-01-01T{next(hours)}:00:00+00:00")
+    with pytest.raises(Interrupted):
+        search(cell, StopAfter(1))
+    found = search(cell)
+    assert found is not None and found["started"] == "2026-01-01T10:00:00+00:00"
+    assert [session["started"][11:13] for session in found["sessions"]] == ["10", "11"] and found["finished"][11:13] == "12"
 
 
 def test_a_checkpoint_of_other_data_is_refused(project: Path, make_cell: MakeCell) -> None:
@@ -211,9 +241,12 @@ def test_a_checkpoint_of_other_data_is_refused(project: Path, make_cell: MakeCel
     real = (project / "data" / "digits").resolve()
     (project / "data" / "digits").unlink()
     (project / "data" / "digits").mkdir()
-    manifest = json.loads((real / "manifest.json").read_text())
-    (project / "data" / "digits" / "manifest.json").write_text(json.dumps(manifest | {"digest": "other"}))
-    for split in manifest["files"]:
+    manifest = read_manifest(real)
+    classes = [f"other {name}" for name in manifest.classes]
+    digest = data_digest(classes, manifest.files, manifest.held_out)
+    other = manifest.model_copy(update={"classes": classes, "digest": digest})
+    (project / "data" / "digits" / "manifest.json").write_text(other.model_dump_json())
+    for split in manifest.files:
         (project / "data" / "digits" / f"{split}.beton").symlink_to(real / f"{split}.beton")
     with pytest.raises(BenchError, match="was made with other data"):
         search(cell)

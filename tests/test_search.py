@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from slt_bench import paths
 from slt_bench.cell import Cell
@@ -15,17 +18,20 @@ from slt_bench.errors import BenchError
 from slt_bench.evaluate import evaluate
 from slt_bench.history import Epoch, read_history
 from slt_bench.optimizer import Sgd
-from slt_bench.params import EdgePopup, IterativeEdgePopup, Network, RandomMask, Recipe, Source, WeightTraining
+from slt_bench.params import EdgePopup, IterativeEdgePopup, Network, Params, RandomMask, Recipe, Source, WeightTraining
 from slt_bench.schedules import Phase
 from slt_bench.search import search
-from slt_bench.selection import Diverged
 from slt_bench.source import initial_scores
 from slt_bench.start import begin_phase
+from slt_bench.status import is_done
+from slt_bench.steps import evaluate_cell, run_cell
+from slt_bench.threads import threads_that_pay
 from slt_bench.ticket_file import read_ticket, save_ticket
 from slt_bench.ticket_network import TicketNetwork
 from tests.conftest import DIGITS, FROZEN, PRUNED
 from tests.test_ticket import make_ticket
 
+NO_PARAMS = Params(datasets={}, networks={}, recipes={}, searches={}, tables={})
 WIDER = Network(kind="conv2", width=0.25)
 MakeCell = Callable[..., Cell]
 IEP = IterativeEdgePopup(kind="iterative-edge-popup", iterations=3)
@@ -194,10 +200,99 @@ def test_a_random_mask_never_changes(project: Path, make_cell: MakeCell) -> None
 
 
 def test_divergence_names_epoch_and_step(project: Path, make_cell: MakeCell) -> None:
-    with pytest.raises(Diverged, match=r"epoch \d+, step \d+: a score is NaN or infinite"):
-        search(make_cell(recipe={"learning_rate": 1e37}))
-    with pytest.raises(Diverged, match=r"epoch \d+, step \d+: the loss is"):
-        search(make_cell(**{**KINDS["training"], "recipe": {"learning_rate": 1e10}}))
+    record = search(make_cell(recipe={"learning_rate": 1e37}))
+    assert re.match(r"epoch \d+, step \d+: a score is NaN or infinite", record["diverged"])
+    record = search(make_cell(**{**KINDS["training"], "recipe": {"learning_rate": 1e10}}))
+    assert re.match(r"epoch \d+, step \d+: the loss is", record["diverged"])
+
+
+def test_a_search_that_diverged_is_a_result_and_is_not_run_again(
+    project: Path, make_cell: MakeCell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = make_cell(recipe={"learning_rate": 1e37})
+    for _ in range(2):
+        run_cell(NO_PARAMS, cell)
+    out = capsys.readouterr().out
+    assert out.count("DIVERGED: epoch 1, step ") == 2 and "holds the result of this search" in out
+    assert is_done(cell) and not list(paths.cell_dir(cell.id).glob("*.safetensors"))
+    assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
+    with pytest.raises(BenchError, match=f"the search of {cell.id} diverged: epoch 1"):
+        evaluate_cell(NO_PARAMS, cell)
+
+
+def test_a_source_from_a_ticket_that_diverged_has_a_result_that_says_so(project: Path, make_cell: MakeCell) -> None:
+    parent = make_cell(recipe={"learning_rate": 1e37})
+    source = Source(prune_ratio=0.5, layout="from_ticket", ticket=parent.id, ticket_identity=parent.identity)
+    heir = make_cell(source=source)
+    with pytest.raises(BenchError, match="first `slt-bench run"):
+        search(heir)
+    search(parent)
+    record = search(heir)
+    assert record["diverged"] == f"its source takes its roles from the ticket of {parent.id}, which diverged"
+    assert is_done(heir)
+
+
+def test_the_last_phase_decides_even_where_two_keep_as_many_edges(project: Path, make_cell: MakeCell) -> None:
+    search_of = IterativeEdgePopup(kind="iterative-edge-popup", sparsities=[0.5, 0.5000001])
+    cell = make_cell(search=search_of, sparsity=0.5000001, recipe={"epochs": 4})
+    record = search(cell)
+    kept = [epoch.kept for epoch in read_history(paths.cell_dir(cell.id) / "history.csv")]
+    assert len(set(kept)) == 1 and record["best_epoch"] in (3, 4)
+
+
+def test_stale_tickets_are_not_evaluated(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = make_cell(recipe={"epochs": 1})
+    with pytest.raises(BenchError, match="is not there; `slt-bench run"):
+        evaluate_cell(NO_PARAMS, cell)
+    search(cell)
+    record = json.loads((paths.cell_dir(cell.id) / "search.json").read_text())
+    for name, what in (("identity", "parameters"), ("code", "code")):
+        (paths.cell_dir(cell.id) / "search.json").write_text(json.dumps(record | {name: "of another time"}))
+        with pytest.raises(BenchError, match=f"is of other {what}; `slt-bench run"):
+            evaluate_cell(NO_PARAMS, cell)
+    (paths.cell_dir(cell.id) / "search.json").write_text(json.dumps(record))
+    evaluate_cell(NO_PARAMS, cell)
+    (paths.cell_dir(cell.id) / "ticket.safetensors").unlink()
+    with pytest.raises(BenchError, match=r"is without its ticket\.safetensors"):
+        evaluate_cell(NO_PARAMS, cell)
+
+
+def test_float32_is_float32_and_the_record_says_so(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, forward = set(), TicketNetwork.forward
+
+    def look(network: TicketNetwork, images: Tensor) -> Tensor:
+        seen.add((torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision))
+        return forward(network, images)
+
+    monkeypatch.setattr(TicketNetwork, "forward", look)
+    before = torch.backends.cudnn.conv.fp32_precision
+    record = search(make_cell(recipe={"epochs": 1}))
+    assert seen == {("ieee", "ieee")} and record["environment"]["tf32"] is False
+    assert torch.backends.cudnn.conv.fp32_precision == before
+
+
+def test_results_that_cannot_be_written_are_noticed_before_the_search(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell()
+    (project / "outputs").write_text("a file where a folder should be")
+    with pytest.raises(BenchError, match=r"cannot write into outputs/cells/.*Not a directory"):
+        search(cell, _Never())
+
+
+class _Never:
+    def epoch(self, epoch: Epoch) -> None:
+        raise AssertionError("a search that cannot be kept was begun")
+
+
+@pytest.mark.parametrize(("edges", "threads"), [(6_000, 1), (100_000, 2)])
+def test_small_networks_ask_for_one_thread(edges: int, threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threads_that_pay(edges, 64):
+            assert torch.get_num_threads() == threads
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_data_made_with_other_parameters_is_refused(project: Path, make_cell: MakeCell) -> None:

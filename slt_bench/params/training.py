@@ -42,6 +42,9 @@ class Recipe(Model):
     epochs: int = Field(ge=1, le=10_000, description="in all; iterative edge-popup shares them out or repeats them")
     batch_size: int = Field(ge=2, description="images in one optimizer step, over all processes")
     learning_rate: float = Field(gt=0, description="at the start of each phase; cosine to zero within it")
+    learning_rate_changes: Literal["every_step", "every_epoch"] = Field(
+        "every_step", description="every_epoch: one rate for all steps of an epoch, as in edge-popup's own code"
+    )
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
     shards: int = Field(
@@ -62,7 +65,6 @@ class Recipe(Model):
     precision: Literal["float32", "bfloat16", "fastest"] = Field(
         "float32", description="of the forward and backward pass; fastest: bfloat16 where the device computes with it"
     )
-
     compile: Literal["never", "gpu", "always"] = Field("never", description="torch.compile; gpu: where there is one")
 
     @model_validator(mode="after")

@@ -47,6 +47,7 @@ class Trial:
     pairs: int  # of which this one decides, if the claim is of the most
     effect: Effect
     published: list[Published]
+    left_out: list[str]  # seeds without a pair, and why
 
 
 def effect(claim: Claim, of: Sequence[float], over: Sequence[float], many: int = 1) -> Effect:
@@ -82,7 +83,8 @@ def _tested(table: Table, claim: Claim, content: list[Line]) -> list[Trial]:
 
 
 def _trial(claim: Claim, of: Line, over: Line, many: int) -> Trial:
-    return Trial(claim, of, over, many, effect(claim, *_paired(claim, of, over), many), fitting(claim.published, of.meant))
+    values, left_out = _paired(claim, of, over)
+    return Trial(claim, of, over, many, effect(claim, *values, many), fitting(claim.published, of.meant), left_out)
 
 
 def _weight(trial: Trial) -> tuple[int, float]:
@@ -91,11 +93,23 @@ def _weight(trial: Trial) -> tuple[int, float]:
     return _VERDICTS.index(trial.effect.verdict), -inf if size is None else size
 
 
-def _paired(claim: Claim, of: Line, over: Line) -> tuple[list[float], list[float]]:
-    ours, theirs = ({result.cell.seed: _value(claim, result) for result in line.results} for line in (of, over))
-    both = [(value, theirs.get(seed)) for seed, value in sorted(ours.items())]
-    known = [(one, other) for one, other in both if one is not None and other is not None]
-    return [one for one, _ in known], [other for _, other in known]
+def _paired(claim: Claim, of: Line, over: Line) -> tuple[tuple[list[float], list[float]], list[str]]:
+    """The values of the seeds that both lines have, and the other seeds with the reason."""
+    sides = [{result.cell.seed: value for result in line.results if (value := _value(claim, result)) is not None}
+             for line in (of, over)]  # fmt: skip
+    seeds = sorted({cell.seed for line in (of, over) for cell in line.cells})
+    both = [seed for seed in seeds if all(seed in side for side in sides)]
+    why = [(seed, _why(claim, line, seed)) for seed in seeds if seed not in both
+           for line, side in zip((of, over), sides, strict=True) if seed not in side]  # fmt: skip
+    left_out = [f"seed{'s' if len(same) > 1 else ''} {', '.join(str(seed) for seed, _ in same)} ({reason})"
+                for reason, same in grouped(dict.fromkeys(why), lambda each: each[1]).items()]  # fmt: skip
+    return ([sides[0][seed] for seed in both], [sides[1][seed] for seed in both]), left_out
+
+
+def _why(claim: Claim, line: Line, seed: int) -> str:
+    absent = next((str(each) for each in line.absent if each.cell.seed == seed), None)
+    declared = any(cell.seed == seed for cell in line.cells)
+    return f"{line.label}: {absent or (f'has no {claim.metric}' if declared else 'is not declared')}"
 
 
 def _value(claim: Claim, result: Result) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +15,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slt_bench.checkpoint import write_bytes
+from slt_bench.checkpoint import replaced, write_bytes
 from slt_bench.report.lines import Line
 from slt_bench.report.panels import layer_density, score_distribution
 from slt_bench.report.plots import (
@@ -57,8 +56,13 @@ def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str
         "dying-edges": (searched, curves("dying_edge_ratio", "dying edges: share in no mask so far")),
         "mask-churn": (searched, curves("mask_churn", "mask churn: share that changed sides")),
     }
-    shutil.rmtree(directory, ignore_errors=True)  # with figures that these results no longer allow
-    directory.mkdir(parents=True)
+    with replaced(directory) as fresh:  # figures that these results no longer allow go with the old ones
+        return _draw_all(figures, searched, title, fresh)
+
+
+def _draw_all(
+    figures: dict[str, tuple[Sequence[Line], Draw]], searched: Sequence[Line], title: str, directory: Path
+) -> list[str]:
     drawn = {name: figure for name, figure in figures.items() if figure[0]}
     for name, (shown, draw) in drawn.items():
         with plt.rc_context(_STYLE):

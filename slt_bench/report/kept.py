@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from slt_bench import paths
-from slt_bench.checkpoint import write_text
+from slt_bench.checkpoint import replaced, write_text
 from slt_bench.errors import BenchError
 from slt_bench.params import Params
 from slt_bench.report.claims import trials
@@ -31,18 +30,24 @@ def complete(params: Params, tables: list[str]) -> dict[str, list[Line]]:
         BenchError: a named table is not complete.
     """
     contents = {table: lines(params, table) for table in tables or params.tables}
-    found = {table: content for table, content in contents.items() if all(len(x.cells) == len(x.results) for x in content)}
+    found = {
+        table: content
+        for table, content in contents.items()
+        if all(each.kind == "diverged" for line in content for each in line.absent)
+    }
     if missing := [table for table in tables if table not in found]:
-        raise BenchError(f"table {missing[0]} has cells without a result: `slt-bench run {missing[0]}` makes them")
+        raise BenchError(f"table {missing[0]} has cells without a current result: `slt-bench run {missing[0]}` makes them")
     return found
 
 
 def list_kept(params: Params) -> None:
     """List what is kept in results/, there and in README.md."""
-    made = {path.parent.name: json.loads(path.read_text()) for path in sorted(paths.RESULTS.glob("*/made.json"))}
+    made = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(paths.RESULTS.glob("*/made.json"))
+    }
     kept = {table: made[table] for table in params.tables if table in made}
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(kept, '')}\n{_claims(kept)}")
-    text = _README.read_text()
+    text = _README.read_text(encoding="utf-8")
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if begin and end:
@@ -51,19 +56,19 @@ def list_kept(params: Params) -> None:
 
 def keep(params: Params, name: str, content: list[Line]) -> None:
     """Copy the report of a table, which has just been written, into results/ with what made it."""
-    source, target, table = paths.table_dir(name), paths.RESULTS / name, params.tables[name]
-    shutil.rmtree(target, ignore_errors=True)
-    markdown = [line for line in (source / "table.md").read_text().splitlines(keepends=True) if not line.startswith("![")]
+    source, table = paths.table_dir(name), params.tables[name]
+    text = (source / "table.md").read_text(encoding="utf-8")
+    markdown = [line for line in text.splitlines(keepends=True) if not line.startswith("![")]
     figures = [name for name in _FIGURES if (source / "figures" / f"{name}.svg").is_file()]
-    write_text(
-        target / "table.md", "".join(markdown).rstrip() + "\n" + "".join(f"\n![{name}]({name}.svg)\n" for name in figures)
-    )
-    write_text(target / "table.csv", (source / "table.csv").read_text())
-    for name in figures:
-        write_text(target / f"{name}.svg", (source / "figures" / f"{name}.svg").read_text())
     made = _made(content) | {"title": table.title, "small": table.reduced is not None}
     made["claims"] = [claim_row(each) for each in trials(table, content)]
-    write_text(target / "made.json", json.dumps(made, indent=1) + "\n")
+    shown = "".join(f"\n![{name}]({name}.svg)\n" for name in figures)
+    with replaced(paths.RESULTS / name) as target:
+        write_text(target / "table.md", "".join(markdown).rstrip() + "\n" + shown)
+        write_text(target / "table.csv", (source / "table.csv").read_text(encoding="utf-8"))
+        for figure in figures:
+            write_text(target / f"{figure}.svg", (source / "figures" / f"{figure}.svg").read_text(encoding="utf-8"))
+        write_text(target / "made.json", json.dumps(made, indent=1) + "\n")
 
 
 def _made(content: list[Line]) -> dict[str, Any]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from slt_bench import paths
 from slt_bench.cell import Cell
-from slt_bench.cells import expand_row, grouped
+from slt_bench.cells import expand, expand_row, grouped
 from slt_bench.history import Epoch, read_history
 from slt_bench.params import Params
 from slt_bench.published import Published, fitting
+from slt_bench.status import prepared_images, standing
+
+# What a whole result has at least; a file that somebody edited may lack it.
+_RECORD = {"asked", "realised", "data", "environment", "precision", "dying_edge_ratio", "epoch_seconds", "started", "finished",
+           "commit", "code", "best_epoch", "best_val_top1"}  # fmt: skip
+_METRICS = {"top1", "top5", "loss", "last_top1", "bytes", "total", "pruned", "locked", "kept"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,19 @@ class Result:
     record: dict[str, Any]
     metrics: dict[str, Any]
     history: list[Epoch]
+    stale: str = ""  # what it was made with that is not today's, although its numbers may stand beside others
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A cell that has no number in a table, and why."""
+
+    cell: Cell
+    kind: Literal["missing", "diverged", "stale"]
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return {"missing": "has not run yet", "diverged": f"diverged: {self.reason}"}.get(self.kind, f"is {self.reason}")
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,7 @@ class Line:
     cell: Cell  # any of the setting's
     cells: list[Cell]  # one a seed
     results: list[Result]
+    absent: list[Absent]  # the others, and why
     row: int  # of the table, from 0
     meant: Cell  # in a small table the cell of the large one that this stands for, else its own
     published: list[Published]  # of what is meant
@@ -52,6 +72,11 @@ class Line:
         """Whether a part of the training images chose the epoch; where none did, the last is reported."""
         return self.cell.recipe.train_on != "all"
 
+    @property
+    def count(self) -> str:
+        """How many results it has, and of how many cells, where that is another number."""
+        return f"{len(self.results)} of {len(self.cells)}" if self.absent else str(len(self.results))
+
     def values(self, name: str) -> list[float]:
         """A metric of every seed."""
         return [float(result.metrics[name]) for result in self.results]
@@ -65,22 +90,51 @@ class Line:
         return [float(result.record[name]) for result in self.results]
 
 
-def read_result(cell: Cell) -> Result | None:
-    """The result of a cell, or None where it has not run to its end with these parameters."""
-    directory = paths.cell_dir(cell.id)
+def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
+    """The result of a cell, or why there is none that may stand beside others.
+
+    Args:
+        cell: whose it is.
+        images: digest of the images that all of its dataset must have been made on; None compares none.
+    """
+    stands, directory = standing(cell, images), paths.cell_dir(cell.id)
+    if not stands.is_comparable or stands.record is None:
+        return Absent(cell, "stale" if stands.kind == "done" else stands.kind, stands.reason)
+    if "diverged" in stands.record:
+        return Absent(cell, "diverged", f"{stands.record['diverged']} (with other code than today's)")
     try:
-        record = json.loads((directory / "search.json").read_text())
-        metrics = json.loads((directory / "metrics.json").read_text())
-        if record["identity"] != cell.identity:
-            return None  # of other parameters under the same name
-        return Result(cell, record, metrics, read_history(directory / "history.csv"))
-    except FileNotFoundError:
-        return None
+        metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+        history = read_history(directory / "history.csv")
+    except (OSError, ValueError, KeyError, TypeError):
+        metrics, history = {}, []
+    if stands.record.keys() >= _RECORD and isinstance(metrics, dict) and metrics.keys() >= _METRICS and history:
+        return Result(cell, stands.record, metrics, history, stands.reason)
+    return Absent(cell, "stale", "damaged: search.json, metrics.json or history.csv is not whole")
+
+
+def read_results(cells: list[Cell]) -> list[Result]:
+    """The results of these cells that may stand beside each other."""
+    images = common_images(cells)
+    outcomes = (read_outcome(cell, images[cell.dataset_name]) for cell in cells)
+    return [outcome for outcome in outcomes if isinstance(outcome, Result)]
+
+
+def common_images(cells: list[Cell]) -> dict[str, str | None]:
+    """Dataset -> digest of the images that its results must be of: those that are prepared, else those of the latest result."""
+    found = prepared_images(cells)
+    latest: dict[str, tuple[str, str]] = {}
+    for cell in cells:
+        record = standing(cell, None).record if found[cell.dataset_name] is None else None
+        if record is not None:
+            made = (str(record.get("finished", "")), str(record["data"]["digest"]))
+            latest[cell.dataset_name] = max(latest.get(cell.dataset_name, made), made)
+    return {name: digest or latest.get(name, ("", None))[1] for name, digest in found.items()}
 
 
 def lines(params: Params, table: str) -> list[Line]:
     """The lines of a table in the order of its rows; those that would read alike also get the names that differ."""
-    found = [line for index in range(len(params.tables[table].rows)) for line in _row_lines(params, table, index)]
+    images = common_images(expand(params, table))
+    found = [line for index in range(len(params.tables[table].rows)) for line in _row_lines(params, table, index, images)]
     return [_told_apart(line, [one for one in found if _place(one) == _place(line)]) for line in found]
 
 
@@ -95,15 +149,17 @@ def _told_apart(line: Line, alike: list[Line]) -> Line:
     return replace(line, label=f"{line.label} [{', '.join(names)}]") if names else line
 
 
-def _row_lines(params: Params, table: str, index: int) -> Iterator[Line]:
+def _row_lines(params: Params, table: str, index: int, images: dict[str, str | None]) -> Iterator[Line]:
     row = params.tables[table].rows[index]
     small, full = (_settings(params, name, index) for name in (table, full_name(params, table)))
     for cells, meant in zip(small, full, strict=True):
+        outcomes = [read_outcome(cell, images[cell.dataset_name]) for cell in cells]
         yield Line(
             label=row.label or cells[0].search.label,
             cell=cells[0],
             cells=cells,
-            results=[result for cell in cells if (result := read_result(cell)) is not None],
+            results=[each for each in outcomes if isinstance(each, Result)],
+            absent=[each for each in outcomes if isinstance(each, Absent)],
             row=index,
             meant=meant[0],
             published=fitting(row.published, meant[0]),

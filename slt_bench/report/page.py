@@ -16,8 +16,9 @@ from slt_bench.checkpoint import write_text
 from slt_bench.history import Epoch
 from slt_bench.params import Params
 from slt_bench.report.claims import Trial, trials
-from slt_bench.report.lines import Line, Result
-from slt_bench.report.table import CLAIMS_NOTE, claim_row, notes, rows, warnings
+from slt_bench.report.lines import Absent, Line, Result
+from slt_bench.report.notes import notes, warnings
+from slt_bench.report.table import CLAIMS_NOTE, claim_row, rows
 
 
 def write_page(params: Params, tables: Mapping[str, list[Line]], path: Path) -> None:
@@ -42,7 +43,7 @@ def _table(params: Params, table: str, content: list[Line]) -> dict[str, Any]:
         "done": len(done),
         "cells": sum(len(line.cells) for line in content),
         "dates": " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
-        "warnings": warnings(params, table),
+        "warnings": warnings(params, table, content),
         "claims": [_claim(table, content, each) for each in trials(params.tables[table], content)],
         "header": list(shown[0]),
         "rows": [{"id": _anchor(table, number), "cells": list(each.values())} for number, each in enumerate(shown)],
@@ -85,19 +86,20 @@ def _scale(each: Trial) -> dict[str, Any] | None:
 
 def _line(anchor: str, line: Line) -> dict[str, Any]:
     results = {result.cell.id: result for result in line.results}
+    absent = {each.cell.id: each for each in line.absent}
     accuracy = f": {mean(line.values('top1')):.2f} %" if results else ""
     cell = line.cell
     return {
         "id": anchor,
         "name": f"{line.label}, {cell.source}, s = {cell.sparsity:g}, {cell.network_name}, {cell.dataset_name}{accuracy}",
-        "cells": [_cell(one.id, one.seed, results.get(one.id)) for one in line.cells],
+        "cells": [_cell(one.id, one.seed, results.get(one.id), absent.get(one.id)) for one in line.cells],
         "parameters": json.dumps(cell.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True), indent=1),
     }
 
 
-def _cell(cell_id: str, seed: int, result: Result | None) -> dict[str, Any]:
+def _cell(cell_id: str, seed: int, result: Result | None, absent: Absent | None) -> dict[str, Any]:
     if result is None:
-        return {"id": cell_id, "seed": seed, "outcome": "", "history": "", "made": ""}
+        return {"id": cell_id, "seed": seed, "outcome": str(absent), "history": "", "made": ""}
     record, metrics = result.record, result.metrics
     made = {name: record.get(name) for name in ("identity", "code", "commit", "started", "finished", "environment", "data")}
     return {

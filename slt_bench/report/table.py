@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from io import StringIO
 from pathlib import Path
 from statistics import mean, stdev
@@ -16,7 +15,8 @@ from slt_bench.checkpoint import write_text
 from slt_bench.params import Params
 from slt_bench.published import Published
 from slt_bench.report.claims import Trial, trials
-from slt_bench.report.lines import Line, full_name
+from slt_bench.report.lines import Line
+from slt_bench.report.notes import notes, trained_on, warnings
 from slt_bench.report.spread import UNKNOWN, interval, mean_and_deviation
 
 
@@ -25,24 +25,27 @@ def write_table(params: Params, table: str, content: list[Line], directory: Path
     claims = trials(params.tables[table], content)
     shown = rows(params, table, content)
     grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
-    parts = [f"# {params.tables[table].title}", *warnings(params, table), grid]
+    parts = [f"# {params.tables[table].title}", *warnings(params, table, content), grid]
     if claims:
         parts += ["## Claims", tabulate([claim_row(each) for each in claims], headers="keys", tablefmt="github",
                                         disable_numparse=True), CLAIMS_NOTE]  # fmt: skip
     markdown = "\n\n".join([*parts, *notes(params, table, content)]) + "\n"
     write_text(directory / "table.md", markdown + "".join(f"\n![{name}](figures/{name}.svg)\n" for name in figures))
     latex = tabulate(shown, headers="keys", tablefmt="latex_booktabs", disable_numparse=True)
-    write_text(directory / "table.tex", "".join(f"% {each}\n" for each in warnings(params, table)) + latex + "\n")
+    write_text(directory / "table.tex", "".join(f"% {each}\n" for each in warnings(params, table, content)) + latex + "\n")
     write_text(directory / "table.csv", _csv([_full(line, params.tables[table].reduced) for line in content]))
     return markdown
 
 
 def rows(params: Params, table: str, content: list[Line]) -> list[dict[str, str]]:
-    """What a person reads of each line; datasets and networks only where there are several."""
+    """What a person reads of each line; datasets, networks and training images only where they differ."""
     several = {name: len({getattr(line.cell, f"{name}_name") for line in content}) > 1 for name in ("dataset", "network")}
     comparable = params.tables[table].reduced is None
+    unequal = len({line.validated for line in content}) > 1
     return [
-        {name: getattr(line.cell, f"{name}_name") for name in several if several[name]} | _shown(line, comparable)
+        {name: getattr(line.cell, f"{name}_name") for name in several if several[name]}
+        | _shown(line, comparable)
+        | ({"train images": trained_on(line)} if unequal else {})
         for line in content
     ]
 
@@ -56,7 +59,7 @@ def _shown(line: Line, comparable: bool) -> dict[str, str]:
         "realised": " / ".join(sorted({f"{result.metrics['kept']:,}" for result in line.results})) or UNKNOWN,
         "test top-1 (%)": mean_and_deviation(line.values("top1")),
         "last epoch (%)": mean_and_deviation(line.values("last_top1")),
-        "n": str(len(line.results)),
+        "n": line.count,
         "published": "; ".join(map(str, line.published)) or UNKNOWN,
         "difference": ("; ".join(_difference(line, value) for value in line.published) if comparable else "") or UNKNOWN,
         "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if metrics else UNKNOWN,
@@ -94,7 +97,7 @@ def claim_row(each: Trial) -> dict[str, str]:
         "of": _side(each.of, each.over),
         "over": _side(each.over, each.of),
         "effect": f"{effect.size:.{digits}f}{ends}{unit}" if effect.size is not None else UNKNOWN,
-        "n": str(effect.n),
+        "n": f"{effect.n}; left out: {'; '.join(each.left_out)}" if each.left_out else str(effect.n),
         "must exceed": f"{effect.beyond:g}",
         "published": "; ".join(map(str, each.published)) or UNKNOWN,
         "verdict": each.effect.verdict,
@@ -124,7 +127,7 @@ _MEANS = ("top1", "top5", "loss", "last_top1", "bytes", "coded_bytes",
 
 def _full(line: Line, reduced: str | None) -> dict[str, Any]:
     """Everything, for a machine: parameters, asked and realised counts, seeds, versions, hardware, times (law 10)."""
-    row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": len(line.results)}
+    row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": line.count}
     row |= flatten(line.cell.model_dump(mode="json", exclude={"seed"}))
     for name in _MEANS:
         values = line.known(name)
@@ -134,6 +137,7 @@ def _full(line: Line, reduced: str | None) -> dict[str, Any]:
     row["published_quantity"] = " ".join(each.quantity for each in line.published) or None
     row["published_how"] = " ".join(each.how for each in line.published) or None
     row["small_budget"] = reduced
+    row["left_out"] = "; ".join(f"seed {each.cell.seed} {each}" for each in line.absent) or None
     if line.results:
         record = line.results[0].record
         row["seeds"] = " ".join(str(result.cell.seed) for result in line.results)
@@ -149,13 +153,6 @@ def _full(line: Line, reduced: str | None) -> dict[str, Any]:
     return row
 
 
-def _reported(content: list[Line]) -> str:
-    """How the epoch was chosen."""
-    best, last = "best validation epoch at the final sparsity", "last epoch, with all training images trained on"
-    validated = {line.validated for line in content}
-    return best if validated == {True} else last if validated == {False} else f"{best} (where there is no validation: {last})"
-
-
 def _csv(rows: list[dict[str, Any]]) -> str:
     out = StringIO()
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -163,44 +160,3 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
-
-
-def warnings(params: Params, table: str) -> list[str]:
-    """That a table is small, and what that means."""
-    reduced = params.tables[table].reduced
-    return [] if reduced is None else [
-        f"SMALL BUDGET: {reduced}. Published values are of {full_name(params, table)} and no measure of these."
-    ]  # fmt: skip
-
-
-def notes(params: Params, table: str, content: list[Line]) -> list[str]:
-    """What a reader must know of a table, a paragraph each."""
-    results = [result for line in content for result in line.results]
-    missing = sum(not line.results for line in content)
-    parts = [params.tables[table].note] if params.tables[table].note else []
-    parts.append(
-        f"Test accuracy of the {_reported(content)}, read once from the ticket file: mean ± sample "
-        "standard deviation over n seeds. Sparsity counts all weights, frozen ones included. — is unknown; † marks a "
-        "published value from a secondary source. Sizes in bytes: the ticket file, the same with its mask entropy-coded, the "
-        "paper's formula."
-    )
-    if missing:
-        parts.append(f"{missing} of {len(content)} lines have not run yet.")
-    if any(line.cell.search.kind == "weight-training" for line in content):
-        parts.append("Weight training is the baseline: its file holds the trained weights.")
-    for origin in sorted({f"{r.cell.dataset_name}: {r.record['data']['origin']}" for r in results}):
-        images = next(r.record["data"]["images"] for r in results if origin.startswith(f"{r.cell.dataset_name}: "))
-        train, val, test = (f"{images[split]:,}" for split in ("train", "val", "test"))
-        shared = f"{train} train, {val} validation" if all(line.validated for line in content) else f"{train} + {val} train"
-        parts.append(f"Data {origin}; {shared}, {test} test images.")
-    codes = {f"{result.record['code']} ({result.record['commit']})" for result in results}
-    if len(codes) > 1:
-        parts.append(f"Made by {len(codes)} versions of the code that a cell runs: {', '.join(sorted(codes))}.")
-    made = [(result.record["environment"], result.record["precision"]) for result in results]
-    for machine, precision in {json.dumps(each): each for each in made}.values():
-        libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items() if number)
-        parts.append(
-            f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores, "
-            f"{machine.get('threads', '?')} threads a process, in {precision}."
-        )
-    return parts
