@@ -10,6 +10,7 @@ from statistics import mean, stdev
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
@@ -18,9 +19,11 @@ from slt_bench import paths
 from slt_bench.cell import Cell
 from slt_bench.data import jpeg, show
 from slt_bench.data.beton import prepare
+from slt_bench.data.beton_file import JPG, BetonFile
 from slt_bench.data.draws import draw, random_box
 from slt_bench.data.image_sources import load_images
 from slt_bench.data.loader import Loader
+from slt_bench.data.stored import store
 from slt_bench.evaluate import evaluate
 from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe, Source, WeightTraining
 from slt_bench.search import search
@@ -68,18 +71,38 @@ def test_crops_beside_full_decoding(benchmark, sample) -> None:
     )
 
 
+def evaluated(picture: Image.Image) -> NDArray[np.uint8]:
+    """Torchvision's way: the shorter side to 256 pixels, the centre 224."""
+    return np.asarray(tv.center_crop(tv.resize(picture, [256]), [224]))
+
+
+def reencoded(pixels: NDArray[np.uint8], images: Images) -> NDArray[np.uint8]:
+    """A picture as training images are stored, decoded again."""
+    return np.asarray(Image.open(BytesIO(store(pixels, images, True).data.tobytes())))
+
+
 @real
-def test_evaluation_beside_torchvision(benchmark, sample, tmp_path) -> None:
-    """The same stored pictures through our resize and crop and through torchvision's, and the logits of a network."""
-    theirs = []
-    (file, begins, sizes), _ = parts(sample / "test.beton")
-    for begin, size in zip(begins, sizes, strict=True):
-        picture = Image.open(BytesIO(file[begin : begin + size].tobytes()))
-        theirs.append(np.asarray(tv.center_crop(tv.resize(picture, [256]), [224])))
+def test_evaluation_beside_torchvision(benchmark, sample) -> None:
+    """Test images as they are stored, through our resize and crop, beside the sample's own files through torchvision's.
+
+    And the logits of a network, and what re-encoding the test images as training images are would do.
+    """
+    test = load_images(Images(source="imagenet_sample", test_images=100)).test
+    pixels = [test[number] for number in range(100)]
+    theirs = np.stack([evaluated(Image.fromarray(each)) for each in pixels])
+    modes = show.Show(sample / "test.beton", IMAGENET, False)._fields[0]
     loader = Loader(sample / "test.beton", IMAGENET, 100)
     ours = benchmark.pedantic(lambda: np.concatenate([images for images, _ in loader.raw_epoch()]), rounds=1)
-    difference = np.abs(ours.astype(int) - np.stack(theirs))
-    print(f"\npixels: largest difference {difference.max()}, mean {difference.mean():.3f} of 255")
+    difference = np.abs(ours.astype(int) - theirs)
+    print(
+        f"\n{(modes == JPG).sum()} of {len(modes)} test images are stored as their files, the others as pixels; "
+        f"pixels: largest difference {difference.max()}, mean {difference.mean():.3f} of 255"
+    )
+    for options in ({}, {"max_resolution": 500}, {"max_resolution": 160}):
+        images = Images(source="imagenet_sample", write_mode="jpg", **options)
+        other = np.stack([evaluated(Image.fromarray(reencoded(each, images))) for each in pixels])
+        difference = np.abs(other.astype(int) - theirs)
+        print(f"re-encoded, {images.stored_how.split(';')[0]}: largest {difference.max()}, mean {difference.mean():.3f} of 255")
     directory = Path("outputs/cells/imagenet-sample_resnet18-imagenet_dense_training_imagenet-sample-training_s0_seed0")
     if not (directory / "last.safetensors").is_file():
         pytest.skip("logits: `dvc repro imagenet-sample` first")
@@ -96,7 +119,7 @@ def test_evaluation_beside_torchvision(benchmark, sample, tmp_path) -> None:
 
 @pytest.fixture(scope="module")
 def enlarged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with 5,000 + 2,000 images of CIFAR-10 enlarged to 128 pixels as JPEGs, and the same decoded, as pixels."""
+    """A project with 5,000 + 2,000 images of CIFAR-10 enlarged to 128 pixels: train as JPEGs, and the same decoded."""
     root = tmp_path_factory.mktemp("enlarged")
     found = load_images(Images(source="cifar10"))
     for split, each, count in (("train", found.train, 500), ("test", found.test, 200)):
@@ -108,12 +131,14 @@ def enlarged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     jpegs = Images(source="image_folder", path=str(root / "images"), write_mode="jpg")
     prepare(jpegs, root / "data" / "jpegs", workers=2)
     for split in ("train", "test"):
-        (file, begins, sizes), _ = parts(root / "data" / "jpegs" / f"{split}.beton")
-        labels = show.Show(root / "data" / "jpegs" / f"{split}.beton", IMAGENET, True).labels
-        for number, (begin, size, label) in enumerate(zip(begins, sizes, labels, strict=True)):
+        file = BetonFile(root / "data" / "jpegs" / f"{split}.beton")
+        for number, label in enumerate(file.labels):
             path = root / "decoded" / split / str(label) / f"{number:05d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.open(BytesIO(file[begin : begin + size].tobytes())).save(path, compress_level=0)
+            data = file.bytes_of(number)
+            is_jpeg = file.modes[number] == JPG  # of train; test images are pixels in both
+            picture = Image.open(BytesIO(data.tobytes())) if is_jpeg else Image.fromarray(data.reshape(128, 128, 3))
+            picture.save(path, compress_level=0)
     decoded = Images(source="image_folder", path=str(root / "decoded"))
     prepare(decoded, root / "data" / "decoded", workers=2)
     return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+# Before torch is imported, here and in the processes that tests start: on toy tensors more threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from slt_bench.cell import Cell
 from slt_bench.data.beton import prepare

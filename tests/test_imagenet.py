@@ -17,12 +17,14 @@ from PIL import Image
 from slt_bench.data import beton
 from slt_bench.data.beton import prepare
 from slt_bench.data.beton_file import BetonFile
+from slt_bench.data.encoded import Encoded
 from slt_bench.data.image_sources import Split, load_images
 from slt_bench.data.imagenet import DEVKIT_TAR, TRAIN_TAR, VAL_TAR
+from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import read_manifest
 from slt_bench.data.picture_files import decode
 from slt_bench.errors import BenchError
-from slt_bench.params import Images
+from slt_bench.params import Images, View
 
 WNIDS = ["n01440764", "n02119789", "n15075141"]  # tench, kit fox and toilet tissue: first, in between and last
 IDS = {"n01440764": 449, "n02119789": 1, "n15075141": 1000}  # ILSVRC2012_ID: another order than that of the classes
@@ -115,6 +117,12 @@ def spoil_devkit(root: Path, name: str, content: bytes) -> None:
     tar_of(root / DEVKIT_TAR, {f"ILSVRC2012_devkit_t12/{each}": content for each, content in files.items()}, "w:gz")
 
 
+def nine(*folders: str) -> dict[str, bytes]:
+    """Validation images of which some have the same number."""
+    names = [f"{folder}ILSVRC2012_val_{number:08d}.JPEG" for folder in folders for number in range(1, 7)]
+    return dict.fromkeys(names[:9], b"")
+
+
 def extracted(tree: Path, root: Path) -> None:
     shutil.copytree(tree, root, dirs_exist_ok=True)
 
@@ -140,6 +148,24 @@ def test_every_form_of_the_release_gives_the_same_dataset(
     assert sorted(path.name for path in root.rglob("*")) == before  # nothing is unpacked
     origin = (tmp_path / "made" / "origin.txt").read_text()
     assert "15 + 9 images" in origin and (TRAIN_TAR in origin) == (form is archives)
+
+
+@pytest.mark.parametrize("form", [archives, extracted])
+def test_an_evaluation_sees_the_files_of_the_release(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Form
+) -> None:
+    """Within 1 of 255 of torchvision's resize and crop of them, however small and coarse training images are stored."""
+    from torchvision.transforms.v2 import functional as tv
+
+    (tmp_path / "release").mkdir()
+    form(tree, tmp_path / "release")
+    monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tmp_path / "release"))
+    prepare(IMAGENET.model_copy(update={"jpeg_quality": 5, "max_resolution": 16}), tmp_path / "made")
+    view = View(mean=[0.0] * 3, std=[1.0] * 3, resolution=24, resize=30)
+    ((shown, _),) = list(Loader(tmp_path / "made" / "test.beton", view, 64).raw_epoch())
+    for ours, file in zip(shown, sorted(tree.glob("val/*/*")), strict=True):
+        theirs = tv.center_crop(tv.resize(Image.open(file).convert("RGB"), [30]), [24])
+        assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
 
 
 def test_odd_files_are_what_torchvision_makes_of_them(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +201,9 @@ def test_the_validation_images_lie_in_their_own_class(tree: Path, tmp_path: Path
         (lambda root: (root / TRAIN_TAR).unlink(), "holds no ImageNet training images: neither train/WNID"),
         (lambda root: (root / TRAIN_TAR).write_bytes((root / TRAIN_TAR).read_bytes()[:-11_000]), "cannot be read as a tar"),
         (lambda root: tar_of(root / VAL_TAR, {"ILSVRC2012_val_00000001.JPEG": b""}), "1 validation images, but 9 lines"),
+        (lambda root: tar_of(root / VAL_TAR, nine("x/", "y/")), "two validation images have the number 1: keep one"),
+        (lambda root: tar_of(root / TRAIN_TAR, {"n01440764.tar": b""}, "w:gz"), "img_train.tar is compressed: decompress it"),
+        (lambda root: tar_of(root / DEVKIT_TAR, {f"ILSVRC2012_devkit_t12/{TRUTH}/x": b""}, "w:xz"), "t12.tar.gz is damaged or"),
     ],
 )
 def test_what_is_missing_or_damaged_is_named(
@@ -193,6 +222,38 @@ def test_a_class_without_validation_images_is_named(tree: Path, tmp_path: Path, 
     monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tmp_path))
     with pytest.raises(BenchError, match="train has 3 classes, val 2; not in both: n02119789"):
         load_images(IMAGENET)
+
+
+def test_a_class_without_a_picture_is_named(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extracted(tree, tmp_path)
+    for file in (tmp_path / "train" / WNIDS[2]).iterdir():
+        file.rename(file.with_suffix(".txt"))
+    monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tmp_path))
+    with pytest.raises(BenchError, match=r"no picture in train/n15075141$"):
+        load_images(IMAGENET)
+
+
+@pytest.mark.parametrize("form", [flat, archives, extracted])
+def test_what_is_no_class_of_the_release_is_left_out_by_name(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], form: Form
+) -> None:
+    form(tree, tmp_path)
+    monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tmp_path))
+    before = load_images(IMAGENET)
+    assert "left out" not in capsys.readouterr().out + before.origin
+    if form is archives:
+        with tarfile.open(tmp_path / TRAIN_TAR, "a") as archive:
+            for name in ("._n01440764.tar", "readme.txt"):
+                archive.addfile(tarfile.TarInfo(name))
+    else:
+        for name in (".thumbs", "notes"):
+            (tmp_path / "train" / name).mkdir()
+        (tmp_path / "val" / "readme.txt").write_text("no picture")
+    after, note = load_images(IMAGENET), capsys.readouterr().out
+    assert after.classes == before.classes and after.test.labels.tolist() == before.test.labels.tolist()
+    expected = ["1 hidden file"] if form is archives else ["folder .thumbs in train, folder notes in train"]
+    assert all(words in note for words in [*expected, "1 file that is no picture (.txt 1)"])
+    assert after.origin == before.origin + (", left out: 2 files" if form is archives else ", left out: 2 folders, 1 file")
 
 
 def test_no_release_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,12 +280,12 @@ def test_space_is_estimated_from_what_images_take(tree: Path, tmp_path: Path, mo
         usage = shutil._ntuple_diskusage(0, 0, (64 << 20) + free)
         monkeypatch.setattr(beton.shutil, "disk_usage", lambda _, usage=usage: usage)
         with nullcontext() if enough else pytest.raises(BenchError, match="no space"):
-            beton._check_space([beton._Encoded(split, IMAGENET) for split in splits()], tmp_path)
+            beton._check_space([Encoded(split, IMAGENET, name) for name, split in splits().items()], tmp_path)
 
 
-def splits() -> list[Split]:
+def splits() -> dict[str, Split]:
     found = load_images(IMAGENET)
-    return [found.train, found.test]
+    return {"train": found.train, "test": found.test}
 
 
 def test_what_a_killed_writer_left_is_removed(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

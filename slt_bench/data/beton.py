@@ -7,30 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from slt_bench.checkpoint import atomic, exclusive, write_text
 from slt_bench.data.ahead import ahead
-from slt_bench.data.beton_file import RAW, BetonFile
-from slt_bench.data.ffcv_mended import DatasetWriter, IntField, RGBImageField
+from slt_bench.data.beton_file import BetonFile
+from slt_bench.data.beton_writer import SerialWriter
+from slt_bench.data.encoded import Encoded, estimate, page_for
 from slt_bench.data.image_sources import ImageSet, Split, balanced_indices, load_images
-from slt_bench.data.manifest import FILES, FileManifest, Manifest, described
+from slt_bench.data.manifest import FILES, FileManifest, Manifest, data_digest, described
 from slt_bench.data.picture_files import sha256
-from slt_bench.data.stored import Stored, store, stored_as_jpeg
+from slt_bench.data.stored import Stored
 from slt_bench.errors import BenchError
 from slt_bench.params.images import Images
 from slt_bench.streams import Purpose
-
-_TRIED = 200  # images that are encoded to estimate how much space all of them take
 
 
 def prepare(images: Images, directory: Path, workers: int = 1) -> Manifest:
@@ -46,17 +42,16 @@ def prepare(images: Images, directory: Path, workers: int = 1) -> Manifest:
     test = _subset(image_set.test, images.test_images, "test", images.seed, "test-subset")
     held_out = _held_out(train.labels, images)
     with exclusive(directory):
-        files = {"train": _Encoded(train, images), "test": _Encoded(test, images)}
+        files = {"train": Encoded(train, images, "train"), "test": Encoded(test, images, "test")}
         _check_space(list(files.values()), directory)
         (directory / "manifest.json").unlink(missing_ok=True)
         entries = {name: _write_and_verify(files[name], image_set, directory / f"{name}.beton", workers) for name in FILES}
-        content = "".join(entry.digest for entry in entries.values()).encode() + held_out.astype("<i8").tobytes()
         manifest = Manifest(
             images=described(images),
             classes=image_set.classes,
             files=entries,
             held_out=held_out.tolist(),
-            digest=hashlib.sha256(content).hexdigest(),
+            digest=data_digest(image_set.classes, entries, held_out.tolist()),
             written_by={name: version(name) for name in ("ffcv", "numpy", "pillow", "opencv-python")},
         )
         write_text(directory / "origin.txt", image_set.origin + "\n")
@@ -80,47 +75,45 @@ def _subset(split: Split, count: int | None, name: str, seed: int, purpose: Purp
     return split.take(balanced_indices(split.labels, count, seed, purpose))
 
 
-class _Encoded:
-    """Images of a split as they are stored."""
-
-    def __init__(self, split: Split, images: Images) -> None:
-        self.split, self.images = split, images
-        self.as_jpeg = stored_as_jpeg(images, len(split.labels))
-
-    def __len__(self) -> int:
-        return len(self.split.labels)
-
-    def __getitem__(self, index: int) -> Stored:
-        return store(self.split[index], self.images, bool(self.as_jpeg[index]))
-
-
-def _estimate(parts: Sequence[_Encoded]) -> int:
-    """Bytes that they will take, with a fifth to spare."""
-    total = 0.0
-    for part in parts:
-        tried = np.unique(np.linspace(0, len(part) - 1, min(_TRIED, len(part))).astype(int))
-        total += 1.2 * len(part) * float(np.mean([part[index].data.nbytes for index in tried]))
-    return int(total)
-
-
-def _check_space(parts: Sequence[_Encoded], directory: Path) -> None:
-    needed = (64 << 20) + _estimate(parts)
+def _check_space(parts: Sequence[Encoded], directory: Path) -> None:
+    needed = (64 << 20) + estimate(parts)
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise BenchError(f"no space for {directory}: about {needed >> 20} MiB are needed, {free >> 20} MiB are free")
 
 
-def _write_and_verify(part: _Encoded, image_set: ImageSet, path: Path, workers: int) -> FileManifest:
+class _PageTooSmall(Exception):
+    """An image needs a larger page."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def _write_and_verify(part: Encoded, image_set: ImageSet, path: Path, workers: int) -> FileManifest:
+    page = part.page
+    while True:
+        try:
+            return _write_in_pages(part, image_set, path, workers, page)
+        except _PageTooSmall as needed:  # pixels of a picture that could not be stored as its file, which was smaller
+            page = page_for(needed.size)
+
+
+def _write_in_pages(part: Encoded, image_set: ImageSet, path: Path, workers: int, page: int) -> FileManifest:
     labels, shapes, hasher = part.split.labels, set(), hashlib.sha256()
 
     def told() -> Iterator[Stored]:
-        for stored, label in zip(ahead(part.__getitem__, range(len(part)), workers, 8 * workers), labels, strict=True):
+        encoded = ahead(part.__getitem__, range(len(part)), workers, part.most_waiting(workers, page))
+        for number, (stored, label) in enumerate(zip(encoded, labels, strict=True)):
+            part.check(stored, number)
+            if stored.data.nbytes > page:
+                raise _PageTooSmall(stored.data.nbytes)
             _add(hasher, (stored.mode, stored.height, stored.width), int(label), stored.data)
             shapes.add((stored.height, stored.width))
             yield stored
 
     with atomic(path) as temporary:
-        _SerialWriter(str(temporary), told(), labels).write()
+        SerialWriter(str(temporary), told(), labels, page).write()
         if _digest(temporary) != hasher.hexdigest():
             raise BenchError(f"what was written to {path} reads back differently: is the disk full or failing?")
         whole, size = sha256(temporary), temporary.stat().st_size
@@ -147,50 +140,3 @@ def _digest(path: Path) -> str:
         shape = (int(file.modes[number]), int(file.heights[number]), int(file.widths[number]))
         _add(hasher, shape, int(file.labels[number]), file.bytes_of(number))
     return hasher.hexdigest()
-
-
-def _field() -> RGBImageField:
-    """ffcv's picture field, for pictures that are encoded already. (A subclass would be another type in the file.)"""
-
-    def encode(destination: Any, image: Stored, malloc: Callable[[int], Any]) -> None:
-        destination["mode"], destination["height"], destination["width"] = image.mode, image.height, image.width
-        destination["data_ptr"], memory = malloc(image.data.nbytes)
-        memory[:] = image.data
-
-    field = RGBImageField()
-    field.encode = encode
-    return field
-
-
-class _SerialWriter(DatasetWriter):  # type: ignore[misc]
-    """ffcv's writer without worker processes: the same file every time, and errors that surface."""
-
-    def __init__(self, path: str, pictures: Iterator[Stored], labels: NDArray[np.int64]) -> None:
-        super().__init__(path, {"image": _field(), "label": IntField()}, num_workers=1)
-        self.pictures, self.labels = pictures, labels
-
-    def write(self) -> None:
-        """Write all."""
-        from ffcv.memory_allocator import MemoryAllocator  # here: ffcv_mended must be the first to import ffcv
-        from ffcv.writer import handle_sample
-
-        self.num_samples = len(self.labels)
-        self.prepare()
-        shared: Any = vars(self)["metadata_sm"]  # made for the worker processes that there are not
-        shared.close()
-        shared.unlink()
-        self.metadata_sm = SimpleNamespace(buf=bytearray(self.num_samples * self.metadata_type.itemsize))
-        metadata = np.frombuffer(self.metadata_sm.buf, dtype=self.metadata_type)
-        allocator = MemoryAllocator(self.fname, self.data_region_start, self.page_size)
-        often = 0.1 if sys.stderr.isatty() else 60
-        bar = tqdm(total=len(self.labels), desc=Path(self.fname).name.split(".")[1], unit="image", delay=5, mininterval=often)
-        with allocator, bar:
-            for number, (picture, label) in enumerate(zip(self.pictures, self.labels, strict=True)):
-                if picture.data.nbytes > self.page_size:
-                    raise BenchError(
-                        f"an image of {picture.width} x {picture.height} pixels is too large for a .beton file as "
-                        f"{'pixels' if picture.mode == RAW else 'JPEG'}: give the dataset a max_resolution"
-                    )
-                handle_sample((picture, label), number, metadata.dtype.names, metadata, allocator, self.fields)
-                bar.update()
-        self.finalize(allocator.allocations)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from slt_bench import paths, streams
 from slt_bench.data.imagenet import imagenet_release
-from slt_bench.data.picture_files import Picture, decode, picture_files, sha256
+from slt_bench.data.picture_files import Picture, check_name, decode, kind_of, sha256, shown
+from slt_bench.data.picture_trees import check_classes, picture_tree
 from slt_bench.errors import BenchError
 from slt_bench.params.images import Images
 from slt_bench.streams import Purpose
@@ -75,8 +76,8 @@ def load_images(images: Images) -> ImageSet:
         return image_folder(Path(images.path or ""), images)
     variable = images.variable or ""
     given = os.environ.get(variable)
-    if given and not Path(given).exists():
-        raise BenchError(f"{variable} names {given}, which does not exist")
+    if given and kind_of(Path(given)) == "nothing":
+        raise BenchError(f"{variable} names {shown(given)}, which does not exist")
     if images.source in _CLASSES:
         return _cifar_or_folder(images, given, variable)
     if not given:
@@ -84,6 +85,7 @@ def load_images(images: Images) -> ImageSet:
         raise BenchError(f"images of {images.source} cannot be downloaded: name {what} in the variable {variable}")
     if images.source == "imagenet_sample":
         return image_folder(Path(given), images)
+    check_name(given, variable)
     train, test, classes, origin = imagenet_release(Path(given))
     return ImageSet(_files(train, classes, None), _files(test, classes, None), classes, origin)
 
@@ -106,23 +108,22 @@ def image_folder(path: Path, images: Images) -> ImageSet:
     """A directory or tar archive of split/class/image, with the splits train and test; classes in alphabetical order.
 
     Images of another size are resized (shorter side, antialiased) and centre-cropped where `images.size` asks for squares.
-    Where there is no test, `images.test_images` of train are taken for it.
+    Where there is no test, `images.test_images` of train are taken for it. What is left out is said.
     """
-    found = picture_files(path, ("train", "test"))
+    check_name(str(path), "the folder or archive of images")
+    found, left = picture_tree(path, ("train", "test"))
+    if words := left.words():
+        print(f"note: left out of {shown(str(path))}: {words}")
+    parts = found if found["test"] or images.test_images is None else {"train": found["train"]}
+    check_classes(path, parts)
     classes = sorted(found["train"])
-    origin = f"images of {path.name}" + (f" (SHA-256 {sha256(path)[:12]})" if path.is_file() else "")
-    train = _files(found["train"], classes, images.size) if classes else None
-    if train is not None and not found["test"] and images.test_images is not None:
-        test = balanced_indices(train.labels, min(images.test_images, len(train.labels) - 1), images.seed, "test-subset")
-        rest = np.setdiff1d(np.arange(len(train.labels)), test)
-        return ImageSet(train.take(rest), train.take(test), classes, f"{origin}, a part of train as test")
-    if train is None or sorted(found["test"]) != classes:
-        raise BenchError(
-            f"{path} is not a dataset: expected train/CLASS/IMAGE and test/CLASS/IMAGE with the same classes (without test, "
-            "test_images says how many of train to take); "
-            f"found {len(classes)} classes in train and {len(found['test'])} in test"
-        )
-    return ImageSet(train, _files(found["test"], classes, images.size), classes, origin)
+    origin = f"images of {shown(path.name)}" + (f" (SHA-256 {sha256(path)[:12]})" if path.is_file() else "") + left.short()
+    train = _files(found["train"], classes, images.size)
+    if "test" in parts:
+        return ImageSet(train, _files(found["test"], classes, images.size), classes, origin)
+    test = balanced_indices(train.labels, min(images.test_images or 0, len(train.labels) - 1), images.seed, "test-subset")
+    rest = np.setdiff1d(np.arange(len(train.labels)), test)
+    return ImageSet(train.take(rest), train.take(test), classes, f"{origin}, a part of train as test")
 
 
 def _files(found: dict[str, list[Picture]], classes: list[str], size: int | None) -> Files:
@@ -147,6 +148,7 @@ def _digits(seed: int) -> ImageSet:
 def _cifar_or_folder(images: Images, given: str | None, variable: str) -> ImageSet:
     if not given:
         return _cifar(images, paths.DOWNLOADS, download=True)
+    check_name(given, variable)
     if Path(given).is_dir() and not (Path(given) / "train").is_dir():
         return _cifar(images, Path(given), download=False)
     found = image_folder(Path(given), images.model_copy(update={"size": 32, "test_images": None}))
@@ -156,12 +158,17 @@ def _cifar_or_folder(images: Images, given: str | None, variable: str) -> ImageS
 
 
 def _cifar(images: Images, root: Path, download: bool) -> ImageSet:
-    """The standard release through torchvision, which downloads it and verifies its checksum."""
+    """The standard release through torchvision, which downloads it and verifies its checksum.
+
+    `root` is the directory that holds its folder, or that folder itself.
+    """
     from urllib.error import URLError
 
     from torchvision.datasets import CIFAR10, CIFAR100
 
-    kind = CIFAR10 if images.source == "cifar10" else CIFAR100
+    kind: Any = CIFAR10 if images.source == "cifar10" else CIFAR100
+    if (root / kind.train_list[0][0]).is_file():
+        kind = type(kind.__name__, (kind,), {"base_folder": ""})
     try:
         train, test = (kind(str(root), train=part, download=download) for part in (True, False))
     except (URLError, OSError, RuntimeError) as error:

@@ -10,20 +10,21 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from slt_bench.data.picture_files import Picture, is_picture, picture_files, tar_members, whole_tar
+from slt_bench.data.left_out import LeftOut
+from slt_bench.data.picture_files import Picture, is_picture, reason, shown
+from slt_bench.data.picture_trees import Classes, Directory, classes_in, pictures_below
+from slt_bench.data.tar_files import DAMAGE, tar_tree, whole_tar
 from slt_bench.errors import BenchError
 
 TRAIN_TAR, VAL_TAR, DEVKIT_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"
 _DEVKIT, _TRUTH, _META = "ILSVRC2012_devkit_t12", "data/ILSVRC2012_validation_ground_truth.txt", "data/meta.mat"
-_NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.\w+$")
+_NUMBER = re.compile(r"ILSVRC2012_val_([0-9]{8})\.\w+\Z")
 _CLASSES, _IMAGES = 1000, [1_281_167, 50_000]
-_WNID = re.compile(r"n\d{8}$")
-
-Classes = dict[str, list[Picture]]
+_WNID = re.compile(r"n[0-9]{8}\Z")
 
 
 def imagenet_release(root: Path) -> tuple[Classes, Classes, list[str], str]:
@@ -34,63 +35,76 @@ def imagenet_release(root: Path) -> tuple[Classes, Classes, list[str], str]:
     Raises:
         BenchError: naming what is missing or does not fit.
     """
-    train, origin = _train(root)
-    val, val_origin = _val(root)
+    left = LeftOut()
+    train, origin = _train(root, left)
+    val, val_origin = _val(root, left)
+    if words := left.words():
+        print(f"note: left out of {shown(str(root))}: {words}")
     if not train or sorted(train) != sorted(val):
         odd = sorted(set(train) ^ set(val))[:3]
         raise BenchError(f"{root}: train has {len(train)} classes, val {len(val)}; not in both: {', '.join(odd) or 'none'}")
+    if empty := [f"{split}/{wnid}" for split, part in (("train", train), ("val", val)) for wnid in part if not part[wnid]]:
+        raise BenchError(f"{root}: no picture in {', '.join(empty[:3])}{' and others' if len(empty) > 3 else ''}")
     sizes = [sum(map(len, part.values())) for part in (train, val)]
     counts = " + ".join(f"{size:,}" for size in sizes)
     if len(train) == _CLASSES and sizes != _IMAGES:
         print(f"note: {root} has {counts} images; the whole release has {' + '.join(f'{size:,}' for size in _IMAGES)}")
-    return train, val, sorted(train), f"ImageNet, {counts} images, train from {origin}, val from {val_origin}"
+    origin = f"ImageNet, {counts} images, train from {origin}, val from {val_origin}{left.short()}"
+    return train, val, sorted(train), origin
 
 
-def _train(root: Path) -> tuple[Classes, str]:
+def _is_wnid(name: str) -> bool:
+    return _WNID.match(name) is not None
+
+
+def _train(root: Path, left: LeftOut) -> tuple[Classes, str]:
     if (root / "train").is_dir():
-        return _only_wnids(picture_files(root, ("train",))["train"]), "train/"
+        return classes_in(Directory(root / "train"), "train", left, _is_wnid), "train/"
     if (root / TRAIN_TAR).is_file():
-        return _inner_tars(root / TRAIN_TAR), TRAIN_TAR
+        return _inner_tars(root / TRAIN_TAR, left), TRAIN_TAR
     raise BenchError(f"{root} holds no ImageNet training images: neither train/WNID/*.JPEG nor {TRAIN_TAR}")
 
 
-def _val(root: Path) -> tuple[Classes, str]:
-    found = _only_wnids(picture_files(root, ("val",))["val"] if (root / "val").is_dir() else {})
-    flat = [Picture(file) for file in sorted((root / "val").glob("*")) if _NUMBER.search(file.name)]
-    if found and flat:
+def _val(root: Path, left: LeftOut) -> tuple[Classes, str]:
+    found, flat, origin = _val_directory(root / "val", left) if (root / "val").is_dir() else ({}, [], "")
+    if any(found.values()) and flat:
         raise BenchError(f"{root / 'val'} is sorted into classes in part: {len(flat)} images lie beside the class directories")
-    if found:
+    if any(found.values()):
         return found, "val/"
+    if not flat and (root / VAL_TAR).is_file():
+        below = pictures_below(tar_tree(root / VAL_TAR), VAL_TAR, left)
+        flat, origin = [picture for picture in below if _NUMBER.search(picture.name)], VAL_TAR
+        left.outside += len(below) - len(flat)
     if flat:
-        return _by_ground_truth(root, flat), "val/ and the devkit"
-    if (root / VAL_TAR).is_file():
-        members = tar_members(root / VAL_TAR, lambda name: _NUMBER.search(name) is not None)
-        return _by_ground_truth(root, list(members)), f"{VAL_TAR} and the devkit"
+        return _by_ground_truth(root, flat), f"{origin} and the devkit"
     raise BenchError(
         f"{root} holds no ImageNet validation images: neither val/WNID/*.JPEG nor val/ILSVRC2012_val_*.JPEG nor {VAL_TAR}"
     )
 
 
-def _only_wnids(classes: Classes) -> Classes:
-    return {name: pictures for name, pictures in classes.items() if _WNID.match(name)}
+def _val_directory(path: Path, left: LeftOut) -> tuple[Classes, list[Picture], str]:
+    """What is sorted into classes, and the release's flat images."""
+    found = classes_in(Directory(path), "val", left, _is_wnid)
+    pictures = [entry for _, entry in Directory(path).entries() if isinstance(entry, Picture)]
+    flat = [each for each in pictures if _NUMBER.search(each.path.name) and is_picture(each.path.name)]
+    left.outside -= len(flat)
+    return found, flat, "val/"
 
 
-def _inner_tars(path: Path) -> Classes:
+def _inner_tars(path: Path, left: LeftOut) -> Classes:
     """The pictures of the archive of one archive per class; each is found by its place in the outer file."""
     classes: Classes = {}
     with whole_tar(path) as outer:
+        if not isinstance(outer.fileobj, BufferedReader):
+            raise BenchError(f"{path} is compressed: decompress it, so that pictures can be read where they lie")
         for member in outer:
             wnid = PurePosixPath(member.name).stem
-            file = outer.extractfile(member) if member.isfile() and _WNID.match(wnid) else None
+            file = outer.extractfile(member) if member.isfile() and _is_wnid(wnid) else None
             if file is None:
+                left.add(member.name, member.isdir(), TRAIN_TAR)
                 continue
-            with whole_tar(path, file, f": {member.name}") as inner:
-                classes[wnid] = [
-                    Picture(path, f"{member.name}: {each.name}", member.offset_data + each.offset_data, each.size)
-                    for each in inner
-                    if each.isfile() and is_picture(each.name)
-                ]
-            classes[wnid].sort(key=lambda picture: picture.name)
+            inner = tar_tree(path, file, member.name, member.offset_data)
+            classes[wnid] = pictures_below(inner, member.name, left)
     return dict(sorted(classes.items()))
 
 
@@ -102,11 +116,15 @@ def _by_ground_truth(root: Path, pictures: list[Picture]) -> Classes:
     if len(truth) != len(pictures):
         raise BenchError(f"{root}: {len(pictures)} validation images, but {len(truth)} lines in the devkit's {_TRUTH}")
     classes: Classes = {}
+    seen = set[int]()
     for picture in pictures:
         found = _NUMBER.search(picture.name or picture.path.name)
         number = int(found.group(1)) if found else 0
         if not 1 <= number <= len(truth) or truth[number - 1] not in wnids:
             raise BenchError(f"{root}: the devkit knows no class of {picture.name or picture.path.name}")
+        if number in seen:
+            raise BenchError(f"{root}: two validation images have the number {number}: keep one of them")
+        seen.add(number)
         classes.setdefault(wnids[truth[number - 1]], []).append(picture)
     return {wnid: sorted(found, key=lambda each: (each.path, each.name)) for wnid, found in sorted(classes.items())}
 
@@ -118,13 +136,13 @@ def _devkit(root: Path) -> Iterator[Callable[[str], bytes]]:
         try:
             yield lambda name: (root / _DEVKIT / name).read_bytes()
         except OSError as error:
-            raise BenchError(f"{root / _DEVKIT} is not whole: {error}") from error
+            raise BenchError(f"{root / _DEVKIT} is not whole: {reason(error)}") from error
     elif (root / DEVKIT_TAR).is_file():
         try:
             with tarfile.open(root / DEVKIT_TAR) as archive:
                 yield lambda name: archive.extractfile(f"{_DEVKIT}/{name}").read()  # type: ignore[union-attr]
-        except (tarfile.TarError, KeyError, EOFError, OSError) as error:
-            raise BenchError(f"{root / DEVKIT_TAR} is damaged or no development kit: {error}") from error
+        except (*DAMAGE, KeyError, AttributeError) as error:  # KeyError: not there; AttributeError: a folder
+            raise BenchError(f"{root / DEVKIT_TAR} is damaged or no development kit: {reason(error)}") from error
     else:
         raise BenchError(
             f"the flat validation images need the development kit: {root} has neither {_DEVKIT}/ nor {DEVKIT_TAR} "
@@ -136,7 +154,7 @@ def _numbers(truth: bytes) -> list[int]:
     try:
         return [int(line) for line in truth.split()]
     except ValueError as error:
-        raise BenchError(f"the devkit's {_TRUTH} holds something else than numbers: {error}") from error
+        raise BenchError(f"the devkit's {_TRUTH} holds something else than numbers: {reason(error)}") from error
 
 
 def _wnids(meta: bytes) -> dict[int, str]:
@@ -148,4 +166,4 @@ def _wnids(meta: bytes) -> dict[int, str]:
         leaves = [synset for synset in synsets if int(synset["num_children"]) == 0]
         return {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in leaves}
     except Exception as error:  # scipy raises many kinds for a damaged file
-        raise BenchError(f"the devkit's {_META} cannot be read: {error}") from error
+        raise BenchError(f"the devkit's {_META} cannot be read: {reason(error)}") from error

@@ -33,6 +33,9 @@ class Loader:
         share: number of this process, and how many there are. Training: each gets its part of every batch. Evaluation:
             the batches are dealt out in turns.
         device: where images are normalised, and where they lie then.
+
+    Raises:
+        BenchError: the file is damaged, has no such images, or needs a view with a resolution.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Loader:
         device: torch.device | str = "cpu",
     ) -> None:
         self._show = Show(path, view, training=seed is not None)
-        self.indices = np.arange(len(self._show.labels)) if indices is None else indices
+        self.indices = self._show.checked(np.arange(len(self._show.labels)) if indices is None else indices)
         self.images, self.batch_size = len(self.indices), batch_size
         self.seed, self.workers, self.share, self.device = seed, workers, share, device
         self._mean = np.array(view.mean, np.float32) * np.float32(255)

@@ -49,7 +49,7 @@ class Show:
     """
 
     def __init__(self, path: Path, view: View, training: bool) -> None:
-        file = BetonFile(path)
+        file, self._path = BetonFile(path), path
         heights, widths, self.labels = file.heights, file.widths, file.labels
         if view.resolution is None and (len(np.unique(heights)) > 1 or len(np.unique(widths)) > 1):
             raise BenchError(f"{path} holds pictures of many sizes: give its dataset a resolution and a resize")
@@ -64,13 +64,29 @@ class Show:
         """The pictures of these numbers, uint8[n, h, w, 3], and their labels; what is random is drawn from `key`.
 
         Raises:
-            BenchError: a picture cannot be decoded.
+            BenchError: a number is none of a picture, or the picture cannot be decoded.
         """
         out = np.empty((len(indices), *self._shape), np.uint8)
         bad = _show(self._places, self._fields, indices, self._settings, np.uint64(key & (2**64 - 1)), out, self._memory())
         if bad >= 0:
-            raise BenchError(f"image {bad} cannot be decoded, although its file is whole: prepare the dataset again")
+            (image,) = self.checked(indices[bad : bad + 1])
+            raise BenchError(
+                f"image {image} in {self._path} cannot be decoded: delete the file, then prepare its dataset again"
+            )
         return out, self.labels[indices]
+
+    def checked(self, indices: NDArray[Any]) -> NDArray[np.int64]:
+        """The same, once they are known to be numbers of pictures of this file.
+
+        Raises:
+            BenchError: naming one that is not.
+        """
+        if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+            raise BenchError(f"numbers of images in {self._path} are a list of integers, not {indices.dtype} {indices.shape}")
+        if indices.size and not 0 <= indices.min() <= indices.max() < len(self.labels):
+            wrong = indices[(indices < 0) | (indices >= len(self.labels))][0]
+            raise BenchError(f"{self._path} has no image {wrong}: it has {len(self.labels)}, numbered from 0")
+        return np.ascontiguousarray(indices, np.int64)
 
     def _memory(self) -> _Memory:
         """This thread's."""
@@ -87,21 +103,25 @@ class Show:
 
 @compiled
 def _show(places: Any, fields: Any, indices: Any, settings: Any, key: Any, out: Any, memory: Any) -> int:
-    """Fill `out` with the images of these numbers; returns the number of one that cannot be decoded, or -1."""
+    """Fill `out` with the images of these numbers; returns the place of one that is not there or cannot be decoded, or -1."""
     file, begins, sizes = places
     modes, heights, widths = fields
     side = settings.side
     for n in range(indices.size):
         image = indices[n]
+        if not 0 <= image < begins.size:
+            return n
         data = file[begins[image] : begins[image] + sizes[image]]
         start = draw(key, image)
         height, width, is_jpeg = heights[image], widths[image], modes[image] == JPG
+        if is_jpeg and not jpeg.fits(data, height, width):
+            return n
         if side == 0:
             pixels = data
             if is_jpeg:
                 pixels = memory.pixels
                 if not jpeg.decode(data, data.size, height, width, pixels):
-                    return image
+                    return n
             picture = pixels[: height * width * 3].reshape((height, width, 3))
             _crop_flip(picture, out[n], start, settings.padding, settings.flip)
         else:
@@ -113,7 +133,7 @@ def _show(places: Any, fields: Any, indices: Any, settings: Any, key: Any, out: 
                 grid = np.array([rows, columns, int(np.rint((rows - side) / 2.0)), int(np.rint((columns - side) / 2.0))])
             mirrored = settings.flip and uniform(start, 63, 0.0, 1.0) < 0.5
             if not _resized(data, is_jpeg, height, width, box, grid, settings.training, mirrored, out[n], memory):
-                return image
+                return n
     return -1
 
 

@@ -1,4 +1,4 @@
-"""What a picture becomes in a .beton file: pixels, or a JPEG that can be decoded in parts."""
+"""What a picture becomes in a .beton file: pixels, a JPEG that can be decoded in parts, or the file's own JPEG."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from slt_bench import streams
 from slt_bench.data.beton_file import JPG, RAW
-from slt_bench.data.jpeg import restart_interval
+from slt_bench.data.jpeg import MCU, cut, fits, restart_interval
+from slt_bench.data.jpeg import decode as decode_jpeg
+from slt_bench.data.picture_files import Picture, pixels_of
 from slt_bench.errors import BenchError
 from slt_bench.params.images import Images
+
+_JPEG = b"\xff\xd8"  # how one begins
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,38 @@ def store(picture: NDArray[np.uint8], images: Images, as_jpeg: bool) -> Stored:
     if not done:
         raise BenchError(f"an image of {width} x {height} pixels is too large for a JPEG: give the dataset a max_resolution")
     return Stored(JPG, height, width, encoded.reshape(-1))
+
+
+def store_as_it_is(picture: Picture) -> Stored:
+    """A file's own bytes, if it is a JPEG of which a loader makes what Pillow does in RGB; else those pixels."""
+    content = picture.read()
+    pixels = pixels_of(content, picture)
+    height, width = pixels.shape[:2]
+    data = np.frombuffer(content, np.uint8)
+    if content.startswith(_JPEG) and _is_decoded_alike(data, pixels):
+        return Stored(JPG, height, width, data)
+    return Stored(RAW, height, width, np.ascontiguousarray(pixels).reshape(-1))
+
+
+def _is_decoded_alike(data: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> bool:
+    """Whole, and in the parts that training cuts out where there are restart markers; within 1 of 255."""
+    height, width = pixels.shape[:2]
+    whole = np.empty_like(pixels)
+    if not fits(data, height, width) or not decode_jpeg(data, data.size, height, width, whole.reshape(-1)):
+        return False
+    if cv2.norm(whole, pixels, cv2.NORM_INF) > 1:
+        return False
+    memory, starts = np.empty(data.size + 4096, np.uint8), np.empty(-(-height // MCU) * -(-width // MCU) + 2, np.int64)
+    for row, column in ((0, 0), (height // 2, width // 2)):
+        box = np.array([row, column, height - height // 2, width - width // 2])
+        size, top, left, rows, columns = cut(data, height, width, box, memory, starts)
+        part = np.empty((rows, columns, 3), np.uint8)
+        if size and not decode_jpeg(memory, size, rows, columns, part.reshape(-1)):
+            return False
+        inside = part[row - top :, column - left :][: box[2], : box[3]]
+        if size and cv2.norm(inside, pixels[row : row + box[2], column : column + box[3]], cv2.NORM_INF) > 1:
+            return False
+    return True
 
 
 def stored_as_jpeg(images: Images, count: int) -> NDArray[np.bool_]:

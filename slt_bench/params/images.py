@@ -18,14 +18,14 @@ class Images(Model):
     path: str | None = Field(None, description="image_folder: a directory or tar of split/class/image")
     size: int | None = Field(None, ge=4, le=1024, description="image_folder: side in pixels of the stored square images")
     max_resolution: int | None = Field(
-        None, ge=16, le=65_000, description="longer side in pixels of a stored image; larger ones are shrunk"
+        None, ge=16, le=65_000, description="longer side in pixels of a stored training image; larger ones are shrunk"
     )
-    write_mode: Literal["raw", "jpg", "proportion"] = Field(
-        "raw", description="stored as pixels, as JPEG, or a share of compress_probability as JPEG"
+    write_mode: Literal["raw", "jpg", "proportion", "original"] = Field(
+        "raw", description="training images: as pixels, as JPEG, a share of compress_probability as JPEG, or as they are"
     )
     jpeg_quality: int = Field(90, ge=1, le=100)
     compress_probability: float | None = Field(
-        None, ge=0, le=1, description="write_mode proportion: share of images stored as JPEG"
+        None, ge=0, le=1, description="write_mode proportion: share of training images stored as JPEG"
     )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the training images held out, class by class")
     train_images: int | None = Field(None, ge=2, description="class-balanced subset of train, before the split; all if absent")
@@ -38,6 +38,23 @@ class Images(Model):
         return self.source in ("image_folder", "imagenet", "imagenet_sample")
 
     @property
+    def keeps_sizes(self) -> bool:
+        """Whether images are stored in a size of their own; test images then as they are in their files."""
+        return self.has_files and self.size is None
+
+    @property
+    def stored_how(self) -> str:
+        """In words, for a table's note: how training and test images are stored."""
+        jpeg = f"JPEG of quality {self.jpeg_quality}"
+        mixed = f"{100 * (self.compress_probability or 0):g} % as {jpeg}, the others as pixels"
+        train = {"raw": "as pixels", "jpg": f"as {jpeg}", "proportion": mixed, "original": "as they are"}[self.write_mode]
+        test = "as they are" if self.keeps_sizes else "as pixels"
+        if train == test:
+            return train
+        shrunk = f", at most {self.max_resolution} pixels" if self.max_resolution is not None else ""
+        return f"training images {train}{shrunk}; test images {test}"
+
+    @property
     def variable(self) -> str | None:
         """The environment variable that names the directory or tar of the images, so that nothing is downloaded."""
         return None if self.source in ("digits", "image_folder") else f"SLT_BENCH_{self.source.upper()}"
@@ -48,8 +65,10 @@ class Images(Model):
             raise ValueError("path is given for source image_folder, and for no other source")
         if self.size is not None and self.source != "image_folder":
             raise ValueError("size is for source image_folder alone")
-        if self.max_resolution is not None and (self.size is not None or not self.has_files):
+        if self.max_resolution is not None and not self.keeps_sizes:
             raise ValueError("max_resolution is for images that keep their own size")
+        if self.write_mode == "original" and (self.max_resolution is not None or not self.keeps_sizes):
+            raise ValueError("write_mode original is for images that keep their own size, without max_resolution")
         if (self.compress_probability is not None) != (self.write_mode == "proportion"):
             raise ValueError("compress_probability is given for write_mode proportion, and for no other")
         return self
