@@ -19,6 +19,7 @@ from slt_bench.feasibility import (
 )  # fmt: skip
 from slt_bench.params import Params, Row, Source, Table, TicketOf
 
+_LONGEST = 200  # characters of an id, which names folders and files
 T = TypeVar("T")
 K = TypeVar("K")
 
@@ -119,6 +120,9 @@ def _cell(params: Params, chosen: dict[str, Any], source: Source, row: Row | Non
         sparsity=sparsity_of(search, source, chosen["sparsity"], at),
         seed=chosen["seed"],
     )
+    if len(cell.id) > _LONGEST:
+        raise Infeasible(at, f"a cell of {len(cell.id)} characters, which is too long for the name of a folder: shorten the "
+                             f"names that it is made of, {cell.id:.60}...")  # fmt: skip
     check_fits(chosen, cell.dataset, cell.network, at)
     check_schedule(chosen, cell.dataset, search, source, cell.recipe, cell.sparsity, at)
     return cell

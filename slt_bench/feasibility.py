@@ -6,9 +6,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from slt_bench.errors import BenchError
-from slt_bench.params import Dataset, EdgePopup, Images, IterativeEdgePopup, Network, Recipe, Search, Source
+from slt_bench.params import Dataset, EdgePopup, Images, IterativeEdgePopup, Network, Recipe, Search, Source, iterations_at
 
 Location = tuple[str | int, ...]
+MOST_ITERATIONS = 100
 _EPSILON = 1e-9  # 1 - 0.9 is a little less than 0.1
 _IMAGE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32}  # others have a size or a resolution
 _TRAIN_IMAGES = {"digits": 1438, "cifar10": 50_000, "cifar100": 50_000}
@@ -96,6 +97,11 @@ def check_schedule(
             at,
             "constant scores are equal in all of a layer: global selection would keep whole layers and empty others; "
             "use selection: local",
+        )
+    keep = search.keep if isinstance(search, EdgePopup | IterativeEdgePopup) else None
+    if keep is not None and (count := iterations_at(keep, source.prune_ratio, sparsity)) > MOST_ITERATIONS:
+        raise Infeasible(
+            at, f"keep: {keep} of search {names['search']} makes {count:,} iterations; {MOST_ITERATIONS} are the most"
         )
     if search.kind == "iterative-edge-popup":
         if search.scores == "redrawn" and recipe.score_init == "constant":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slt_bench.cell import Cell
+from slt_bench.cells import grouped
 from slt_bench.params import Claim, Side, Table
 
 
@@ -43,10 +44,11 @@ _Axes = tuple[str, str, str, float, float]
 
 def _agreeing(ours: list[tuple[Cell, _Axes]], theirs: list[tuple[Cell, _Axes]]) -> list[tuple[Cell, Cell]]:
     differ = [axis for axis, values in enumerate(zip(*(axes for _, axes in theirs), strict=True)) if len(set(values)) > 1]
+    alike = grouped(theirs, lambda each: tuple(each[1][axis] for axis in differ))
     found = []
     for cell, axes in ours:
-        same = [other for other, others in theirs if all(axes[axis] == others[axis] for axis in differ)]
-        found += [(cell, same[0])] if len(same) == 1 else []
+        same = alike.get(tuple(axes[axis] for axis in differ), [])
+        found += [(cell, same[0][0])] if len(same) == 1 else []
     return found
 
 

@@ -22,6 +22,7 @@ from slt_bench.errors import BenchError, run_command
 from slt_bench.params import Params
 from slt_bench.params_file import load_params
 from slt_bench.record import OF_A_CELL, code_digest
+from slt_bench.yaml_file import read_yaml
 
 PIPELINES = Path("pipelines")
 CODE = PIPELINES / "code.json"
@@ -136,8 +137,12 @@ def check_targets(params: Params) -> None:
     Raises:
         BenchError: with the lines to add.
     """
-    stages = YAML(typ="safe").load(Path("dvc.yaml"))["stages"]
-    page = stages.get("everything", {}).get("deps")
+    document = read_yaml(Path("dvc.yaml")).value
+    stages = document.get("stages") if isinstance(document, dict) else None
+    if not isinstance(stages, dict):
+        raise BenchError("dvc.yaml has no stages: restore it from the repository")
+    everything = stages.get("everything")
+    page = everything.get("deps") if isinstance(everything, dict) else None
     for table in params.tables:
         out = str(paths.table_dir(table))
         if table not in stages:

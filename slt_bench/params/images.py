@@ -28,8 +28,10 @@ class Images(Model):
         None, ge=0, le=1, description="write_mode proportion: share of training images stored as JPEG"
     )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the training images held out, class by class")
-    train_images: int | None = Field(None, ge=2, description="class-balanced subset of train, before the split; all if absent")
-    test_images: int | None = Field(None, ge=1, description="class-balanced subset of test; all if absent")
+    train_images: int | None = Field(
+        None, ge=2, le=1_000_000_000, description="class-balanced subset of train, before the split; all if absent"
+    )
+    test_images: int | None = Field(None, ge=1, le=1_000_000_000, description="class-balanced subset of test; all if absent")
     seed: Seed = Field(0, description="of the subset and the split")
 
     @property

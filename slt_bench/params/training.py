@@ -40,7 +40,7 @@ class Recipe(Model):
     """How something is optimised, and from where it starts."""
 
     epochs: int = Field(ge=1, le=10_000, description="in all; iterative edge-popup shares them out or repeats them")
-    batch_size: int = Field(ge=2, description="images in one optimizer step, over all processes")
+    batch_size: int = Field(ge=2, le=1_000_000, description="images in one optimizer step, over all processes")
     learning_rate: float = Field(gt=0, description="at the start of each phase; cosine to zero within it")
     learning_rate_changes: Literal["every_step", "every_epoch"] = Field(
         "every_step", description="every_epoch: one rate for all steps of an epoch, as in edge-popup's own code"
