@@ -17,25 +17,20 @@ def exact_float32() -> Iterator[None]:
 
     On GPUs torch's convolutions would otherwise round their inputs to TF32, with 10 bits in place of 23.
     """
-    operations = _operations()
-    before = [operation.fp32_precision for operation in operations]
-    for operation in operations:
-        operation.fp32_precision = "ieee"
+    backends: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = False
     try:
         yield
     finally:
-        for operation, was in zip(operations, before, strict=True):
-            operation.fp32_precision = was
+        for backend, was in zip(backends, before, strict=True):
+            backend.allow_tf32 = was
 
 
 def rounds_to_tf32() -> bool:
     """Whether float32 is less than that in some operation now, on a GPU."""
-    return any(operation.fp32_precision != "ieee" for operation in _operations())
-
-
-def _operations() -> list[Any]:
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    return [cudnn.conv, cudnn.rnn, matmul]  # type: ignore[attr-defined]
+    return bool(torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
 
 
 def precision(recipe: Recipe, device: torch.device) -> torch.dtype:

@@ -261,14 +261,15 @@ def test_float32_is_float32_and_the_record_says_so(project: Path, make_cell: Mak
     seen, forward = set(), TicketNetwork.forward
 
     def look(network: TicketNetwork, images: Tensor) -> Tensor:
-        seen.add((torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision))
+        seen.add((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
         return forward(network, images)
 
     monkeypatch.setattr(TicketNetwork, "forward", look)
-    before = torch.backends.cudnn.conv.fp32_precision
+    before = torch.backends.cudnn.allow_tf32
+    assert before, "torch's default has changed: there is nothing to turn off"
     record = search(make_cell(recipe={"epochs": 1}))
-    assert seen == {("ieee", "ieee")} and record["environment"]["tf32"] is False
-    assert torch.backends.cudnn.conv.fp32_precision == before
+    assert seen == {(False, False)} and record["environment"]["tf32"] is False
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_results_that_cannot_be_written_are_noticed_before_the_search(project: Path, make_cell: MakeCell) -> None:
