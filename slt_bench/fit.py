@@ -90,7 +90,7 @@ class Fit:
             load_state(self, state)
         check_agreement(self)
         pause.save = lambda: checkpoint.save(state_of(self), self.processes.first)
-        with threads_that_pay(self.network.source.size, self.cell.recipe.batch_size // self.processes.count):
+        with threads_that_pay(self.network.source.size, self.cell.recipe.batch_size // self.shards.count):
             self.sessions.append(session())
             while len(self.history) < self.schedule.epochs:
                 self.run_epoch(len(self.history), step, pause)

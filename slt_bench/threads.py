@@ -19,7 +19,7 @@ def threads_that_pay(edges: int, images: int) -> Iterator[None]:
 
     Args:
         edges: N of the source network; every one is multiplied at least once for an image.
-        images: in a batch of this process.
+        images: in one forward pass, which is a shard of a batch: whoever computes it.
     """
     given = torch.get_num_threads()
     torch.set_num_threads(min(given, max(1, edges * images // _EACH)))

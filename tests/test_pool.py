@@ -70,27 +70,36 @@ def test_two_at_a_time_find_what_one_finds_and_an_heir_waits_for_its_ticket(proj
     assert {cell.id: bits(cell) for cell in cells} == found
 
 
+def in_the_way(cell: Cell) -> Path:
+    """A file where the folder of a cell's results should be, so that it fails."""
+    path = paths.cell_dir(cell.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("in the way")
+    return path
+
+
 @pytest.mark.slow
 def test_a_failure_is_told_with_its_log_and_the_others_are_done(project: Path) -> None:
-    params = written(WILD.replace("seeds: [0, 1]", "seeds: [0]"))
+    wild, *others = expand(written(WILD.replace("seeds: [0, 1]", "seeds: [0]")), "one")
+    file = in_the_way(wild)
     ended = run(project, "one", "--jobs", "2")
     assert ended.returncode == 2
-    wild, *others = expand(params, "one")
-    reason = f"{wild.id}: epoch 1, step"
+    reason = f"{wild.id}: cannot write into {file}: File exists"
     assert f"FAILED {reason}" in ended.stdout
     assert "1 of 3 cells failed; the same command tries them again:" in ended.stderr
     assert reason in ended.stderr and str(paths.log_file(wild.id)) in ended.stderr
     assert paths.log_file(wild.id).is_file() and all(is_done(cell) for cell in others) and not is_done(wild)
-    mended = WILD.replace("seeds: [0, 1]", "seeds: [0]").replace("1e30", "0.1")
-    written(mended)
+    file.unlink()
     again = run(project, "one", "--jobs", "2")
     assert again.returncode == 0 and "2 of 3 cells are done already" in again.stdout
+    assert f"{wild.id}  DIVERGED: epoch 1, step" in again.stdout  # which is a result
+    assert "3 of 3 cells are done already" in run(project, "one", "--jobs", "2").stdout
 
 
 @pytest.mark.slow
 def test_an_heir_of_a_failed_cell_is_not_begun(project: Path) -> None:
-    params = written(PARAMS.replace("learning_rate: 0.1", "learning_rate: 1e30").replace("seeds: [0, 1]", "seeds: [0]"))
-    parent, heir = expand(params, "one")
+    parent, heir = expand(written(PARAMS.replace("seeds: [0, 1]", "seeds: [0]")), "one")
+    in_the_way(parent)
     ended = run(project, "one", "--jobs", "2")
     assert ended.returncode == 2 and f"{heir.id}: its ticket comes from {parent.id}, which failed" in ended.stderr
 

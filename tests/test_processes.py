@@ -16,10 +16,14 @@ import torch
 from slt_bench import paths
 from slt_bench.cell import Cell
 from slt_bench.checkpoint import Checkpoint
-from slt_bench.params import RandomMask, WeightTraining
+from slt_bench.params import Machine, RandomMask, WeightTraining
 from slt_bench.processes import ALONE, launch, usable
 from slt_bench.shards import tree_sum
+from slt_bench.status import search_standing
+from slt_bench.steps import search_cell
 from tests.conftest import FROZEN
+from tests.test_params import GOOD
+from tests.test_search import NO_PARAMS
 
 ROOT = Path(__file__).parent.parent
 SEARCH = """
@@ -61,6 +65,16 @@ def run(cell: Cell, count: int) -> dict[str, bytes]:
         (directory / name).unlink()
     Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()  # as after the evaluation
     return found
+
+
+@pytest.mark.slow
+def test_a_search_of_two_processes_that_diverges_has_a_result(project_with_store: Path, make_cell: MakeCell) -> None:
+    Path("params.yaml").write_text(GOOD)
+    cell = make_cell(recipe={"shards": 2, "learning_rate": 1e37})
+    search_cell(NO_PARAMS.model_copy(update={"machine": Machine(processes=2)}), cell)
+    stands = search_standing(cell)
+    assert stands.kind == "diverged" and "epoch 1, step" in stands.reason
+    assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
 
 
 @pytest.mark.slow
