@@ -101,7 +101,11 @@ def test_a_wheel_does_all_that_commands_do(run: Run, installed: Path) -> None:
 def test_a_wheel_holds_every_file_of_the_package_and_nothing_else(installed: Path) -> None:
     (site,) = (installed / "lib").glob("python*/site-packages")
     own, theirs = (
-        {str(file.relative_to(root)) for file in (root / "slt_bench").rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+        {
+            str(file.relative_to(root))
+            for file in (root / "slt_bench").rglob("*")
+            if file.is_file() and "__pycache__" not in file.parts
+        }
         for root in (ROOT, site)
     )
     assert own == theirs and {"slt_bench/py.typed", "slt_bench/published.yaml", "slt_bench/report/page.html"} <= own
