@@ -211,6 +211,16 @@ def test_results_of_other_images_are_left_out_and_said(params: Params) -> None:
     assert rows[1]["left_out"] == "seed 0 is of other images" and rows[1]["top1_mean"] == "50.0"
 
 
+def test_a_damaged_manifest_is_told(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
+    plan(expand(params, "one"))
+    assert "note:" not in capsys.readouterr().out  # what is not prepared is compared with nothing
+    paths.dataset_dir("digits").mkdir(parents=True)
+    (paths.dataset_dir("digits") / "manifest.json").write_text("{}")
+    plan(expand(params, "one"))
+    out = capsys.readouterr().out
+    assert out.count("note: results are compared with each other alone: data/digits/manifest.json is damaged") == 1
+
+
 @pytest.mark.parametrize("code", [cell_code(), "older"])
 def test_a_seed_that_diverged_is_named_in_its_table(params: Params, code: str) -> None:
     first, second = expand(params, "one")[2:4]
