@@ -48,6 +48,7 @@ class Builder:
     path: Path
     root: Any = None
     lines: dict[int, Lines] = field(default_factory=dict)  # by the identity of a dict or list
+    _nodes: list[Any] = field(default_factory=list)  # alive, those that are merged away too: an identity is told once
     _documents: int = 0
     _values: int = 0  # read so far, aliases with all that they stand for
     _open: list[_Open] = field(default_factory=list)
@@ -127,6 +128,7 @@ class Builder:
             self._refuse(line, f"more than {DEPTH} lists or mappings lie in each other: take some out")
         anchored.value = node
         self.lines[id(node)] = {}
+        self._nodes.append(node)
         self._open.append(_Open(node, line, self._values, anchored))
 
     def _end(self, closed: _Open) -> None:

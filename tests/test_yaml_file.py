@@ -69,6 +69,16 @@ def test_a_value_has_the_line_in_which_it_is_written(file: Path) -> None:
     assert document.line(top["e"]["c"][1], "d") == 5
 
 
+def test_lines_are_right_after_much_that_was_merged_away(file: Path) -> None:
+    text = "".join(f"a{n}: {{<<: {{x: 1}}, y: 2}}\nb{n}: {{\n  z: 3}}\n" for n in range(300))
+    file.write_text(text)
+    for pure in (False, True):
+        document = read_yaml(file, pure)
+        assert [document.line(document.value[f"a{n}"], "x") for n in range(300)] == [3 * n + 1 for n in range(300)]
+        assert [document.line(document.value[f"b{n}"], "z") for n in range(300)] == [3 * n + 3 for n in range(300)]
+        assert len(document.lines) == 1 + 3 * 300
+
+
 def test_merge_keys_bring_what_is_not_there_the_first_before_the_later(file: Path) -> None:
     text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2, <<: {w: 2}}\nc: {z: 3, <<: [*a, *b]}\nd: {'<<': 4}\n"
     value = both(file, text)
