@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from slt_bench.memory import keep_freed_memory
+from slt_bench.memory import prepare_to_compute
 
-keep_freed_memory()  # as every command does, before torch is imported
+prepare_to_compute()  # as every command does, before torch is imported
 
 from collections.abc import Callable
 from dataclasses import dataclass

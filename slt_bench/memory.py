@@ -1,11 +1,27 @@
-"""Memory of a process that computes: freed memory is kept for the next step, not given back to the system."""
+"""How a process that computes behaves: freed memory is kept for the next step, and threads that wait sleep."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8  # malloc.h of glibc
+
+
+def prepare_to_compute() -> None:
+    """Set up this process, and those that it starts; to be called before torch is imported."""
+    keep_freed_memory()
+    sleep_while_waiting()
+
+
+def sleep_while_waiting() -> None:
+    """Let threads that wait for each other sleep, unless OMP_WAIT_POLICY says otherwise.
+
+    By default they turn round and round for a while, which costs nothing on a machine with nothing else to do and many
+    times the step on one that is busy (docs/performance.md). Nothing that is computed changes.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def keep_freed_memory() -> bool:

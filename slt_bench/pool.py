@@ -15,6 +15,7 @@ from threading import Thread
 from slt_bench import paths
 from slt_bench.cell import Cell
 from slt_bench.errors import Interrupted, Preempted, run_command
+from slt_bench.memory import sleep_while_waiting
 from slt_bench.params import Params
 from slt_bench.plan import duration
 from slt_bench.status import is_done
@@ -64,6 +65,7 @@ class _Pool:
         self.failures: list[Failure] = []
         self.total, self.skipped = len(cells), len(cells) - len(self.waiting)
         self.began = time.monotonic()
+        sleep_while_waiting()  # read as torch is imported, which the process that forks the others does
         self.context = get_context("forkserver")  # a new process for each cell, with torch imported already
         self.context.set_forkserver_preload(["slt_bench.preload"])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from slt_bench import paths
 from slt_bench.errors import BenchError
-from slt_bench.memory import keep_freed_memory
+from slt_bench.memory import prepare_to_compute
 
 if TYPE_CHECKING:
     from slt_bench.cell import Cell
@@ -88,7 +88,7 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
     from slt_bench.cells import expand
     from slt_bench.errors import Interrupted
 
-    keep_freed_memory()
+    prepare_to_compute()
     from slt_bench.processes import together
     from slt_bench.search import search
     from slt_bench.tracking.live import LiveRun
@@ -115,7 +115,7 @@ def evaluate_cell(params: Params, cell: Cell) -> None:
     Raises:
         BenchError: there are none, or they are of other parameters, images or code than today's.
     """
-    keep_freed_memory()
+    prepare_to_compute()
     from slt_bench.checkpoint import Checkpoint
     from slt_bench.evaluate import evaluate
     from slt_bench.status import search_standing

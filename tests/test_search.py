@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -317,3 +320,15 @@ def test_a_history_reads_back_value_for_value(project: Path, make_cell: MakeCell
     cell = make_cell(recipe={"epochs": 2})
     search(cell, Listen())
     assert read_history(paths.cell_dir(cell.id) / "history.csv") == heard
+
+
+@pytest.mark.slow
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    """Beside a busy process for every core, two threads on toy tensors took a hundred times as long."""
+    script = "import os\nfrom slt_bench.memory import prepare_to_compute\nprepare_to_compute()\n"
+    script += "import torch\ntorch.set_num_threads(2)\nprint(torch.__config__.parallel_info())"
+    for policy, told in (("", "PASSIVE"), ("active", "ACTIVE")):
+        given = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        given |= {"OMP_DISPLAY_ENV": "true"} | ({"OMP_WAIT_POLICY": policy} if policy else {})
+        done = subprocess.run([sys.executable, "-c", script], env=given, capture_output=True, text=True, check=True)
+        assert f"OMP_WAIT_POLICY = '{told}'" in done.stderr, done.stderr
