@@ -44,7 +44,7 @@ class _Rates:
     def seconds(self, cell: Cell, stands: Standing) -> float | None:
         """That a cell took, if it is done, or should take."""
         if stands.is_result and stands.record is not None:
-            return float(sum(stands.record["epoch_seconds"]))
+            return float(sum(stands.record.get("epoch_seconds", [])))
         alike = next((rates for kind in _kinds(cell) if (rates := self.known.get(kind))), None)
         return epochs(cell) * sum(alike) / len(alike) if alike else None
 

@@ -53,6 +53,12 @@ def parts(content: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(content[8 : 8 + size]), content[8 + size :]
 
 
+def whole_again(header: dict[str, Any], rest: bytes) -> bytes:
+    """The file of a header, whatever it is now, and what came after it."""
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + rest
+
+
 def places(node: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Paths to all values below a node."""
     inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
@@ -88,8 +94,7 @@ def test_any_edit_of_our_header(whole: Any, data: st.DataObject, form: str) -> N
         if not places(header):
             break
     outer["__metadata__"]["slt-bench"] = json.dumps(header)
-    text = json.dumps(outer).encode()
-    check(directory / "edited", struct.pack("<Q", len(text)) + text + rest, known)
+    check(directory / "edited", whole_again(outer, rest), known)
 
 
 @fuzzed
@@ -101,8 +106,7 @@ def test_any_edit_of_the_header_of_safetensors(whole: Any, data: st.DataObject, 
     place = data.draw(st.sampled_from(places(outer)))
     types = st.sampled_from(["F32", "F16", "BF16", "I32", "U32", "I16", "U16", "I8", "U8", "BOOL", "F64", "F8_E5M2"])
     put(outer, place, data.draw(types if place[-1] == "dtype" else JSON), data.draw(st.sampled_from(["replace", "remove"])))
-    text = json.dumps(outer).encode()
-    check(directory / "edited", struct.pack("<Q", len(text)) + text + rest, known)
+    check(directory / "edited", whole_again(outer, rest), known)
 
 
 @fuzzed
