@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slt_bench.memory import prepare_to_compute
+from slt_bench.compute.memory import prepare_to_compute
 
 prepare_to_compute()  # as every command does, before torch is imported
 
@@ -17,15 +17,15 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from slt_bench import networks
-from slt_bench.data.beton import prepare
-from slt_bench.layouts import freeze
-from slt_bench.networks import batch_norm_statistics, set_batch_norm_statistics
-from slt_bench.optimizer import Sgd
-from slt_bench.params import Images, View
-from slt_bench.source import SourceNetwork, initial_scores, make_source, random_roles
-from slt_bench.statistics import MaskStatistics
-from slt_bench.ticket_network import Scale, TicketNetwork
+from slt_bench.data.write import prepare
+from slt_bench.networks import registry
+from slt_bench.networks.layouts import freeze
+from slt_bench.networks.registry import batch_norm_statistics, set_batch_norm_statistics
+from slt_bench.networks.source import SourceNetwork, initial_scores, make_source, random_roles
+from slt_bench.params.datasets import Images, View
+from slt_bench.search.mask_statistics import MaskStatistics
+from slt_bench.search.optimizer import Sgd
+from slt_bench.ticket.masked_network import Scale, TicketNetwork
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, crop_padding=4, flip=True)
@@ -45,8 +45,8 @@ class Case:
     def build(self) -> tuple[nn.Module, SourceNetwork]:
         """The bare network and its source: half of what is frozen is pruned, half locked."""
         stem, classes = ("cifar", 10) if self.image == 32 else ("imagenet", 1000)
-        module = networks.build(self.kind, 1.0, self.image, classes, stem=stem)
-        layers, half = networks.searchable_layers(module), self.freezing_ratio / 2
+        module = registry.build(self.kind, 1.0, self.image, classes, stem=stem)
+        layers, half = registry.searchable_layers(module), self.freezing_ratio / 2
         budget = freeze([layer.shape for layer in layers], half, half, "epl", "joint")
         return module, make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from slt_bench.processes import launch
+from slt_bench.compute.launch import launch
 
 SCRIPT = """
 import time, torch
-from slt_bench.processes import together
+from slt_bench.compute.world import together
 with together() as processes:
     vector = torch.randn(int({floats}))
     times = []

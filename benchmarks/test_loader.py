@@ -18,13 +18,14 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from benchmarks.conftest import VIEW
-from slt_bench.data import jpeg, show
-from slt_bench.data.beton import prepare
-from slt_bench.data.draws import draw, random_box
-from slt_bench.data.image_sources import load_images
+from slt_bench.data.decode import jpeg
+from slt_bench.data.decode import transform as show
+from slt_bench.data.decode.augment import draw, random_box
+from slt_bench.data.decode.transform import Show
 from slt_bench.data.loader import Loader
-from slt_bench.data.show import Show
-from slt_bench.params import Images, View
+from slt_bench.data.sources.registry import load_images
+from slt_bench.data.write import prepare
+from slt_bench.params.datasets import Images, View
 
 WORKERS = len(os.sched_getaffinity(0))
 ROUNDS = 7

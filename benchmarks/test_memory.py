@@ -6,9 +6,9 @@ import pytest
 from torch import Tensor
 
 from benchmarks.conftest import Case
-from slt_bench.optimizer import Sgd
-from slt_bench.source import initial_scores
-from slt_bench.ticket_network import TicketNetwork
+from slt_bench.networks.source import initial_scores
+from slt_bench.search.optimizer import Sgd
+from slt_bench.ticket.masked_network import TicketNetwork
 
 
 @pytest.mark.parametrize("freezing_ratio", [0.0, 0.5, 0.9])

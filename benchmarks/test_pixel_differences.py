@@ -15,19 +15,24 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
 from benchmarks.test_loader import IMAGENET, parts, real
-from slt_bench import paths
-from slt_bench.cell import Cell
-from slt_bench.data import jpeg, show
-from slt_bench.data.beton import prepare
-from slt_bench.data.beton_file import JPG, BetonFile
-from slt_bench.data.draws import draw, random_box
-from slt_bench.data.image_sources import load_images
+from slt_bench.common import paths
+from slt_bench.data.beton import JPG, BetonFile
+from slt_bench.data.decode import jpeg
+from slt_bench.data.decode import transform as show
+from slt_bench.data.decode.augment import draw, random_box
 from slt_bench.data.loader import Loader
+from slt_bench.data.sources.registry import load_images
 from slt_bench.data.stored import store
-from slt_bench.evaluate import evaluate
-from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe, Source, WeightTraining
-from slt_bench.search import search
-from slt_bench.ticket_file import read_ticket
+from slt_bench.data.write import prepare
+from slt_bench.experiment.cell import Cell
+from slt_bench.params.datasets import Dataset, Images
+from slt_bench.params.networks import Network
+from slt_bench.params.recipes import Recipe
+from slt_bench.params.searches import EdgePopup, WeightTraining
+from slt_bench.params.sources import Source
+from slt_bench.run.evaluate import evaluate
+from slt_bench.search.run import search
+from slt_bench.ticket.file import read_ticket
 
 SEEDS = range(int(os.environ.get("SLT_BENCH_SEEDS", "4")))
 

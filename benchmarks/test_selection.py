@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from slt_bench.selection import keep_largest
+from slt_bench.ticket.top_k import keep_largest
 
 SIZES = {"conv6": 2_261_184, "resnet50": 25_502_912}
 

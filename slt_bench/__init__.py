@@ -17,6 +17,6 @@ def load_ticket(path: str | Path) -> nn.Module:
     Raises:
         BenchError: the file is missing, damaged or no ticket.
     """
-    from slt_bench.ticket_file import read_ticket
+    from slt_bench.ticket.file import read_ticket
 
     return read_ticket(Path(path)).network.plain_module()

@@ -92,8 +92,8 @@ def _part(text: str) -> tuple[int, int]:
 
 def _given(text: str) -> str:
     """Cell and machine as the process that started this one has them."""
-    from slt_bench.cell import Cell
-    from slt_bench.params import Machine
+    from slt_bench.experiment.cell import Cell
+    from slt_bench.params.machine import Machine
 
     try:
         given = json.loads(text)

@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 
-from slt_bench import paths
 from slt_bench.arguments import parser
-from slt_bench.errors import BenchError, run_command
-from slt_bench.steps import (
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError, run_command
+from slt_bench.run.tasks import (
     evaluate_cell,
     keep_tables,
     load,
@@ -38,7 +38,7 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from slt_bench.cells import cells_of
+    from slt_bench.experiment.grid import cells_of
 
     params = load()
     cells = cells_of(params, params.tables)
@@ -46,12 +46,13 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from slt_bench.cells import expand
-    from slt_bench.plan import duration, plan
+    from slt_bench.common.text import duration
+    from slt_bench.experiment.grid import expand
+    from slt_bench.run.plan import plan
 
     params = load()
     if options.slurm:
-        from slt_bench.slurm import array_job
+        from slt_bench.run.slurm import array_job
 
         print(array_job(params, tables_of(params, options.table)), end="")
         return
@@ -74,7 +75,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from slt_bench.targets import run_targets
+    from slt_bench.run.targets import run_targets
 
     params = load()
     if options.workers is not None:
@@ -83,9 +84,9 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
-    from slt_bench.cell import Cell
-    from slt_bench.cells import find
-    from slt_bench.params import Machine
+    from slt_bench.experiment.cell import Cell
+    from slt_bench.experiment.grid import find
+    from slt_bench.params.machine import Machine
 
     params = load()
     if options.given is None:
@@ -96,15 +97,15 @@ def _search(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from slt_bench.cells import find
+    from slt_bench.experiment.grid import find
 
     params = load()
     evaluate_cell(params, find(params, options.cell))
 
 
 def _ticket(options: argparse.Namespace) -> None:
-    from slt_bench.describe import describe
-    from slt_bench.ticket_file import read_ticket, save_ticket
+    from slt_bench.ticket.describe import describe
+    from slt_bench.ticket.file import read_ticket, save_ticket
 
     if options.write is None and (options.mask or options.statistics):
         raise BenchError("--mask and --statistics say how a ticket is written: give --write OUT with them")
@@ -136,8 +137,8 @@ def _track(options: argparse.Namespace) -> None:
 
 
 def _schema(options: argparse.Namespace) -> None:
-    from slt_bench.checkpoint import write_text
-    from slt_bench.params_file import schema
+    from slt_bench.common.files import write_text
+    from slt_bench.experiment.load import schema
 
     write_text(paths.SCHEMA, schema())
     print(f"wrote {paths.SCHEMA}")

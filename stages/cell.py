@@ -2,8 +2,8 @@
 
 import sys
 
-from slt_bench.errors import run_command
-from slt_bench.steps import load, run_cell
+from slt_bench.common.errors import run_command
+from slt_bench.run.tasks import load, run_cell
 from stages.plan import planned_cell
 
 

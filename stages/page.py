@@ -1,10 +1,10 @@
 """page: the reports of all tables -> outputs/report.html."""
 
-from slt_bench import paths
-from slt_bench.errors import run_command
+from slt_bench.common import paths
+from slt_bench.common.errors import run_command
 from slt_bench.report.lines import lines
 from slt_bench.report.page import write_page
-from slt_bench.steps import load
+from slt_bench.run.tasks import load
 
 
 def main() -> None:

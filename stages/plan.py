@@ -14,15 +14,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from slt_bench import paths
-from slt_bench.cell import Cell
-from slt_bench.cells import expand, find
-from slt_bench.checkpoint import write_text
-from slt_bench.errors import BenchError, run_command
-from slt_bench.params import Params
-from slt_bench.params_file import load_params
-from slt_bench.record import OF_A_CELL, code_digest
-from slt_bench.yaml_file import read_yaml
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError, run_command
+from slt_bench.common.files import write_text
+from slt_bench.common.yaml.reader import read_yaml
+from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.grid import expand, find
+from slt_bench.experiment.load import load_params
+from slt_bench.params.tables import Params
+from slt_bench.records.code_digest import OF_A_CELL, code_digest
 
 PIPELINES = Path("pipelines")
 CODE = PIPELINES / "code.json"
@@ -179,9 +179,14 @@ def main() -> None:
 
 
 _MODULES = {
-    "prepare": ["slt_bench.data.beton"],
+    "prepare": ["slt_bench.data.write:prepare"],
     "cell": list(OF_A_CELL),
-    "report": ["slt_bench.report.table", "slt_bench.report.figures", "slt_bench.report.page", "slt_bench.tracking.runs"],
+    "report": [
+        "slt_bench.report.table:write_table",
+        "slt_bench.report.figures.draw:draw_figures",
+        "slt_bench.report.page:write_page",
+        "slt_bench.tracking.runs:track",
+    ],
 }
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import sys
 
-from slt_bench.errors import run_command
-from slt_bench.steps import load, prepare_dataset
+from slt_bench.common.errors import run_command
+from slt_bench.run.tasks import load, prepare_dataset
 
 if __name__ == "__main__":
     run_command(lambda: prepare_dataset(load(), sys.argv[1]))

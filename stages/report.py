@@ -2,8 +2,8 @@
 
 import sys
 
-from slt_bench.errors import run_command
-from slt_bench.steps import load, report_table, track_table
+from slt_bench.common.errors import run_command
+from slt_bench.run.tasks import load, report_table, track_table
 
 
 def main() -> None:

@@ -18,12 +18,12 @@ from dvc.repo import Repo, lock_repo
 from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
 
-from slt_bench.cell import Cell
-from slt_bench.cells import cells_of
-from slt_bench.errors import BenchError, run_command
-from slt_bench.params import Params
-from slt_bench.status import is_done
-from slt_bench.steps import load
+from slt_bench.common.errors import BenchError, run_command
+from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.grid import cells_of
+from slt_bench.params.tables import Params
+from slt_bench.records.standing import is_done
+from slt_bench.run.tasks import load
 from stages.plan import update
 
 

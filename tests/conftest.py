@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 # Before torch is imported, here and in the processes that tests start: on toy tensors more threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from slt_bench.cell import Cell
-from slt_bench.data.beton import prepare
 from slt_bench.data.loader import Loader
-from slt_bench.params import Dataset, EdgePopup, Images, Network, Recipe, Source, View
+from slt_bench.data.write import prepare
+from slt_bench.experiment.cell import Cell
+from slt_bench.params.datasets import Dataset, Images, View
+from slt_bench.params.networks import Network
+from slt_bench.params.recipes import Recipe
+from slt_bench.params.searches import EdgePopup
+from slt_bench.params.sources import Source
 
 DIGITS = Dataset(images=Images(source="digits"), mean=[0.3] * 3, std=[0.4] * 3, crop_padding=1, flip=True)
 

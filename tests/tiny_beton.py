@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slt_bench.data.beton_file import _ALLOCATION, _FIELD, _HEADER, _SAMPLE
+from slt_bench.data.beton import _ALLOCATION, _FIELD, _HEADER, _SAMPLE
 from slt_bench.data.stored import Stored
 
 

@@ -1,1 +1,4 @@
-"""The way of the images: sources -> .beton files and a manifest -> loaders. Only `beton` needs ffcv."""
+"""The way of the images: sources -> .beton files and a manifest -> batches.
+
+Others take `write.prepare`, `manifest` and `loader.Loader`. Only `write` needs ffcv.
+"""

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from slt_bench import streams
-from slt_bench.data.ahead import ahead
-from slt_bench.data.compiled import compiled
-from slt_bench.data.show import Show
-from slt_bench.params.images import View
+from slt_bench.common import random
+from slt_bench.data.decode.compiled import compiled
+from slt_bench.data.decode.transform import Show
+from slt_bench.data.prefetch import ahead
+from slt_bench.params.datasets import View
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Loader:
         return self._ahead(self._show.batch, number, 0)
 
     def _ahead(self, work: Callable[[NDArray[np.int64], int], T], epoch: int, first: int) -> Iterator[T]:
-        key = 0 if self.seed is None else streams.key(self.seed, "augmentation", epoch)
+        key = 0 if self.seed is None else random.key(self.seed, "augmentation", epoch)
         return ahead(lambda indices: work(indices, key), self._batches(epoch)[first:], self.workers, self.workers + 2)
 
     def _normalised(self, indices: NDArray[np.int64], key: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -93,7 +93,7 @@ class Loader:
         (rank, processes), size = self.share, self.batch_size
         if self.seed is None:
             return [self.indices[at : at + size] for at in range(0, self.images, size)][rank::processes]
-        order = self.indices[streams.permutation(self.seed, "order", epoch, self.images)]
+        order = self.indices[random.permutation(self.seed, "order", epoch, self.images)]
         mine = size // processes
         return [order[at + rank * mine : at + (rank + 1) * mine] for at in range(0, len(self) * size, size)]
 

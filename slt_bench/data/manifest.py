@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from slt_bench.checkpoint import write_text
-from slt_bench.data.beton_file import BetonFile
-from slt_bench.data.picture_files import sha256, shown
-from slt_bench.errors import BenchError
+from slt_bench.common.errors import BenchError
+from slt_bench.common.files import sha256, write_text
+from slt_bench.data.beton import BetonFile
+from slt_bench.data.sources.pictures import shown
 from slt_bench.params.base import Model
-from slt_bench.params.images import Images
+from slt_bench.params.datasets import Images
 
 FileName = Literal["train", "test"]
 FILES: tuple[FileName, ...] = ("train", "test")

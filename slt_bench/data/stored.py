@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from slt_bench import streams
-from slt_bench.data.beton_file import JPG, RAW
-from slt_bench.data.jpeg import MCU, cut, fits, restart_interval
-from slt_bench.data.jpeg import decode as decode_jpeg
-from slt_bench.data.picture_files import Picture, pixels_of
-from slt_bench.errors import BenchError
-from slt_bench.params.images import Images
+from slt_bench.common import random
+from slt_bench.common.errors import BenchError
+from slt_bench.data.beton import JPG, RAW
+from slt_bench.data.decode.jpeg import MCU, cut, fits, restart_interval
+from slt_bench.data.decode.jpeg import decode as decode_jpeg
+from slt_bench.data.sources.pictures import Picture, pixels_of
+from slt_bench.params.datasets import Images
 
 _JPEG = b"\xff\xd8"  # how one begins
 
@@ -81,5 +81,5 @@ def stored_as_jpeg(images: Images, count: int) -> NDArray[np.bool_]:
     """Which of the images are; of a proportion, a random choice that the seed decides."""
     if images.compress_probability is None:
         return np.full(count, images.write_mode == "jpg")
-    chosen = streams.permutation(images.seed, "compress", 0, count)[: round(images.compress_probability * count)]
+    chosen = random.permutation(images.seed, "compress", 0, count)[: round(images.compress_probability * count)]
     return np.isin(np.arange(count), chosen)

@@ -11,11 +11,11 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
-from slt_bench.data.imagenet import TRAIN_TAR, VAL_TAR
+from slt_bench.common.libraries import first_line
+from slt_bench.common.terminal import printable
+from slt_bench.data.sources.imagenet import TRAIN_TAR, VAL_TAR
 from slt_bench.doctor.finding import Finding
-from slt_bench.libraries import first_line
-from slt_bench.params.images import Images
-from slt_bench.terminal import printable
+from slt_bench.params.datasets import Images
 
 _RELEASES = {"cifar10": ("cifar-10-batches-py", "data_batch_1"), "cifar100": ("cifar-100-python", "train")}
 _SPLITS = {"train", "test", "val"}

@@ -11,16 +11,16 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 
+from slt_bench.common.errors import BenchError
+from slt_bench.common.libraries import LIBRARIES, Library, first_line
 from slt_bench.doctor.finding import Finding
-from slt_bench.errors import BenchError
-from slt_bench.libraries import LIBRARIES, Library, first_line
 
 _APT = "build-essential git pkg-config libopencv-dev libturbojpeg0-dev python3-dev python3-venv"
 _LOADED = {  # what does not go together fails as it is loaded; of ffcv, and numba with it, as this package does it
     "torch": "torch",
     "torchvision with this torch": "torchvision",
     "OpenCV": "cv2",
-    "ffcv with its system libraries": "slt_bench.data.ffcv_mended",
+    "ffcv with its system libraries": "slt_bench.data.ffcv_patch",
 }
 
 

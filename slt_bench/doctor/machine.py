@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from slt_bench import paths
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.common.libraries import first_line
+from slt_bench.common.terminal import printable
 from slt_bench.doctor.finding import Finding
-from slt_bench.errors import BenchError
-from slt_bench.libraries import first_line
-from slt_bench.terminal import printable
 
 _WRITTEN = (paths.DATA, paths.OUTPUTS, paths.STATE)
 
@@ -73,7 +73,7 @@ def _without_password(address: str) -> str:
 
 
 def _processes() -> Finding:
-    from slt_bench.torchrun import place
+    from slt_bench.compute.torchrun import place
 
     try:
         here = place()

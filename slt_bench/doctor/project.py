@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from slt_bench import paths
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.common.terminal import printable
 from slt_bench.doctor.finding import Finding
-from slt_bench.errors import BenchError
-from slt_bench.params_file import load_params
-from slt_bench.terminal import printable
+from slt_bench.experiment.load import load_params
 
 
 def parameters() -> Finding:

@@ -1,12 +1,4 @@
-"""Source architectures: plain torch modules without biases, batch norm without affine parameters."""
+"""Source networks: architectures, the layouts of frozen edges, and the random weights and roles of every edge.
 
-from slt_bench.networks.build import (
-    Layer,
-    batch_norm_statistics,
-    build,
-    channels,
-    searchable_layers,
-    set_batch_norm_statistics,
-)
-
-__all__ = ["Layer", "batch_norm_statistics", "build", "channels", "searchable_layers", "set_batch_norm_statistics"]
+Nothing here knows masks, tickets or searches.
+"""

@@ -13,6 +13,7 @@ Selection = Annotated[
     Literal["global", "local"], Field(description="one threshold over all layers, or the same density in every layer")
 ]
 
+Learned = Literal["scores", "weights", "nothing"]  # what a search moves; with nothing, a fixed ranking is cut
 Keep = Annotated[float, Field(gt=0, lt=1)]
 
 

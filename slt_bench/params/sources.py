@@ -1,13 +1,18 @@
-"""The source network of one cell."""
+"""Source networks: what of them is frozen, how that is spread, or the ticket that it comes from."""
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Literal
 
-from slt_bench.layouts import LockRule
-from slt_bench.params.base import Model, Ratio, Seed
+from pydantic import Field, model_validator
 
-Layout = Literal["epl", "erk", "igq", "uniform", "from_ticket"]
+from slt_bench.common.text import percent
+from slt_bench.params.base import Axis, Model, Name, Ratio, Seed
+
+LayoutName = Literal["epl", "erk", "igq", "uniform"]  # those that follow from an equation: networks/layouts.py
+Layout = Literal[LayoutName, "from_ticket"]
+LockRule = Literal["joint", "mirrored"]
 
 
 class Source(Model):
@@ -62,6 +67,52 @@ class Source(Model):
         return "-".join(["".join(shares), *how])
 
 
-def percent(ratio: float) -> str:
-    """0.5 -> 50, 0.832 -> 83-2 (no dots: DVC reads them as paths)."""
-    return f"{100 * ratio:.10g}".replace(".", "-")
+class TicketOf(Model):
+    """A ticket that another cell of the same dataset and network finds: roles are taken from it."""
+
+    search: Name
+    sparsity: Ratio
+    recipe: Name | None = Field(None, description="the table's (first) if absent")
+    seed: Seed | None = Field(None, description="the cell's own if absent; another one re-draws the weights under the mask")
+    shuffled: bool = Field(False, description="shuffle the ticket inside each layer")
+
+
+class SourceGrid(Model):
+    """Where the ticket is searched: the frozen shares of the source network; lists span a grid."""
+
+    prune_ratio: Axis[Ratio] = Field(default_factory=lambda: [0.0], validate_default=True)
+    lock_ratio: Axis[Ratio] = Field(default_factory=lambda: [0.0], validate_default=True)
+    freezing_ratio: Axis[Ratio] | None = Field(None, description="in place of both: F = p + l, of which prune_share is pruned")
+    prune_share: Axis[Ratio] | None = Field(None, description="p / F")
+    layout: Axis[Layout] | None = Field(None, description="needed once anything is frozen")
+    lock_rule: LockRule | None = Field(None, description="needed once anything is locked, but from a ticket")
+    ticket: TicketOf | None = Field(None, description="layout from_ticket: prune what it drops, lock what it keeps")
+
+    @property
+    def ratios(self) -> list[tuple[float, float]]:
+        """The pairs of prune ratio and lock ratio, rounded to twelve digits where they are products."""
+        if self.freezing_ratio is None or self.prune_share is None:
+            return list(product(self.prune_ratio, self.lock_ratio))
+        pairs = [(round(ratio * share, 12), ratio) for ratio, share in product(self.freezing_ratio, self.prune_share)]
+        return [(pruned, round(ratio - pruned, 12)) for pruned, ratio in pairs]
+
+    @model_validator(mode="after")
+    def _one_way_to_freeze(self) -> SourceGrid:
+        if (self.freezing_ratio is None) != (self.prune_share is None):
+            raise ValueError("freezing_ratio and prune_share go together")
+        if self.freezing_ratio is not None and {"prune_ratio", "lock_ratio"} & self.model_fields_set:
+            raise ValueError("give either prune_ratio and lock_ratio, or freezing_ratio and prune_share")
+        return self
+
+    @model_validator(mode="after")
+    def _layout_and_rule_where_needed(self) -> SourceGrid:
+        locks, freezes = any(locked for _, locked in self.ratios), any(map(sum, self.ratios))
+        if freezes and self.layout is None:
+            raise ValueError("a source with frozen edges needs a layout: epl, erk, igq, uniform or from_ticket")
+        if (self.layout is not None and "from_ticket" in self.layout) != (self.ticket is not None):
+            raise ValueError("layout from_ticket and ticket go together")
+        if self.layout == ["from_ticket"] and self.lock_rule is not None:
+            raise ValueError("layout from_ticket knows no lock_rule: leave it out")
+        if locks and self.lock_rule is None and self.layout != ["from_ticket"]:
+            raise ValueError("a source with locked edges needs a lock_rule: joint or mirrored")
+        return self

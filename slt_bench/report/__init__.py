@@ -1,1 +1,4 @@
-"""Reports: result files of a table's cells -> Markdown, CSV, LaTeX and figures."""
+"""Tables from the results of their cells: Markdown, CSV, LaTeX, HTML, claims and their verdicts.
+
+Nothing here searches or writes results.
+"""

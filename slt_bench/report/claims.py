@@ -8,12 +8,14 @@ from math import exp, inf, log
 from statistics import mean
 from typing import Literal, get_args
 
-from slt_bench.cells import grouped
-from slt_bench.pairs import pairs, row_of
-from slt_bench.params import Claim, Table
-from slt_bench.published import Published, fitting
-from slt_bench.report.lines import Line, Result
-from slt_bench.report.spread import interval
+from slt_bench.common.text import grouped
+from slt_bench.experiment.pairs import pairs, row_of
+from slt_bench.experiment.published import Published, fitting
+from slt_bench.params.claims import Claim
+from slt_bench.params.tables import Table
+from slt_bench.records.result import Result
+from slt_bench.report.lines import Line
+from slt_bench.report.statistics import interval
 
 Verdict = Literal["does not hold", "undecided", "holds"]
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

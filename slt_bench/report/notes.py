@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from slt_bench.cells import grouped
-from slt_bench.params import Params
-from slt_bench.report.lines import Line, Result, full_name
-from slt_bench.report.spread import UNKNOWN
+from slt_bench.common.text import grouped
+from slt_bench.params.tables import Params
+from slt_bench.records.result import Result
+from slt_bench.report.lines import Line, full_name
+from slt_bench.report.statistics import UNKNOWN
 
 
 def warnings(params: Params, table: str, content: list[Line]) -> list[str]:

@@ -11,12 +11,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from slt_bench import paths
-from slt_bench.checkpoint import write_text
-from slt_bench.history import Epoch
-from slt_bench.params import Params
+from slt_bench.common import paths
+from slt_bench.common.files import write_text
+from slt_bench.params.tables import Params
+from slt_bench.records.history import Epoch
+from slt_bench.records.result import Absent, Result
 from slt_bench.report.claims import Trial, trials
-from slt_bench.report.lines import Absent, Line, Result
+from slt_bench.report.lines import Line
 from slt_bench.report.notes import notes, warnings
 from slt_bench.report.table import CLAIMS_NOTE, claim_row, rows
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from tabulate import tabulate
 
-from slt_bench.cells import flatten
-from slt_bench.checkpoint import write_text
-from slt_bench.params import Params
-from slt_bench.published import Published
+from slt_bench.common.files import write_text
+from slt_bench.common.text import flatten
+from slt_bench.experiment.published import Published
+from slt_bench.params.tables import Params
 from slt_bench.report.claims import Trial, trials
 from slt_bench.report.lines import Line
 from slt_bench.report.notes import notes, trained_on, warnings
-from slt_bench.report.spread import UNKNOWN, interval, mean_and_deviation
+from slt_bench.report.statistics import UNKNOWN, interval, mean_and_deviation
 
 
 def write_table(params: Params, table: str, content: list[Line], directory: Path, figures: list[str]) -> str:

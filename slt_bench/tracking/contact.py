@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
-from slt_bench import paths
-from slt_bench.errors import BenchError, Interrupted
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError, Interrupted
 
 PATIENCE = 10.0  # seconds that a store may take to answer for the first time
 # MLflow's own would wait for minutes; what it does not get through now, `slt-bench track` makes up for.

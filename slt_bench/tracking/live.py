@@ -6,10 +6,10 @@ from queue import Queue
 from threading import Event, Thread
 from typing import Literal
 
-from slt_bench.cell import Cell
-from slt_bench.errors import BenchError
-from slt_bench.history import Epoch
-from slt_bench.record import cell_code
+from slt_bench.common.errors import BenchError
+from slt_bench.experiment.cell import Cell
+from slt_bench.records.code_digest import cell_code
+from slt_bench.records.history import Epoch
 from slt_bench.tracking.contact import chosen_uri, one_line
 from slt_bench.tracking.runs import log_epochs, open_run
 from slt_bench.tracking.store import experiment, open_store

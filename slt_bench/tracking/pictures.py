@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from slt_bench import paths
-from slt_bench.errors import BenchError
-from slt_bench.report.lines import Result
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.records.result import Result
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,7 +21,7 @@ def log_confusion(client: MlflowClient, run_id: str, results: list[Result]) -> N
     Raises:
         BenchError: that of a seed cannot be read.
     """
-    from slt_bench.report.figures import confusion_figure
+    from slt_bench.report.figures.draw import confusion_figure
 
     found = [_confusion(result.cell.id) for result in results]
     rows = zip(*(matrix for _, matrix in found), strict=True)

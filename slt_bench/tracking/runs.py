@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from slt_bench.cell import Cell, digest
-from slt_bench.cells import flatten, grouped
-from slt_bench.history import Epoch
-from slt_bench.report.lines import Result, read_results
+from slt_bench.common.text import digest, flatten, grouped
+from slt_bench.experiment.cell import Cell
+from slt_bench.records.history import Epoch
+from slt_bench.records.result import Result, read_results
 from slt_bench.tracking.contact import one_line
 from slt_bench.tracking.pictures import log_confusion
 from slt_bench.tracking.store import alone, experiment, open_store

@@ -8,8 +8,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from slt_bench import paths
-from slt_bench.checkpoint import in_turn
+from slt_bench.common import paths
+from slt_bench.common.files import in_turn
 from slt_bench.tracking.contact import check_contact, chosen_uri, load_mlflow
 from slt_bench.tracking.own import put_right
 

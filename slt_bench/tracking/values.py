@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 
-from slt_bench.cell import Cell, digest
-from slt_bench.history import QUANTILES, Epoch
-from slt_bench.report.lines import Result
+from slt_bench.common.text import digest
+from slt_bench.experiment.cell import Cell
+from slt_bench.records.history import QUANTILES, Epoch
+from slt_bench.records.result import Result
 from slt_bench.tracking.view import colour
 
 

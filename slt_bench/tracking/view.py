@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from slt_bench.cell import Cell
+from slt_bench.experiment.cell import Cell
 from slt_bench.tracking.contact import chosen_uri, without_password
 
 if TYPE_CHECKING:

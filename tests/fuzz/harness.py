@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from hypothesis import HealthCheck, settings
 
-from slt_bench.errors import BenchError
+from slt_bench.common.errors import BenchError
 
 EXAMPLES = int(os.environ.get("SLT_BENCH_FUZZ", "25"))
 T = TypeVar("T")

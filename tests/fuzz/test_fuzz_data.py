@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slt_bench.data.beton import prepare
-from slt_bench.data.beton_file import JPG, RAW
+from slt_bench.data.beton import JPG, RAW
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest, read_manifest, verify_file
 from slt_bench.data.stored import store
-from slt_bench.params import Images
+from slt_bench.data.write import prepare
+from slt_bench.params.datasets import Images
 from tests.conftest import PLAIN
+from tests.data.test_beton_file import PIXELS, VIEW
+from tests.data.test_manifest import signed
+from tests.data.test_pixels import JPEGS, photo
 from tests.fuzz.harness import attempt, fuzzed
-from tests.test_beton_file import PIXELS, VIEW
-from tests.test_manifest import signed
-from tests.test_pixels import JPEGS, photo
 from tests.tiny_beton import TinyBeton
 
 NUMBERS = st.sampled_from([0, 1, 2, 3, 7, 8, 9, 255, 256, 65_535, 2**16, 2**31, 2**32 - 1, 2**61, 2**63, 2**64 - 1])

@@ -16,11 +16,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slt_bench.cli import main
+from slt_bench.compute.torchrun import place
 from slt_bench.doctor import examine
 from slt_bench.doctor.images import variables
-from slt_bench.torchrun import place
+from tests.experiment.test_params import GOOD
 from tests.fuzz.harness import attempt, fuzzed, within
-from tests.test_params import GOOD
 
 NUMBERS = ["", " ", "0", "1", "2", "-1", "1.5", "1e3", "0x10", "2,3", "+1", "٢", "²", "9" * 30, "1\n2"]
 PLACES = ["/", ".", "..", "~", "/nothing/here", "/dev/null", "/dev/full", "/proc/self", "x" * 5000, "params.yaml", "tree",

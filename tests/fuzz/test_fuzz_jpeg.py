@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from slt_bench.data import jpeg
+from slt_bench.data.decode import jpeg
 from slt_bench.data.stored import store
+from tests.data.test_jpeg_damage import guarded_cut
+from tests.data.test_pixels import JPEGS, photo
 from tests.fuzz.harness import fuzzed
 from tests.fuzz.test_fuzz_data import changed
-from tests.test_jpeg_damage import guarded_cut
-from tests.test_pixels import JPEGS, photo
 
 
 def jpegs() -> list[bytes]:

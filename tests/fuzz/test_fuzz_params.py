@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from slt_bench.errors import BenchError
-from slt_bench.params import Params
-from slt_bench.params_file import load_params
-from slt_bench.yaml_file import read_yaml
+from slt_bench.common.errors import BenchError
+from slt_bench.common.yaml.reader import read_yaml
+from slt_bench.experiment.load import load_params
+from slt_bench.params.tables import Params
 from tests.fuzz.harness import attempt, fuzzed
 
 WHOLE = """\

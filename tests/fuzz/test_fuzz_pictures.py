@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset, pil_loader
 
-from slt_bench.data import jpeg
-from slt_bench.data.beton_file import JPG
-from slt_bench.data.image_sources import ImageSet, image_folder
-from slt_bench.data.picture_files import Picture
+from slt_bench.data.beton import JPG
+from slt_bench.data.decode import jpeg
+from slt_bench.data.sources.pictures import Picture
+from slt_bench.data.sources.registry import ImageSet, image_folder
 from slt_bench.data.stored import store_as_it_is
-from slt_bench.params import Images
+from slt_bench.params.datasets import Images
 from tests.fuzz.harness import attempt, fuzzed
 
 Step = tuple[str, str, str | bytes]  # file, hard, link or folder; its path; its content or target

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slt_bench.ticket_file import TicketFile, read_ticket, save_ticket
+from slt_bench.ticket.file import TicketFile, read_ticket, save_ticket
 from tests.conftest import FROZEN
 from tests.fuzz.harness import attempt, fuzzed
-from tests.test_ticket import make_heir, make_ticket
+from tests.ticket.test_ticket import make_heir, make_ticket
 
 _FORMS: dict[str, Any] = {
     "packed": (make_ticket(FROZEN), {}),

@@ -1,0 +1,119 @@
+"""Files that are whole or not there, and locks that the operating system frees."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from slt_bench.common.errors import BenchError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place, flushed to disk, once the block has ended well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror or error}; nothing that was there is lost") from error
+    finally:
+        with suppress(OSError):  # of a file that is not there, on a disk that one may only read
+            temporary.unlink()
+
+
+@contextmanager
+def replaced(directory: Path) -> Iterator[Path]:
+    """An empty directory beside `directory` that takes its place, old content and all, once the block has ended well."""
+    fresh = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        yield fresh
+        if directory.exists():
+            shutil.rmtree(directory)
+        fresh.replace(directory)
+    except OSError as error:
+        raise BenchError(f"cannot write {directory}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file or nothing."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing. (Libraries that write by themselves hide a full disk behind errors of their own.)"""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def check_writable(directory: Path) -> None:
+    """Make sure, before hours of work, that its results can be written.
+
+    Raises:
+        BenchError: they cannot.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise BenchError(f"cannot write into {directory}: {error.strerror or error}") from error
+
+
+@contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """Hold the lock of a directory; the operating system frees it with the process, however that ends.
+
+    Raises:
+        BenchError: another process holds it.
+    """
+    with _lock_file(directory / "lock") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchError(f"another process is at work in {directory}; wait for it or end it") from None
+        for left in directory.glob(".*.tmp"):  # by a process that was killed
+            left.unlink(missing_ok=True)
+        yield
+
+
+@contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """While others wait: for what must be made once."""
+    with _lock_file(file) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_file(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,106 @@
+"""How a mistake in params.yaml is told: `params.yaml:12: recipes.quick.momentum: what is wrong`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from slt_bench.common.text import did_you_mean
+from slt_bench.common.yaml.reader import Document
+from slt_bench.common.yaml.text import one_line, shown
+from slt_bench.experiment.checks import Infeasible, Location
+from slt_bench.params.tables import Params
+
+MOST = 30
+
+
+def invalid(document: Document, error: ValidationError) -> str:
+    """What does not agree with the schema, one line each."""
+    errors = error.errors(include_url=False)
+    return _lines(document, [_describe(document, dict(each)) for each in errors[:MOST]], len(errors))
+
+
+def infeasible(document: Document, problems: Sequence[Infeasible]) -> str:
+    """What cannot be put into practice, one line each."""
+    told = [_line(document, problem.location, str(problem)) for problem in problems[:MOST]]
+    return _lines(document, told, len(problems))
+
+
+def _lines(document: Document, told: list[str], count: int) -> str:
+    more = [f"{document.path}: and {count - MOST:,} more mistakes"] if count > MOST else []
+    return "\n".join(told + more)
+
+
+def _describe(document: Document, error: dict[str, Any]) -> str:
+    location: Location = error["loc"]
+    message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    if error["type"] == "extra_forbidden":
+        valid = _keys_at(location[:-1])
+        message = f"unknown key{did_you_mean(str(location[-1]), valid)} (allowed: {', '.join(valid)})"
+    elif error["type"] == "missing":
+        message = "is missing"
+    elif error["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        message = f"must be a mapping of keys to values, got {_got(error['input'])}"
+    elif error["type"].endswith("_type") or not isinstance(error["input"], dict | list):
+        message = f"{message}, got {_got(error['input'])}"
+    return _line(document, _in_file(location), message, missing=error["type"] == "missing")
+
+
+def _got(value: Any) -> str:
+    return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else one_line(repr(value), 80)
+
+
+def _in_file(location: Location) -> Location:
+    """A location without the kind that stands in it after a search's name, since searches are a union of kinds."""
+    return (*location[:2], *location[3:]) if location[:1] == ("searches",) else location
+
+
+def _line(document: Document, location: Location, message: str, missing: bool = False) -> str:
+    """A message with file, line and place; parts that the file does not have are left out, but for a missing key."""
+    node, line, place = document.value, 1, list[str | int]()
+    for part in location:
+        found = part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node))
+        if found:
+            line, node = document.line(node, part), node[part]
+        if found or (missing and part == location[-1]):
+            place.append(part)
+    return f"{document.path}:{line}: {shown(tuple(place))}: {one_line(message)}"
+
+
+def _keys_at(location: Location) -> list[str]:
+    """The keys that the schema allows at a place."""
+    root = _schema()
+    nodes = [root]
+    for part in location:
+        nodes = [step for node in nodes for step in _steps(root, node, part)]
+    return sorted({key for node in nodes for each in _choices(root, node) for key in each.get("properties", {})})
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Params.model_json_schema()
+
+
+def _steps(root: dict[str, Any], node: dict[str, Any], part: str | int) -> list[dict[str, Any]]:
+    steps = []
+    for choice in _choices(root, node):
+        if part in choice.get("properties", {}):
+            steps.append(choice["properties"][part])
+        elif isinstance(part, int) and "items" in choice:
+            steps.append(choice["items"])
+        elif choice.get("properties", {}).get("kind", {}).get("const") == part:  # the tag of a union
+            steps.append(choice)
+        for extra in (choice.get("additionalProperties"), *choice.get("patternProperties", {}).values()):
+            if isinstance(extra, dict):
+                steps.append(extra)
+    return steps
+
+
+def _choices(root: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
+    if "$ref" in node:
+        return _choices(root, root["$defs"][node["$ref"].rsplit("/", 1)[1]])
+    branches = node.get("anyOf", []) + node.get("oneOf", [])
+    return [choice for branch in branches for choice in _choices(root, branch)] if branches else [node]

@@ -1,0 +1,37 @@
+"""Claims: that one row of a table is better than another, or smaller."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from slt_bench.params.base import Axis, Model, Name, Ratio
+
+
+class Side(Model):
+    """One side of a claim."""
+
+    row: Name = Field(description="id of a row; of its lines those are taken that agree with the other side's")
+    sparsity: Ratio | None = Field(None, description="of the row's sparsities, this one")
+
+
+class Claim(Model):
+    """That one row is better than another, or smaller: put to the test by the seeds of a table."""
+
+    text: str = Field(description="the claim, as a sentence")
+    metric: Literal["top1", "bytes", "coded_bytes", "mask_packed_bytes", "dying_edge_ratio"] = "top1"
+    of: Side
+    over: Side
+    compare: Literal["difference", "ratio"] = Field("difference", description="of - over, or of / over; paired by seed")
+    beyond: float | None = Field(None, description="what the effect must exceed; 0 for a difference, 1 for a ratio if absent")
+    across: Literal["each", "most"] = Field(
+        "each", description="each pair of lines, or (up to) the one with the largest effect"
+    )
+    published: Axis[str] | None = Field(None, description="ids of the published sizes of the effect")
+
+    @model_validator(mode="after")
+    def _only_sizes_have_ratios(self) -> Claim:
+        if self.compare == "ratio" and not self.metric.endswith("bytes"):
+            raise ValueError(f"compare: ratio is for bytes; {self.metric} may be 0")
+        return self

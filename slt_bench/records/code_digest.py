@@ -1,0 +1,159 @@
+"""The identity of code: a digest over the definitions that something runs, wherever they stand.
+
+A change counts if it is in a definition that is reached from where the run begins. Comments, docstrings, layout, and the name
+of the module in which a definition stands do not count: a long search does not begin again because of a remark or a move.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent.parent
+OF_A_CELL = ("slt_bench.search.run:search", "slt_bench.run.evaluate:evaluate")  # what a cell runs
+
+_Place = tuple[str, str]  # module and name; "" for what a module does as it is imported
+
+
+@cache
+def cell_code() -> str:
+    """Digest of the code that a cell runs, as it was when this process first asked."""
+    return code_digest(*OF_A_CELL)
+
+
+def code_digest(*entries: str) -> str:
+    """Digest of some functions and of all that they use of this package.
+
+    Args:
+        entries: functions or classes, each as `module:name`.
+
+    Returns:
+        Twelve hex digits.
+
+    Raises:
+        KeyError: there is no such definition.
+    """
+    modules: dict[str, _Module] = {}
+    found: dict[_Place, list[str]] = {}
+    waiting = [(module, name) for module, _, name in (entry.partition(":") for entry in entries)]
+    for module, name in waiting:
+        if name not in _module(modules, module).definitions:
+            raise KeyError(f"{module} defines no {name}")
+    while waiting:
+        place = waiting.pop()
+        home = _module(modules, place[0])
+        if place in found:
+            continue
+        if place[1] in home.definitions:
+            statements = home.definitions[place[1]]
+            waiting += [(place[0], ""), *(use for each in statements for use in home.uses(each))]
+            found[place] = [ast.dump(home.normalised(each)) for each in statements]
+        elif place[1] in home.imports:
+            waiting.append(home.imports[place[1]])
+    dumps = sorted(dump for each in found.values() for dump in each)
+    data = sorted(content for name in {module for module, _ in found} for content in _module(modules, name).data())
+    return hashlib.sha256("\n".join(dumps).encode() + b"\n".join(data)).hexdigest()[:12]
+
+
+def _module(known: dict[str, _Module], name: str) -> _Module:
+    if name not in known:
+        known[name] = _Module(name)
+    return known[name]
+
+
+class _Module:
+    """A module of this package: its definitions by name, and what it imports of the package."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.path = name, _file(name)
+        self.tree = ast.parse(self.path.read_text(encoding="utf-8")) if self.path else ast.Module([], [])
+
+    @cached_property
+    def definitions(self) -> dict[str, list[ast.stmt]]:
+        """The top-level statements that bind each name; under "" those that bind none."""
+        found: dict[str, list[ast.stmt]] = {"": []}
+        for statement in self.tree.body:
+            for name in _bound(statement):
+                found.setdefault(name, []).append(statement)
+        return found
+
+    @cached_property
+    def imports(self) -> dict[str, _Place]:
+        """Local name -> where it comes from in this package; a module has the name ""."""
+        found: dict[str, _Place] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "slt_bench":
+                for alias in node.names:
+                    inner = f"{node.module}.{alias.name}"
+                    found[alias.asname or alias.name] = (inner, "") if _file(inner) else (node.module or "", alias.name)
+        return found
+
+    def uses(self, statement: ast.stmt) -> Iterator[_Place]:
+        """What a statement names of this module and of others."""
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name):
+                if node.id in self.definitions:
+                    yield self.name, node.id
+                elif node.id in self.imports:
+                    yield self.imports[node.id]
+            elif (module := self._module_of(node)) is not None and isinstance(node, ast.Attribute):
+                yield module, node.attr
+
+    def normalised(self, statement: ast.stmt) -> ast.AST:
+        """A statement without docstrings, imports of this package, and the names of modules and aliases; it is altered."""
+        return _Normaliser(self).visit(statement)
+
+    def data(self) -> list[bytes]:
+        """Contents of the data files that belong to the module."""
+        if self.path is None:
+            return []
+        files = (self.path.with_suffix(suffix) for suffix in (".yaml", ".html"))
+        return [file.read_bytes() for file in files if file.is_file()]
+
+    def _module_of(self, node: ast.AST) -> str | None:
+        """The module of this package whose attribute an expression takes."""
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module, name = self.imports.get(node.value.id, ("", "-"))
+            return module if not name else None
+        return None
+
+
+class _Normaliser(ast.NodeTransformer):
+    def __init__(self, module: _Module) -> None:
+        self.module = module
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "slt_bench":
+            return ast.Pass()
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.Attribute) and self.module._module_of(node) is not None:
+            return ast.Name(node.attr, node.ctx)
+        if isinstance(node, ast.Name) and self.module.imports.get(node.id, ("", ""))[1]:
+            return ast.Name(self.module.imports[node.id][1], node.ctx)
+        return self.generic_visit(node)
+
+
+def _bound(statement: ast.stmt) -> list[str]:
+    """The names that a top-level statement binds; [""] for one that does something else, none for imports and docstrings."""
+    match statement:
+        case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
+            return [statement.name]
+        case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+            names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+            return sorted(names) or [""]
+        case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
+            return []
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return []
+    return [""]
+
+
+def _file(name: str) -> Path | None:
+    """The source of a module; None for a name that is no module."""
+    base = PACKAGE.joinpath(*name.split(".")[1:])
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)

@@ -1,0 +1,91 @@
+"""What a result was made with: code, libraries, machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from slt_bench.common import paths
+from slt_bench.records.code_digest import PACKAGE
+
+_LIBRARIES = ("torch", "torchvision", "ffcv", "numpy", "numba")
+
+
+def parent_digest(cell_id: str | None) -> str:
+    """Twelve hex digits of the ticket that a source is made from; empty where there is none."""
+    if cell_id is None:
+        return ""
+    ticket = paths.cell_dir(cell_id) / "ticket.safetensors"
+    return hashlib.sha256(ticket.read_bytes()).hexdigest()[:12] if ticket.is_file() else "missing"
+
+
+@cache
+def code_version() -> str:
+    """The commit as this process first saw it, with `+` where the package differs from it; `unknown` outside a git checkout."""
+    here = str(PACKAGE.parent)
+    try:
+        commit = _git(here, "rev-parse", "--short=12", "HEAD")
+        return commit + ("+" if _git(here, "status", "--porcelain", "--", "slt_bench", "stages") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def now() -> str:
+    """This second, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def session() -> dict[str, Any]:
+    """Now, and the threads that this process computes with: of a search that is begun or gone on with."""
+    import torch
+
+    return {"started": now(), "threads": torch.get_num_threads()}
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Versions of libraries that a search computes with, by name: a saved state is of no use to others."""
+    return {name: _version(name) or "missing" for name in names}
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware, for the record of a run."""
+    import torch
+
+    from slt_bench.compute.precision import rounds_to_tf32
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "tf32": rounds_to_tf32(),
+    }
+
+
+def _git(directory: str, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", directory, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

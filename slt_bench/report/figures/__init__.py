@@ -1,0 +1,1 @@
+"""Figures of a table and of its searches, drawn from its lines."""

@@ -1,0 +1,163 @@
+"""What figures show of the lines of one dataset and network, each in a pair of axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from slt_bench.common.text import grouped
+from slt_bench.report.figures.styles import NAMED, Styles
+from slt_bench.report.lines import Line
+
+Draw = Callable[[Axes, Sequence[Line], Styles], None]
+
+
+def accuracy_against(size: str, label: str) -> Draw:
+    """Accuracy against the size of the ticket file, with the Pareto front of the tickets that were found."""
+
+    def draw(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
+        known = [line for line in lines if line.known(size)]
+        points = [(mean(line.known(size)), mean(line.values("top1"))) for line in known if line.found]
+        front = [point for point in points if not any(x <= point[0] and y > point[1] for x, y in points)]
+        if len(front) > 1:
+            xs, ys = zip(*sorted(front), strict=True)
+            axes.step(xs, ys, where="post", color="#bbbbbb", linewidth=1.2, label="Pareto front of the tickets", zorder=1)
+        for line in known:
+            _point(axes, line, mean(line.known(size)), styles)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter("B"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel=label, ylabel="test top-1 (%)")
+        _leave_out_controls(axes, lines)
+
+    return draw
+
+
+def accuracy_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
+    _against(axes, lines, styles, sparsity, _others, lambda line: mean(line.values("top1")))
+    for line in lines:
+        _point(axes, line, line.cell.sparsity, styles)
+    axes.set(xlabel="sparsity (share of all weights that are zero)", ylabel="test top-1 (%)", xlim=(-0.03, 1.0))
+    _leave_out_controls(axes, lines)
+
+
+def accuracy_against_freezing(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
+    """Lines of a row are joined where they keep the same share of their free edges, or else where they are equally sparse."""
+    dense = [line for line in lines if line.cell.source.kind == "dense"]
+    frozen = [line for line in lines if line.cell.source.kind in ("randomly pruned", "frozen")]
+    for same in grouped(frozen, _at_freezing).values():
+        by_share = len({_free_kept(line) for line in same}) == 1
+        for equal in [same] if by_share else grouped(same, sparsity).values():
+            key: Callable[[Line], float] = _free_kept if by_share else sparsity
+            origin = [
+                line for line in dense if (line.cell.search_name, key(line)) == (equal[0].cell.search_name, key(equal[0]))
+            ]
+            ordered = sorted([*origin, *equal], key=freezing)
+            if len({freezing(line) for line in equal}) < 2:
+                continue
+            kept = f"{_free_kept(equal[0]):.0%} of the free edges kept" if by_share else f"s = {sparsity(equal[0]):g}"
+            axes.errorbar(
+                [freezing(line) for line in ordered], [mean(line.values("top1")) for line in ordered],
+                yerr=[_deviation(line) for line in ordered], color=plt.get_cmap("plasma")(0.85 * key(equal[0])),
+                linestyle=styles.dash(equal[0]), marker=styles.marker(equal[0]), markersize=5, capsize=2, linewidth=1.2,
+                label=f"{equal[0].label}, {equal[0].cell.source.kind}, {kept}",
+            )  # fmt: skip
+    axes.set(xlabel="freezing ratio F = p + l (0: dense)", ylabel="test top-1 (%)", xlim=(-0.03, 1.0))
+
+
+def dying_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
+    _against(axes, lines, styles, sparsity, _others, lambda line: mean(line.recorded("dying_edge_ratio")), "o")
+    for line in lines:
+        for value in line.published:
+            if value.quantity == "dying-edge ratio":
+                axes.plot(line.cell.sparsity, value.value, "*", color="#000000", markersize=10, label=f"published, {value.how}")
+    axes.set(xlabel="sparsity (pruning rate)", ylabel="dying edges: share in no mask", xlim=(-0.03, 1.0))
+
+
+def _against(
+    axes: Axes, lines: Sequence[Line], styles: Styles, x: Callable[[Line], float], key: Callable[[Line], Any],
+    y: Callable[[Line], float], marker: str = "",
+) -> None:  # fmt: skip
+    """Join the lines that differ in x alone."""
+    for same in grouped(lines, key).values():
+        ordered = sorted(same, key=x)
+        if len(ordered) > 1 or marker:
+            style: Any = {"color": styles.colour(same[0]), "linestyle": styles.dash(same[0]), "linewidth": 1.2}
+            label = styles.name(same[0]) if marker and len(styles.lines) > len(same) else None
+            axes.plot([x(line) for line in ordered], [y(line) for line in ordered], marker=marker, label=label, **style)
+
+
+def curves(quantity: str, label: str) -> Draw:
+    """A quantity of the history over the epochs."""
+
+    def draw(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
+        for line in lines:
+            runs = [[getattr(epoch, quantity) for epoch in result.history] for result in line.results]
+            if any(value is None for run in runs for value in run):
+                continue  # no validation where all images are trained on
+            curve = [mean(values) for values in zip(*runs, strict=True)]
+            epochs = range(1, len(curve) + 1)
+            style: Any = {"color": styles.colour(line), "linestyle": styles.dash(line), "alpha": styles.depth(line)}
+            axes.plot(epochs, curve, label=styles.name(line), linewidth=1.4, **style)
+            if len(runs) > 1 and len(styles.lines) <= NAMED:
+                low, high = zip(*((min(values), max(values)) for values in zip(*runs, strict=True)), strict=True)
+                axes.fill_between(epochs, low, high, color=styles.colour(line), alpha=0.08, linewidth=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="epoch (mean over seeds)", ylabel=label)
+
+    return draw
+
+
+def _point(axes: Axes, line: Line, x: float, styles: Styles) -> None:
+    axes.errorbar(
+        x, mean(line.values("top1")), yerr=_deviation(line), color=styles.colour(line), alpha=styles.depth(line),
+        marker=styles.marker(line), markersize=6, capsize=2, linestyle="none", label=styles.name(line),
+    )  # fmt: skip
+
+
+def _leave_out_controls(axes: Axes, lines: Sequence[Line]) -> None:
+    """Random masks lie far below everything: say where, and let the axis show the rest."""
+    means = {kind: [mean(line.values("top1")) for line in lines if (line.cell.search.kind == "random-mask") is kind]
+             for kind in (True, False)}  # fmt: skip
+    if means[True] and means[False] and max(means[True]) < min(means[False]) - 5:
+        shown = [value for line in lines if line.cell.search.kind != "random-mask" for value in line.values("top1")]
+        low, high = min(shown), max(shown)
+        axes.set_ylim(low - max(2.0, 0.3 * (high - low)), high + max(1.0, 0.15 * (high - low)))
+        where = f"random mask: {mean(means[True]):.1f} %, below this axis"
+        axes.text(0.01, 0.02, where, transform=axes.transAxes, color="#777777", fontsize=8)
+
+
+def _deviation(line: Line) -> float:
+    values = line.values("top1")
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def sparsity(line: Line) -> float:
+    return line.cell.sparsity
+
+
+def freezing(line: Line) -> float:
+    return round(line.cell.source.freezing_ratio, 9)
+
+
+def _free_kept(line: Line) -> float:
+    return line.cell.free_kept
+
+
+def _others(line: Line) -> tuple[str, ...]:
+    """Everything but the sparsity."""
+    cell = line.cell
+    return cell.dataset_name, cell.network_name, cell.search_name, cell.recipe_name, cell.source.id
+
+
+def _at_freezing(line: Line) -> tuple[Any, ...]:
+    """Row, search, and how the frozen share is spread and mixed: everything but its size and the sparsity."""
+    source = line.cell.source
+    pruned_share = round(source.prune_ratio / source.freezing_ratio, 3)
+    return line.row, line.cell.search_name, source.layout, source.lock_rule, pruned_share

@@ -1,0 +1,79 @@
+"""How lines of a table look in figures: colour by search or freezing ratio, marker and dash by source, depth by sparsity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from slt_bench.common.text import grouped
+from slt_bench.report.lines import Line
+
+# Okabe and Ito's colours, told apart with any colour vision.
+_COLOURS = {"weight-training": "#000000", "edge-popup": "#0072B2", "iterative-edge-popup": "#D55E00", "random-mask": "#999999"}
+_HARD = "#009E73"  # iterative edge-popup inside the last mask
+_LONG = {"edge-popup": "#56B4E9", "iterative-edge-popup": "#E69F00", "hard": "#CC79A7"}  # with all epochs in each iteration
+_MARKERS = {"dense": "o", "randomly pruned": "s", "frozen": "D", "from ticket": "^"}
+_DASHES: dict[str, Any] = {
+    "dense": "-",
+    "randomly pruned": (0, (5, 2)),
+    "frozen": (0, (1, 1.5)),
+    "from ticket": (0, (5, 1, 1, 1)),
+}
+NAMED = 12  # lines that a legend can name one by one
+
+
+@dataclass(frozen=True)
+class Styles:
+    """The looks of the lines that one figure shows."""
+
+    lines: Sequence[Line]
+
+    @property
+    def by_freezing(self) -> bool:
+        """Whether colours tell freezing ratios: where one search is in sources of several."""
+        searched = [line.cell for line in self.lines if line.found]
+        ratios, searches = {cell.source.freezing_ratio for cell in searched}, {cell.search_name for cell in searched}
+        return len(ratios) > 3 and len(searches) == 1
+
+    def colour(self, line: Line) -> Any:
+        """By freezing ratio or by search."""
+        if self.by_freezing and line.found:
+            return plt.get_cmap("viridis")(0.92 * line.cell.source.freezing_ratio)
+        search = line.cell.search
+        if search.kind == "iterative-edge-popup" and search.space == "hard":
+            return _LONG["hard"] if search.epochs == "per_iteration" else _HARD
+        long = (search.kind == "iterative-edge-popup" and search.epochs == "per_iteration") or (
+            search.kind == "edge-popup" and (search.keep is not None or search.length > 1)
+        )
+        return _LONG[search.kind] if long else _COLOURS[search.kind]
+
+    def marker(self, line: Line) -> str:
+        """By the kind of source."""
+        return _MARKERS[line.cell.source.kind]
+
+    def dash(self, line: Line) -> Any:
+        """By the kind of source."""
+        return _DASHES[line.cell.source.kind]
+
+    def depth(self, line: Line) -> float:
+        """Sparser tickets are paler, where colours leave room for that."""
+        return 1.0 if self.by_freezing else 1.0 - 0.6 * line.cell.sparsity
+
+    def name(self, line: Line) -> str:
+        """For a legend: of the line, or of all that look alike where they are many."""
+        cell = line.cell
+        if len(self.lines) <= NAMED:
+            sparsity = "" if cell.search.kind == "weight-training" else f", s = {cell.sparsity:g}"
+            return f"{line.label}, {cell.source}{sparsity}"
+        if self.by_freezing and line.found:
+            frozen = f", F = {cell.source.freezing_ratio:g}" if cell.source.freezing_ratio else ""
+            return f"{line.label}, {cell.source.kind}{frozen}"
+        return f"{line.label}, {cell.source.kind}"
+
+
+def panels(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    """Lines by dataset and network: what may stand in one pair of axes."""
+    return grouped(lines, lambda line: f"{line.cell.network_name}, {line.cell.dataset_name}")

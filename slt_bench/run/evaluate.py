@@ -1,0 +1,82 @@
+"""Evaluation: a ticket file and test.beton -> metrics.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from slt_bench.common.errors import BenchError
+from slt_bench.common.files import write_text
+from slt_bench.compute.precision import exact_float32
+from slt_bench.search.metrics import measure
+
+if TYPE_CHECKING:
+    from slt_bench.ticket.file import TicketFile
+
+
+def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) -> dict[str, Any]:
+    """Read the tickets of a cell (best and last epoch) and the test images, once; write metrics.json and confusion.json.
+
+    Raises:
+        BenchError: a ticket or the test images are missing or damaged.
+    """
+    from slt_bench.data.loader import Loader
+    from slt_bench.data.manifest import read_manifest, verify_file
+    from slt_bench.params.datasets import View
+    from slt_bench.ticket.file import read_ticket
+
+    best = read_ticket(cell_directory / "ticket.safetensors")
+    last = read_ticket(cell_directory / "last.safetensors")
+    manifest = read_manifest(dataset_directory)
+    spec = best.ticket.spec
+    if manifest.classes != spec.classes or (spec.resize is None and manifest.files["test"].image_size != spec.image_size):
+        raise BenchError(f"the tickets in {cell_directory} were found on other classes or image sizes than {dataset_directory}")
+    resolution = spec.image_size if spec.resize is not None else None
+    view = View(mean=spec.mean, std=spec.std, resolution=resolution, resize=spec.resize)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    path = verify_file(dataset_directory, "test", manifest)
+    loader = Loader(path, view, batch_size=256, workers=workers, device=device)
+    networks = [file.network.plain_module().to(device) for file in (best, last)]
+    with exact_float32():
+        of_best, of_last = measure(networks, loader, len(spec.classes))
+    metrics = {
+        "top1": of_best.top1,
+        "top5": of_best.top5,
+        "loss": of_best.loss,
+        "last_top1": of_last.top1,
+        "images": of_best.images,
+        "epoch": spec.epoch,
+        **_sizes(best),
+    }
+    confusion = {"classes": spec.classes, "confusion": of_best.confusion}
+    write_text(cell_directory / "confusion.json", json.dumps(confusion) + "\n")
+    write_text(cell_directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")  # last: with it the cell is done
+    return metrics
+
+
+def _sizes(file: TicketFile) -> dict[str, Any]:
+    """What the ticket takes and how many edges it has."""
+    from slt_bench.ticket.file import coded_size
+    from slt_bench.ticket.mask_coding import sizes
+
+    counts, mask = file.counts, file.ticket.mask
+    size = sizes(mask, file.network.free_stops) if mask is not None else None
+    try:
+        coded = coded_size(file)
+    except BenchError:  # the coder is not installed
+        coded = None
+    return {
+        "bytes": file.size,
+        "coded_bytes": coded,  # of the whole file, with its mask entropy-coded
+        "mask_packed_bytes": size.packed if size else None,
+        "mask_coded_bytes": size.coded if size else None,
+        "mask_bound_bytes": round(size.bound, 1) if size else None,
+        "total": counts.total,
+        "pruned": counts.pruned,
+        "locked": counts.locked,
+        "kept": counts.kept,
+        "sparsity": 1 - counts.density,
+    }

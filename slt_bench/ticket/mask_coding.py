@@ -1,0 +1,134 @@
+"""Masks as bytes, one bit an edge or entropy-coded, close to what an ideal code would need; roles, two bits an edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log2
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from slt_bench.common.errors import BenchError
+
+
+def pack(mask: Tensor) -> Tensor:
+    """bool[n] as uint8[ceil(n / 8)], most significant bit first, the last byte filled with zeros."""
+    return torch.from_numpy(np.packbits(mask.numpy()))
+
+
+def unpack(packed: Tensor, size: int) -> Tensor:
+    """bool[size] again.
+
+    Raises:
+        ValueError: `packed` has another length, or bits beyond the last edge.
+    """
+    bits = np.unpackbits(packed.numpy())
+    if len(bits) - size not in range(8) or bits[size:].any():
+        raise ValueError("packed mask of the wrong length")
+    return torch.from_numpy(bits[:size].astype(bool))
+
+
+def encode(mask: Tensor, stops: Sequence[int]) -> tuple[Tensor, list[int]]:
+    """Entropy-code a mask layer by layer, each edge of a layer being kept with the same probability k / n.
+
+    The words are those of the range coder of the library `constriction` (32-bit words, 64-bit state, 24-bit probabilities).
+
+    Args:
+        mask: bool[n].
+        stops: where each layer ends in it.
+
+    Returns:
+        uint8[4 w], the code's w words as little-endian bytes, and each layer's kept edges, without which it cannot be read.
+    """
+    encoder = _coder().queue.RangeEncoder()
+    bits, kept = mask.numpy().astype(np.int32), []
+    for part in np.split(bits, stops[:-1]):
+        kept.append(int(part.sum()))
+        if 0 < kept[-1] < len(part):  # else there is nothing to tell
+            encoder.encode(part, _bernoulli(kept[-1], len(part)))
+    return torch.from_numpy(encoder.get_compressed().astype("<u4").view(np.uint8)), kept
+
+
+def decode(code: Tensor, stops: Sequence[int], kept: Sequence[int]) -> Tensor:
+    """bool[n] again.
+
+    Raises:
+        ValueError: the code does not give a mask that keeps so many edges of each layer.
+    """
+    if len(kept) != len(stops) or code.numel() % 4:
+        raise ValueError("coded mask of the wrong length")
+    decoder = _coder().queue.RangeDecoder(code.numpy().view("<u4").astype(np.uint32))
+    parts: list[NDArray[np.bool_]] = []
+    start = 0
+    for stop, count in zip(stops, kept, strict=True):
+        size = stop - start
+        constant = count in (0, size)
+        part = np.full(size, count, np.int32) > 0 if constant else decoder.decode(_bernoulli(count, size), size).astype(bool)
+        if int(part.sum()) != count:
+            raise ValueError("coded mask is damaged")
+        parts.append(part)
+        start = stop
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def pack_roles(roles: Tensor) -> Tensor:
+    """uint8[N] of 0, 1, 2 as uint8[ceil(N / 4)], the first edge in the two highest bits."""
+    padded = np.zeros(-(-roles.numel() // 4) * 4, np.uint8)
+    padded[: roles.numel()] = roles.numpy()
+    four = padded.reshape(-1, 4)
+    return torch.from_numpy(four[:, 0] << 6 | four[:, 1] << 4 | four[:, 2] << 2 | four[:, 3])
+
+
+def unpack_roles(packed: Tensor, edges: int) -> Tensor:
+    """uint8[edges] of 0, 1, 2 again.
+
+    Raises:
+        ValueError: `packed` has another length, a value that is no role, or bits beyond the last edge.
+    """
+    four = np.stack([packed.numpy() >> shift & 3 for shift in (6, 4, 2, 0)], axis=1).reshape(-1)
+    if len(four) - edges not in range(4) or four[edges:].any() or (four > 2).any():
+        raise ValueError("roles of the wrong length")
+    return torch.from_numpy(four[:edges].copy())
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a mask."""
+
+    packed: int  # one bit an edge: the papers' formula (1-F)N
+    coded: int | None  # entropy-coded; None where the coder is not installed
+    bound: float  # the least for masks with so many kept edges in each layer: sum of n H(k/n)
+
+
+def sizes(mask: Tensor, stops: Sequence[int]) -> Sizes:
+    """What a mask takes, layer boundaries as in `encode`."""
+    parts = np.split(mask.numpy(), stops[:-1])
+    bound = sum(_entropy(len(part), int(part.sum())) for part in parts) / 8
+    try:
+        coded = encode(mask, stops)[0].numel()
+    except BenchError:
+        coded = None
+    return Sizes(-(-mask.numel() // 8), coded, bound)
+
+
+def _entropy(size: int, count: int) -> float:
+    if count in (0, size):
+        return 0.0
+    share = count / size
+    return -size * (share * log2(share) + (1 - share) * log2(1 - share))
+
+
+def _coder() -> Any:
+    try:
+        import constriction
+    except ImportError as error:
+        raise BenchError("entropy-coded masks need the package constriction: pip install 'slt-bench[coding]'") from error
+    return constriction.stream
+
+
+def _bernoulli(kept: int, size: int) -> Any:
+    return _coder().model.Bernoulli(kept / size, perfect=False)

@@ -1,0 +1,189 @@
+"""Data: the same images give the same manifest; loaders give the same bytes; damage is named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from slt_bench.common.errors import BenchError
+from slt_bench.data.loader import Loader
+from slt_bench.data.manifest import FILES, read_manifest, verify_file
+from slt_bench.data.sources.registry import balanced_indices
+from slt_bench.data.write import prepare
+from tests.conftest import DIGITS, labels_of, pictures
+
+
+def epoch_bytes(loader: Loader, number: int) -> bytes:
+    return b"".join(images.numpy().tobytes() + labels.numpy().tobytes() for images, labels in loader.epoch(number))
+
+
+def test_preparing_twice_gives_the_same_manifest_and_files(digits_directory: Path, tmp_path: Path) -> None:
+    again = prepare(DIGITS.images, tmp_path / "digits")
+    assert again == read_manifest(digits_directory)
+    for name in FILES:
+        assert (tmp_path / "digits" / f"{name}.beton").read_bytes() == (digits_directory / f"{name}.beton").read_bytes()
+
+
+def test_splits_are_disjoint_class_balanced_and_complete(digits_directory: Path) -> None:
+    manifest = read_manifest(digits_directory)
+    assert manifest.counts() == {"train": 1150, "val": 288, "test": 359}
+    labels = {name: np.array(labels_of(digits_directory / f"{name}.beton")) for name in FILES}
+    for split in ("train", "val", "all", "test"):
+        name, indices = manifest.split(split)
+        per_class = np.bincount(labels[name][indices])
+        assert per_class.max() - per_class.min() <= 10 and indices.tolist() == sorted(indices)
+    train, val, both = (set(manifest.split(split)[1].tolist()) for split in ("train", "val", "all"))
+    assert not train & val and train | val == both and len(both) == 1438
+    everything = [pictures(digits_directory / f"{name}.beton").reshape(-1, 192) for name in FILES]
+    assert len(np.unique(np.concatenate(everything), axis=0)) == 1797
+
+
+def test_subset_is_class_balanced_and_another_seed_gives_another() -> None:
+    labels = np.repeat(np.arange(10), 100)
+    chosen = balanced_indices(labels, 55, 0, "subset")
+    counts = np.bincount(labels[chosen])
+    assert len(set(chosen)) == 55 and set(counts) == {5, 6}
+    assert set(chosen) != set(balanced_indices(labels, 55, 1, "subset"))
+
+
+def test_same_bytes_for_any_number_of_workers(digits_directory: Path) -> None:
+    path = digits_directory / "train.beton"
+    one, two = (Loader(path, DIGITS, 64, seed=3, workers=workers) for workers in (1, 2))
+    for number in (0, 5, 1):
+        assert epoch_bytes(one, number) == epoch_bytes(two, number)
+    assert epoch_bytes(one, 0) != epoch_bytes(one, 1)
+    assert epoch_bytes(one, 0) != epoch_bytes(Loader(path, DIGITS, 64, seed=4), 0)
+
+
+def test_augmentation_depends_on_seed_epoch_and_image_alone(digits_directory: Path) -> None:
+    """Another batch size, or a part of the images, regroups them but does not change one of them."""
+    path = digits_directory / "train.beton"
+
+    def shown(batch: int, indices: np.ndarray | None = None) -> set[bytes]:
+        batches = Loader(path, DIGITS, batch, seed=0, indices=indices).raw_epoch(2)
+        return {image.tobytes() for images, _ in batches for image in images}
+
+    small, large = shown(2), shown(719)  # both divide 1438
+    assert small == large and len(small) > 1380
+    assert shown(10, np.arange(0, 1438, 2)[:710]) < large
+
+
+def test_crops_and_flips_are_what_they_say(digits_directory: Path) -> None:
+    plain = pictures(digits_directory / "train.beton")
+    padded = np.pad(plain, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    possible = [
+        {padded[n, top : top + 8, left : left + 8][:, ::step].tobytes()
+         for top in range(3) for left in range(3) for step in (1, -1)}
+        for n in range(len(plain))
+    ]  # fmt: skip
+    from slt_bench.common import random
+
+    order = random.permutation(0, "order", 0, len(plain))
+    seen = 0
+    for images, _ in Loader(digits_directory / "train.beton", DIGITS, 719, seed=0).raw_epoch(0):
+        for image in images:
+            assert image.tobytes() in possible[order[seen]]
+            seen += 1
+    assert seen == 1438
+
+
+def test_evaluation_sees_every_image_once_in_order(digits_directory: Path) -> None:
+    loader = Loader(digits_directory / "test.beton", DIGITS, 100)
+    labels = torch.cat([labels for _, labels in loader.epoch()])
+    assert len(loader) == 4 and loader.images == 359
+    assert labels.tolist() == labels_of(digits_directory / "test.beton")
+
+
+def test_normalisation(digits_directory: Path) -> None:
+    images, _ = next(Loader(digits_directory / "test.beton", DIGITS, 8).epoch())
+    raw = pictures(digits_directory / "test.beton")[:8]
+    expected = (raw.transpose(0, 3, 1, 2) / 255 - 0.3) / 0.4
+    np.testing.assert_allclose(images.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_batches_that_are_kept_stay_as_they_were(digits_directory: Path) -> None:
+    loader = Loader(digits_directory / "train.beton", DIGITS, 50, seed=0)
+    kept = list(loader.epoch(0))
+    assert epoch_bytes(loader, 0) == b"".join(images.numpy().tobytes() + labels.numpy().tobytes() for images, labels in kept)
+
+
+@pytest.mark.slow
+def test_torchs_thread_count_is_left_alone_and_compiled_code_is_cached(digits_directory: Path, tmp_path: Path) -> None:
+    script = (
+        "import torch; torch.set_num_threads(3)\n"
+        "import slt_bench.data.beton\nassert torch.get_num_threads() == 3, 'beton'\n"
+        "from slt_bench.data.loader import Loader\nfrom tests.conftest import DIGITS\nfrom pathlib import Path\n"
+        f"list(Loader(Path('{digits_directory}/train.beton'), DIGITS, 64, seed=0).epoch(0))\n"
+        "import numba.typed; assert numba.typed.Dict is not dict\n"
+        "assert torch.get_num_threads() == 3, torch.get_num_threads()"
+    )
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(tmp_path / "numba"),
+        "PYTHONPATH": str(Path(__file__).parent.parent.parent),
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "error::Warning:numba", "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Cannot cache" not in done.stderr
+    assert list((tmp_path / "numba").rglob("*.nbc"))
+
+
+def test_a_last_batch_of_one_keeps_its_shape(digits_directory: Path) -> None:
+    *_, (images, labels) = Loader(digits_directory / "test.beton", DIGITS, 358).epoch()
+    assert images.shape == (1, 3, 8, 8) and labels.shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "is missing: `slt-bench prepare digits`"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "bytes instead of"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9] + b"?" + path.read_bytes()[-8:]), "its bytes have changed"),
+    ],
+)  # fmt: skip
+def test_a_damaged_beton_is_named(digits_directory: Path, tmp_path: Path, damage: object, message: str) -> None:
+    directory = shutil.copytree(digits_directory, tmp_path / "digits")
+    damage(directory / "test.beton")  # type: ignore[operator]
+    manifest = read_manifest(directory)
+    verify_file(directory, "train", manifest)
+    with pytest.raises(BenchError, match=message):
+        verify_file(directory, "test", manifest)
+
+
+def test_a_whole_file_is_read_once_and_again_when_it_was_touched(
+    digits_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = shutil.copytree(digits_directory, tmp_path / "digits")
+    manifest, read = read_manifest(directory), []
+    monkeypatch.setattr("slt_bench.data.manifest.sha256", lambda path: read.append(path) or manifest.files["test"].sha256)
+    verify_file(directory, "test", manifest)
+    verify_file(directory, "test", manifest)
+    assert len(read) == 1
+    os.utime(directory / "test.beton", (1, 1))
+    verify_file(directory, "test", manifest)
+    assert len(read) == 2
+
+
+def test_an_error_while_making_batches_reaches_the_caller(digits_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("in the thread")
+
+    monkeypatch.setattr("slt_bench.data.decode.transform._show", fail)
+    with pytest.raises(RuntimeError, match="in the thread"):
+        list(Loader(digits_directory / "train.beton", DIGITS, 64, seed=0).epoch(0))
+
+
+def test_a_missing_or_damaged_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="dataset nothing is not prepared"):
+        read_manifest(tmp_path / "nothing")
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(BenchError, match=r"manifest\.json is damaged"):
+        read_manifest(tmp_path)

@@ -1,0 +1,85 @@
+"""The digest of code: it follows definitions, wherever they stand, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from slt_bench.records import code_digest as digests
+from slt_bench.records.code_digest import OF_A_CELL, code_digest
+
+ENTRIES = {"cell": OF_A_CELL, "data": ("slt_bench.data.write:prepare",), "page": ("slt_bench.report.page:write_page",)}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, whose code is looked at."""
+    package = Path(shutil.copytree(digests.PACKAGE, tmp_path / "slt_bench"))
+    monkeypatch.setattr(digests, "PACKAGE", package)
+    return package
+
+
+def digest_all() -> dict[str, str]:
+    return {name: code_digest(*entries) for name, entries in ENTRIES.items()}
+
+
+def changed(file: Path, old: str, new: str) -> set[str]:
+    """What has another digest once `old` is `new` in a file."""
+    before, text = digest_all(), file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    after = digest_all()
+    file.write_text(text)
+    return {name for name in before if after[name] != before[name]}
+
+
+def test_comments_and_docstrings_do_not_count(package: Path) -> None:
+    layouts = package / "networks/layouts.py"
+    assert changed(layouts, '"""Layouts:', '# a remark\n"""About layouts:') == set()
+    assert changed(layouts, '    """The same density everywhere."""', '    """Uniform."""  # a remark') == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale"),
+    [
+        ("ticket/top_k.py", "def keep_largest(", "def keep_largest(*, _more: int = 0, ", {"cell"}),
+        ("common/random.py", "def words(", "def words(*, _more: int = 0, ", {"cell", "data"}),
+        ("data/sources/imagenet.py", "def imagenet_release(", "def imagenet_release(*, _more: int = 0, ", {"data"}),
+        ("params/tables.py", "class Row(Model):", "class Row(Model, title='x'):", {"page"}),
+        ("experiment/grid.py", "def expand(", "def expand(*, _more: int = 0, ", set()),
+        ("report/page.html", "<", " <", {"page"}),
+    ],
+)
+def test_what_is_used_counts_and_nothing_else(package: Path, file: str, old: str, new: str, stale: set[str]) -> None:
+    assert changed(package / file, old, new) == stale
+
+
+def test_a_definition_that_nothing_uses_does_not_count(package: Path) -> None:
+    assert changed(package / "search/trainer.py", "class Fit", "NEW = 1\n\n\nclass Fit") == set()
+
+
+def test_a_module_that_is_renamed_is_the_same_code(package: Path) -> None:
+    """By its names, `from package import module`, and `from module import name as other`."""
+    before = digest_all()
+    (package / "common/random.py").rename(package / "common/streams.py")
+    for file in package.rglob("*.py"):
+        text = re.sub(r"(from slt_bench\.common import (?:\w+, )*)random\b", r"\1streams", file.read_text())
+        text = re.sub(r"(?<![.\w])random\.", "streams.", text) if re.search(r"import (\w+, )*streams\b", text) else text
+        file.write_text(text.replace("slt_bench.common.random", "slt_bench.common.streams"))
+    assert digest_all() == before
+
+
+def test_a_definition_that_moves_is_the_same_code(package: Path) -> None:
+    before = digest_all()
+    loss = package / "search/optimizer.py"
+    (package / "search/sgd.py").write_text(loss.read_text())
+    loss.write_text("from slt_bench.search.sgd import Sgd\n")
+    assert digest_all() == before
+
+
+def test_an_entry_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(KeyError, match="defines no nothing"):
+        code_digest("slt_bench.search.run:nothing")

@@ -1,0 +1,195 @@
+"""Claims: effects, intervals, verdicts, and which lines are compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.grid import expand
+from slt_bench.experiment.load import load_params
+from slt_bench.params.claims import Claim, Side
+from slt_bench.params.tables import Params
+from slt_bench.report.claims import effect, trials
+from slt_bench.report.lines import lines
+from slt_bench.report.statistics import interval
+from slt_bench.run.tasks import report_table
+from tests.experiment.test_params import GOOD, refused
+from tests.report.test_report import diverge, pretend
+
+CLAIM = Claim(text="a over b", of=Side(row="a"), over=Side(row="b"))
+RATIO = Claim(text="a / b", of=Side(row="a"), over=Side(row="b"), metric="bytes", compare="ratio", beyond=3.25)
+CLAIMS = """\
+    claims:
+      frozen: {text: frozen is better, of: {row: frozen}, over: {row: dense}, published: iwasawa2023-gain10}
+      most: {text: by up to, of: {row: frozen}, over: {row: dense}, across: most}
+      one: {text: at 0.5 alone, of: {row: dense, sparsity: 0.5}, over: {row: dense, sparsity: 0.3}}
+"""
+TEXT = (
+    GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", "{id: dense, search: ep, sparsity: [0.3, 0.5]}")
+    .replace("{search: [ep, iep], source: {prune_ratio: [0.1, 0.2],", "{id: frozen, search: ep, source: {prune_ratio: 0.1,")
+    .replace("lock_rule: joint}, sparsity: 0.5}", "lock_rule: joint}, sparsity: [0.3, 0.5]}")
+    .replace("{search: training}", "{id: training, search: training}")
+    .replace("source: digits", "source: cifar10")
+    .replace("kind: conv4, width: 0.125", "kind: resnet18")
+)
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(TEXT + CLAIMS)
+    return load_params(Path("params.yaml"))
+
+
+def test_the_interval_is_students() -> None:
+    width = 4.302652729911275 / np.sqrt(3)  # t of 97.5 % with two degrees of freedom, deviation 1
+    assert interval([1.0, 2.0, 3.0]) == pytest.approx((2 - width, 2 + width))
+    assert interval([1.0]) is None
+    low, high = interval([1.0, 2.0, 3.0], chosen_from=4) or (0, 0)
+    assert high - low == pytest.approx(2 * t.ppf(1 - 0.05 / 8, 2) / np.sqrt(3))
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(0).normal(3.0, 2.0, (4000, 3))
+    covered = [low <= 3.0 <= high for low, high in (interval(list(row)) or (0, 0) for row in draws)]
+    assert 0.94 < np.mean(covered) < 0.96
+
+
+@pytest.mark.parametrize(
+    ("of", "over", "size", "verdict"),
+    [
+        ([80.0, 81.0, 82.0], [70.0, 71.1, 71.9], 10.0, "holds"),
+        ([70.0, 71.1, 71.9], [80.0, 81.0, 82.0], -10.0, "does not hold"),
+        ([80.0, 81.0, 82.0], [79.0, 82.0, 81.0], 1 / 3, "undecided"),
+        ([80.0], [70.0], 10.0, "undecided"),
+        ([], [], None, "undecided"),
+    ],
+)
+def test_verdicts(of: list[float], over: list[float], size: float | None, verdict: str) -> None:
+    found = effect(CLAIM, of, over)
+    assert found.verdict == verdict and found.n == len(of)
+    assert found.size == (None if size is None else pytest.approx(size))
+
+
+def test_ratios_are_geometric_and_may_be_exact() -> None:
+    found = effect(RATIO, [330.0, 330.0], [100.0, 100.0])
+    assert (found.low, found.size, found.high) == pytest.approx((3.3, 3.3, 3.3)) and found.verdict == "holds"
+    assert effect(RATIO, [200.0, 800.0], [100.0, 100.0]).size == pytest.approx(4.0)
+    assert effect(RATIO, [300.0, 300.0], [100.0, 100.0]).verdict == "does not hold"  # short of 3.25
+
+
+def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: Params) -> None:
+    values = {("dense", 0.3): (50.0, 52.0), ("dense", 0.5): (60.0, 61.0), ("frozen", 0.3): (51.0, 53.0),
+              ("frozen", 0.5): (70.0, 71.0)}  # fmt: skip
+
+    def accuracy(cell: Cell) -> float:
+        return values["frozen" if cell.source.freezing_ratio else "dense", cell.sparsity][cell.seed]
+
+    for cell in expand(params, "one")[2:]:
+        pretend(cell, accuracy(cell))
+    at_30, at_50, most, one = trials(params.tables["one"], lines(params, "one"))
+    assert (at_30.effect.size, at_50.effect.size) == pytest.approx((1.0, 10.0))
+    assert at_30.of.cell.sparsity == at_30.over.cell.sparsity == 0.3
+    assert most.effect.size == pytest.approx(10.0) and most.of.cell.sparsity == 0.5 and most.pairs == 2
+    assert one.effect.size == pytest.approx(9.5) and one.effect.verdict == "holds"
+    assert at_50.effect.verdict == "holds" and [value.value for value in at_50.published] == [1.33]
+    markdown = report_table(params, "one")
+    assert "## Claims" in markdown and "10.00 [10.00, 10.00] points" in markdown and "1.33 gain" in markdown
+
+
+def test_there_is_no_ratio_to_nothing(params: Params) -> None:
+    """A mask without a free edge takes no bytes."""
+    claim = RATIO.model_copy(update={"metric": "mask_packed_bytes", "of": Side(row="frozen"), "over": Side(row="dense")})
+    table = params.tables["one"].model_copy(update={"claims": {"ratio": claim}})
+    for cell in expand(params, "one")[2:]:
+        pretend(cell, 50.0, mask_packed_bytes=100 * cell.seed)
+    found = trials(table, lines(params, "one"))
+    assert [(each.effect.n, each.effect.size) for each in found] == [(1, pytest.approx(1.0))] * 2
+
+
+def test_seeds_without_a_pair_are_counted_and_the_reason_is_said(params: Params) -> None:
+    cells = {(cell.source.freezing_ratio > 0, cell.sparsity, cell.seed): cell for cell in expand(params, "one")[2:]}
+    for key, cell in cells.items():
+        if key == (True, 0.5, 1):
+            diverge(cell)
+        elif key != (False, 0.3, 0):
+            pretend(cell, 50.0)
+    at_30, at_50, *_ = trials(params.tables["one"], lines(params, "one"))
+    assert (at_30.effect.n, at_50.effect.n) == (1, 1) and {at_30.effect.verdict, at_50.effect.verdict} == {"undecided"}
+    assert at_30.left_out == ["seed 0 (edge popup: has not run yet)"]
+    assert len(at_50.left_out) == 1 and at_50.left_out[0].startswith("seed 1 (edge popup: diverged: epoch 1, step 3")
+    assert "1; left out: seed 0 (edge popup: has not run yet)" in report_table(params, "one")
+
+
+BY_SHARE = """\
+      - {id: pruned, search: ep, source: {prune_ratio: [0.2, 0.4], layout: epl}, free_kept: 0.5}
+      - id: mixed
+        search: ep
+        source: {freezing_ratio: [0.2, 0.4], prune_share: 0.5, layout: epl, lock_rule: joint}
+        free_kept: 0.5
+      - {id: thin, search: ep, source: {prune_ratio: [0.2, 0.4], layout: epl}, sparsity: 0.7}
+    claims:
+      by-share: {text: t, of: {row: mixed}, over: {row: pruned}}
+      one-to-many: {text: t, of: {row: dense, sparsity: 0.5}, over: {row: mixed}}
+"""
+
+
+def test_rows_by_share_are_paired_by_it_and_one_line_with_many(params: Params) -> None:
+    """Half of the free edges is another sparsity in every source."""
+    Path("params.yaml").write_text(TEXT + BY_SHARE)
+    table = load_params(Path("params.yaml"))
+    found = trials(table.tables["one"], lines(table, "one"))
+    assert [each.of.cell.source.freezing_ratio for each in found] == pytest.approx([0.2, 0.4, 0.0, 0.0])
+    assert [each.over.cell.source.freezing_ratio for each in found] == pytest.approx([0.2, 0.4, 0.2, 0.4])
+    assert [each.over.cell.sparsity for each in found[:2]] == [0.6, 0.7] and found[0].of.cell.sparsity == 0.5
+
+
+def test_what_is_claimed_of_the_most_is_said_of_each_dataset_and_holds_if_any_pair_does(params: Params) -> None:
+    """The largest mean may be the least certain."""
+    digits = "digits: {images: {source: cifar10}, mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4]}"
+    other = digits.replace("digits", "other").replace("cifar10", "cifar100")
+    text = (TEXT + CLAIMS).replace(digits, f"{digits}\n  {other}").replace("dataset: digits", "dataset: [digits, other]")
+    Path("params.yaml").write_text(text)
+    params = load_params(Path("params.yaml"))
+    gains = {("digits", 0.3): (1.0, 1.01), ("digits", 0.5): (0.0, 9.0),
+             ("other", 0.3): (-1.0, -1.01), ("other", 0.5): (-2.0, -2.01)}  # fmt: skip
+    for cell in expand(params, "one"):
+        if cell.search.kind == "edge-popup":
+            gain = gains[cell.dataset_name, cell.sparsity][cell.seed] if cell.source.freezing_ratio else 0.0
+            pretend(cell, 50.0 + gain)
+    most = [each for each in trials(params.tables["one"], lines(params, "one")) if each.claim.across == "most"]
+    assert [(each.of.cell.dataset_name, each.effect.verdict) for each in most] == [
+        ("digits", "holds"),
+        ("other", "does not hold"),
+    ]
+    assert most[0].of.cell.sparsity == 0.3 and most[1].effect.size == pytest.approx(-1.005)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("of: {row: frozen}, over: {row: dense}, published", "of: {row: frosen}, over: {row: dense}, published",
+         r":23: tables\.one\.claims\.frozen\.of\.row: there is no row 'frosen'; did you mean 'frozen'\?"),
+        ("row: dense, sparsity: 0.5}", "row: dense, sparsity: 0.7}",
+         r":25: tables\.one\.claims\.one\.of\.sparsity: row dense has no sparsity 0\.7"),
+        ("iwasawa2023-gain10", "iwasawa2023-gain100",
+         r"'iwasawa2023-gain100' is of resnet18 on cifar100, this row is of resnet18 on cifar10 at 0\.3, resnet18"),
+        ("sparsity: [0.3, 0.5]}\n    claims", "sparsity: [0.6, 0.7]}\n    claims",
+         r":23: tables\.one\.claims\.frozen: no cell of row frozen agrees with just one of row dense in dataset, network"),
+        ("across: most", "compare: ratio", r"compare: ratio is for bytes; top1 may be 0"),
+        ("{id: frozen,", "{id: dense,", r"rows\[2\]\.id: 'dense' is the id of another row too"),
+    ],
+)  # fmt: skip
+def test_mistakes(tmp_path: Path, old: str, new: str, message: str) -> None:
+    refused(tmp_path / "params.yaml", TEXT + CLAIMS, old, new, message)
+
+
+def test_a_claim_compares_what_was_trained_on_as_many_images(tmp_path: Path) -> None:
+    whole = "  whole: {epochs: 2, batch_size: 64, learning_rate: 0.1, train_on: all}\n"
+    text = (TEXT + CLAIMS).replace("recipes:\n", f"recipes:\n{whole}")
+    message = r"tables\.one\.claims\.frozen: recipes whole and quick do not train on as many images: give both"
+    refused(tmp_path / "params.yaml", text, "{id: frozen,", "{id: frozen, recipe: whole,", message)

@@ -1,0 +1,127 @@
+"""The HTML page: whole by itself, without script errors, readable on a phone, every number leading to its cells."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.experiment.grid import expand
+from slt_bench.experiment.load import load_params
+from slt_bench.params.tables import Params
+from slt_bench.run.tasks import keep_tables, report_all, report_table
+from tests.experiment.test_params import SMALL
+from tests.report.test_claims import CLAIMS, TEXT
+from tests.report.test_report import pretend
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROBE = """<script>
+const told = [];
+addEventListener("error", event => told.push(event.message || "not loaded: " + event.target.outerHTML.slice(0, 80)), true);
+addEventListener("load", () => setTimeout(() => {
+  const images = [...document.images], tell = (name, value) => document.documentElement.setAttribute("data-" + name, value);
+  const dead = [...document.querySelectorAll("a[href^='#']")].filter(a => !document.getElementById(a.hash.slice(1)));
+  tell("errors", told.join("; "));
+  tell("images", images.filter(i => i.complete && i.naturalWidth > 0).length + "/" + images.length);
+  tell("dead", dead.length); tell("wide", document.documentElement.scrollWidth - innerWidth);
+  location.hash = "#one-line-2"; setTimeout(() => tell("opened", document.getElementById("one-line-2").open), 100);
+}, 100));
+</script>"""
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.chdir(tmp_path)
+    small = SMALL.replace("    networks: {tiny: tinier}\n    recipes: {quick: quicker}\n", "")
+    Path("params.yaml").write_text(TEXT + CLAIMS + small)
+    return load_params(Path("params.yaml"))
+
+
+class Links(HTMLParser):
+    """Everything that a page would load from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+
+def test_the_page_needs_nothing_else_and_tells_all(params: Params) -> None:
+    for cell in expand(params, "one"):
+        pretend(cell, 60.0 + cell.seed)
+    report_table(params, "one")
+    page = (paths.table_dir("one") / "report.html").read_text()
+    links = Links()
+    links.feed(page)
+    assert links.found and all(link.startswith(("#", "data:image/svg+xml;base64,")) for link in links.found)
+    assert "url(" not in page and "@import" not in page
+    cell = expand(params, "one")[-1]
+    for part in (f"slt-bench run {cell.id}", "dvc repro one", "frozen is better", "learning rate", "undecided",
+                 "&#34;prune_ratio&#34;: 0.1", "class=\"verdict", "made with"):  # fmt: skip
+        assert part in page, part
+    assert "SMALL BUDGET" not in page
+
+
+def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Params) -> None:
+    for cell in expand(params, "one-small"):
+        pretend(cell, 60.0)
+    markdown = report_table(params, "one-small")
+    for name in ("table.md", "table.tex", "report.html"):
+        assert "SMALL BUDGET" in (paths.table_dir("one-small") / name).read_text(), name
+    assert "small_budget" in (paths.table_dir("one-small") / "table.csv").read_text()
+    assert "at a small budget" in markdown and "1.33 gain" in markdown
+
+
+def test_results_are_kept_with_what_made_them(params: Params) -> None:
+    with pytest.raises(BenchError, match="table one has cells without a current result: `slt-bench run one` makes them"):
+        keep_tables(params, ["one"])
+    for cell in expand(params, "one"):
+        pretend(cell, 60.0 + cell.seed)
+    Path("README.md").write_text("before\n<!-- begin: written by `slt-bench results` -->\nold\n<!-- end -->\nafter\n")
+    keep_tables(params, ["one"])
+    readme, index = Path("README.md").read_text(), (paths.RESULTS / "README.md").read_text()
+    assert readme.startswith("before\n") and readme.endswith("<!-- end -->\nafter\n") and "\nold\n" not in readme
+    for part in ("2026-01-01", "one, 2 cores", "abc", "undecided"):
+        assert part in readme and part in index, part
+    assert "frozen is better" in index
+    assert "(results/one/table.md)" in readme and "(one/table.md)" in index
+    shown = (paths.RESULTS / "one/table.md").read_text()
+    for figure in re.findall(r"!\[.*?\]\((.*?)\)", shown):
+        assert (paths.RESULTS / "one" / figure).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+@pytest.mark.parametrize("width", [390, 1400])
+def test_in_a_browser(params: Params, width: int, tmp_path: Path) -> None:
+    for name in ("one", "one-small"):
+        for cell in expand(params, name):
+            if not paths.cell_dir(cell.id).exists():
+                pretend(cell, 60.0 + cell.seed)
+    page = report_all(params)
+    probed = tmp_path / "probed.html"
+    probed.write_text(page.read_text().replace("<head>", "<head>" + PROBE))
+    # A window cannot be as narrow as a phone: the page is in a frame.
+    frame = tmp_path / "frame.html"
+    frame.write_text(f'<iframe src="probed.html" width="{width}" height="800"></iframe>')
+    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
+               f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000", "--dump-dom"]  # fmt: skip
+    shown = frame if width < 500 else probed
+    reader = "<script>onload = () => setTimeout(() => document.body.append(frames[0].document.documentElement.outerHTML"
+    if shown == frame:
+        frame.write_text(frame.read_text() + reader + ".match(/<html[^>]*>/)[0]), 3000)</script>")
+    dom = subprocess.run([*command, shown.as_uri()], capture_output=True, text=True, timeout=120).stdout
+    told = dict(re.findall(r'data-(\w+)="([^"]*)"', dom)) or dict(
+        re.findall(r"data-(\w+)=(?:&quot;|\")(.*?)(?:&quot;|\")", dom)
+    )
+    images = page.read_text().count("<img ")
+    assert told["errors"] == "" and told["images"] == f"{images}/{images}" and images > 10, told
+    assert told["dead"] == "0" and told["opened"] == "true" and int(told["wide"]) <= 0, told

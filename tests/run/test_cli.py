@@ -1,0 +1,138 @@
+"""Commands as a user types them: clear errors, exit codes, Ctrl-C and going on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.experiment.test_params import GOOD
+
+CELL = "digits_tiny_dense_ep_quick_s50_seed0"
+
+
+def command(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "slt_bench", *arguments], capture_output=True, text=True, **more)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture
+def bench(project_with_store: Path) -> Path:
+    """A project with parameters, as working directory."""
+    Path("params.yaml").write_text(GOOD)
+    return project_with_store
+
+
+def test_check_and_plan(bench: Path) -> None:
+    assert "1 tables, 14 cells, no mistake found" in command("check").stdout
+    out = command("plan", "one").stdout
+    assert f"missing  {CELL}" in out and "0 of 14 cells done; 14 left, time unknown" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("plan", "ones"), "there is no table 'ones'; did you mean 'one'?"),
+        (("run", "digits_tiny"), "there is no cell 'digits_tiny'"),
+        (("prepare", "digit"), "there is no dataset 'digit'; did you mean 'digits'?"),
+        (("ticket", "nothing"), "there is no ticket nothing"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_with_2(bench: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}"), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_outside_a_project(tmp_path: Path) -> None:
+    done = command("check", cwd=tmp_path)
+    assert done.returncode == 2 and "params.yaml is missing" in done.stderr
+
+
+def test_light_commands_import_no_heavy_library(bench: Path) -> None:
+    script = (
+        "import sys; sys.argv = ['slt-bench', 'plan']\nfrom slt_bench.cli import main\nmain()\n"
+        "heavy = {'torch', 'mlflow', 'ffcv', 'numba', 'matplotlib', 'sklearn'} & set(sys.modules)\nassert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def start() -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "slt_bench", "run", CELL]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> str:
+    assert process.stdout is not None
+    return next(line for line in process.stdout if text in line)
+
+
+@pytest.mark.slow
+def test_stopped_killed_and_started_twice(bench: Path) -> None:
+    Path("params.yaml").write_text(GOOD.replace("epochs: 2", "epochs: 9000"))
+    process = start()
+    wait_for(process, "epoch 3/")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 130
+    assert "of 9000" in errors and "this is saved, and the same command goes on from there" in errors, errors
+    assert "Traceback" not in errors
+    place, number = re.search(r"stopped (in|after) epoch (\d+)", errors).groups()  # type: ignore[union-attr]
+    done = int(number) - (place == "in")
+
+    process = start()
+    assert f"epoch {done + 1}/9000" in wait_for(process, "epoch")
+    second = command("run", CELL)
+    assert second.returncode == 2 and "another process is at work" in second.stderr
+    process.kill()
+    process.communicate()
+
+    process = start()  # the lock died with its holder
+    assert f"epoch {done + 1}/9000" not in wait_for(process, "epoch")
+    process.terminate()
+    process.communicate(timeout=90)
+    assert process.returncode == 75
+
+
+@pytest.mark.slow
+def test_run_makes_a_ticket_that_can_be_shown(bench: Path) -> None:
+    done = command("run", CELL)
+    assert done.returncode == 0, done.stderr
+    assert "bytes" in done.stdout.splitlines()[-1]
+    again = command("run", CELL).stdout
+    assert "holds the result of this search; remove it to search again" in again and "epoch" not in again
+    assert done.stdout.splitlines()[-1] == again.splitlines()[-1] == command("evaluate", CELL).stdout.splitlines()[-1]
+    shown = command("ticket", f"outputs/cells/{CELL}/ticket.safetensors").stdout
+    file = f"outputs/cells/{CELL}/ticket.safetensors"
+    smaller = command("ticket", file, "--write", "small.safetensors", "--mask", "coded", "--statistics", "float16").stdout
+    assert "wrote small.safetensors" in smaller and "digest matches" in command("ticket", "small.safetensors").stdout
+    assert (bench / "small.safetensors").stat().st_size < (bench / file).stat().st_size
+    assert "conv4" in shown and "verified" in shown
+    assert f"done     {CELL}" in command("plan").stdout
+    assert command("report", "one").returncode == 0
+    tracked = command("track", "one")
+    assert "1 runs written for one" in tracked.stdout and "compareRunsMode=CHART" in tracked.stdout
+
+
+def test_doctor(bench: Path) -> None:
+    done = command("doctor", env=os.environ | {"SLT_BENCH_CIFAR10": "no/such/file"})
+    assert "✓ Python" in done.stdout and "✓ torch" in done.stdout
+    assert done.returncode == 2 and "no/such/file does not exist" in done.stdout
+
+
+@pytest.mark.slow
+def test_files_are_utf8_whatever_the_terminal_is(bench: Path) -> None:
+    """What a cell runs, its record and its history; a reader with another encoding would call every result stale."""
+    Path("params.yaml").write_text(GOOD.replace("title: One", "title: Größe – 一"), encoding="utf-8")
+    plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert command("run", CELL, env=plain).returncode == 0
+    for environment in (plain, os.environ | {"PYTHONUTF8": "1"}):
+        done = command("plan", "one", env=environment)
+        assert done.returncode == 0 and "1 of 14 cells done" in done.stdout, done.stdout + done.stderr
+    assert command("report", "one", env=plain).returncode == 0

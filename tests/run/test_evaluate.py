@@ -1,0 +1,59 @@
+"""Metrics against a naive count; every image once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from slt_bench.search.metrics import measure
+
+
+class Table(nn.Module):
+    """A network that looks its logits up: image n holds the number n."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert not self.training
+        return self.logits[images[:, 0].long()]
+
+
+class Batches:
+    """A loader of images that are there."""
+
+    device = "cpu"
+
+    def __init__(self, images: Tensor, labels: Tensor, size: int) -> None:
+        self.batches = list(zip(images.split(size), labels.split(size), strict=True))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self) -> list[tuple[Tensor, Tensor]]:
+        return self.batches
+
+
+@pytest.mark.parametrize("batch", [1, 4, 7, 20])
+def test_against_a_naive_count(batch: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(20, 7, generator=generator), torch.randint(0, 7, (20,), generator=generator)
+    images = torch.arange(20.0)[:, None]
+    network = Table(logits).train()
+    (found,) = measure([network], Batches(images, labels, batch), 7)
+    ranks = [sorted(range(7), key=lambda c, n=n: -float(logits[n, c])).index(int(labels[n])) for n in range(20)]
+    assert found.images == 20 and network.training
+    assert found.top1 == pytest.approx(5 * sum(rank == 0 for rank in ranks))
+    assert found.top5 == pytest.approx(5 * sum(rank < 5 for rank in ranks))
+    assert found.loss == pytest.approx(float(nn.functional.cross_entropy(logits, labels)))
+    for true in range(7):
+        for predicted in range(7):
+            expected = int(((labels == true) & (logits.argmax(1) == predicted)).sum())
+            assert found.confusion[true][predicted] == expected
+
+
+def test_fewer_than_five_classes() -> None:
+    (found,) = measure([Table(torch.eye(3))], Batches(torch.arange(3.0)[:, None], torch.tensor([0, 1, 1]), 2), 3)
+    assert found.top5 == 100 and found.top1 == pytest.approx(200 / 3)

@@ -1,0 +1,172 @@
+"""Several processes find the ticket that one finds, bit for bit; one that fails or is stopped ends them all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from slt_bench.common import paths
+from slt_bench.compute.launch import launch, usable
+from slt_bench.compute.world import ALONE
+from slt_bench.experiment.cell import Cell
+from slt_bench.params.machine import Machine
+from slt_bench.params.searches import RandomMask, WeightTraining
+from slt_bench.records.standing import search_standing
+from slt_bench.run.tasks import search_cell
+from slt_bench.search.checkpoint import Checkpoint
+from slt_bench.search.microbatch import tree_sum
+from tests.conftest import FROZEN
+from tests.experiment.test_params import GOOD
+from tests.search.test_search import NO_PARAMS
+
+ROOT = Path(__file__).parent.parent.parent
+SEARCH = """
+import sys, torch
+from slt_bench.experiment.cell import Cell
+from slt_bench.common.errors import run_command
+from slt_bench.params import Machine
+from slt_bench.compute.world import together
+from slt_bench.search.run import search
+torch.set_num_threads(1)  # the same in all: kernels add up in another order with another number
+cell = Cell.model_validate_json(open("cell.json").read())
+
+def main():
+    with together() as processes:
+        search(cell, machine=Machine(checkpoint_minutes=0.001), processes=processes)
+
+run_command(main)
+"""
+KINDS = {
+    "ep in frozen": {"source": FROZEN},
+    "training": {"search": WeightTraining(kind="weight-training"), "search_name": "training", "sparsity": 0.0},
+    "random": {"search": RandomMask(kind="random-mask"), "search_name": "random"},
+}
+MakeCell = Callable[..., Cell]
+
+
+@pytest.fixture(autouse=True)
+def path_to_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def run(cell: Cell, count: int) -> dict[str, bytes]:
+    """The files of a search by so many processes, which are removed."""
+    Path("cell.json").write_text(cell.model_dump_json())
+    assert launch(count, [sys.executable, "-c", SEARCH]) == 0
+    directory = paths.cell_dir(cell.id)
+    found = {name: (directory / name).read_bytes() for name in ("ticket.safetensors", "last.safetensors", "history.csv")}
+    for name in found:
+        (directory / name).unlink()
+    Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()  # as after the evaluation
+    return found
+
+
+@pytest.mark.slow
+def test_a_search_of_two_processes_that_diverges_has_a_result(project_with_store: Path, make_cell: MakeCell) -> None:
+    Path("params.yaml").write_text(GOOD)
+    cell = make_cell(recipe={"shards": 2, "learning_rate": 1e37})
+    search_cell(NO_PARAMS.model_copy(update={"machine": Machine(processes=2)}), cell)
+    stands = search_standing(cell)
+    assert stands.kind == "diverged" and "epoch 1, step" in stands.reason
+    assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_find_what_one_finds(project: Path, make_cell: MakeCell, kind: str) -> None:
+    recipe = {"shards": 4, "learning_rate": 0.01 if kind == "training" else 0.1}
+    cell = make_cell(**KINDS[kind], recipe=recipe)
+    counts = (1, 2, 4) if kind == "ep in frozen" else (1, 2)
+    found = [run(cell, count) for count in counts]
+    assert all(each == found[0] for each in found)
+
+
+@pytest.mark.slow
+def test_shards_are_another_experiment(project: Path, make_cell: MakeCell) -> None:
+    cells = [make_cell(recipe={"shards": shards}) for shards in (1, 2)]
+    assert cells[0].identity != cells[1].identity
+    assert run(cells[0], 1) != run(cells[1], 1)
+
+
+@pytest.mark.slow
+def test_what_several_processes_began_one_can_end(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell(recipe={"shards": 2, "epochs": 12})
+    whole = run(cell, 1)
+    Path("cell.json").write_text(cell.model_dump_json())
+    script = f"import sys; from slt_bench.compute.launch import launch; sys.exit(launch(2, [sys.executable, '-c', {SEARCH!r}]))"
+    started = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    checkpoint = paths.state_dir(cell.id, cell.identity) / "checkpoint.pt"
+    while not checkpoint.exists():
+        assert started.poll() is None
+        time.sleep(0.02)
+    started.send_signal(signal.SIGTERM)
+    _, told = started.communicate(timeout=60)
+    assert started.returncode == 75 and told.count("this is saved, and the same command goes on from there") == 1
+    assert run(cell, 1) == whole
+
+
+@pytest.mark.slow
+def test_the_failure_of_one_is_told_once_and_ends_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script = "import os, sys, time\nif os.environ['RANK'] == '1': sys.exit('error: this one went wrong')\ntime.sleep(60)"
+    begin = time.monotonic()
+    assert launch(3, [sys.executable, "-c", script]) == 1
+    assert time.monotonic() - begin < 30
+    assert capfd.readouterr().err.count("this one went wrong") == 1
+
+
+@pytest.mark.parametrize("late", [0.0, 1.0])
+def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path, late: float) -> None:
+    """Even if it is killed before they have asked to be ended with it."""
+    child = (
+        "import os, time; from slt_bench.compute.torchrun import end_with_parent\n"
+        f"os.environ['RANK'] += '.{late}'\n"
+        "open(os.environ['RANK'], 'w').write(str(os.getpid()))\n"
+        f"time.sleep({late}); end_with_parent()\n"
+        "time.sleep(100)"
+    )
+    script = f"import sys; from slt_bench.compute.launch import launch; launch(2, [sys.executable, '-c', {child!r}])"
+    started = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
+    while len([file for file in tmp_path.iterdir() if file.read_text()]) < 2:
+        time.sleep(0.02)
+    started.kill()
+    started.wait()
+    for file in tmp_path.iterdir():
+        for _ in range(200):
+            try:
+                os.kill(int(file.read_text()), 0)
+            except ProcessLookupError:
+                break
+            time.sleep(0.02)
+        else:
+            pytest.fail("a child lives on")
+
+
+def test_as_many_processes_as_shards_allow() -> None:
+    assert [usable(asked, 8) for asked in (1, 2, 3, 7, 8, 100)] == [1, 2, 2, 4, 8, 8]
+    assert usable(8, 1) == 1
+
+
+@pytest.mark.parametrize("shards", [1, 2, 8])
+def test_gradients_are_added_as_a_tree(shards: int) -> None:
+    vectors = torch.randn(shards, 1000)
+    expected = list(vectors)
+    while len(expected) > 1:
+        expected = [a + b for a, b in zip(expected[::2], expected[1::2], strict=True)]
+    memory = torch.empty(1000)
+    assert torch.equal(tree_sum(range(shards), lambda shard: memory.copy_(vectors[shard])), expected[0])
+
+
+def test_alone_there_is_nothing_to_exchange() -> None:
+    vector = torch.randn(5)
+    before = vector.clone()
+    ALONE.add(vector)
+    assert torch.equal(vector, before) and ALONE.most(3, torch.device("cpu")) == 3
+    assert ALONE.total(vector) is vector and ALONE.collect([vector]) == [vector]

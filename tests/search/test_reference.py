@@ -1,0 +1,78 @@
+"""The fast engine against a naive one (tests/reference.py): the same masks on every position after 50 steps."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from slt_bench.networks import registry
+from slt_bench.networks.layouts import freeze
+from slt_bench.networks.registry import batch_norm_statistics
+from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles
+from slt_bench.params.recipes import Recipe
+from slt_bench.search.optimizer import Sgd
+from slt_bench.search.schedules import Phase, learning_rate
+from slt_bench.ticket.masked_network import TicketNetwork
+from tests.reference import NaiveEdgePopup
+
+STEPS = 50
+RECIPE, PHASE = Recipe(epochs=5, batch_size=8, learning_rate=0.1), Phase(5, 0.5)
+SOURCES = {"dense": (0.0, 0.0), "pruned": (0.3, 0.0), "frozen": (0.25, 0.25)}
+
+
+@pytest.mark.parametrize("scale", ["none", "static", "dynamic"])
+@pytest.mark.parametrize("selection", ["global", "local"])
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("kind", ["conv6", pytest.param("resnet18", marks=pytest.mark.slow)])
+def test_masks_after_50_steps(kind: str, source: str, selection: str, scale: str) -> None:
+    """Equal but for ties in floating point: an edge on which they differ has a score within 1e-5 of its threshold."""
+    fast, naive = both(kind, source, selection, scale)
+    optimizer, keep = Sgd(fast.learned, 0.9, 1e-4), fast.keep_for(0.5)
+    generator = torch.Generator().manual_seed(1)
+    prototypes = torch.randn(10, 3, 8, 8, generator=generator)
+    fast.train().select(keep)
+    first = fast.mask.clone()
+    for number in range(STEPS):
+        labels = torch.randint(0, 10, (8,), generator=generator)
+        images = prototypes[labels] + torch.randn(8, 3, 8, 8, generator=generator)
+        rate = learning_rate(RECIPE, PHASE, number, 10)
+        cross_entropy(fast(images), labels).backward()
+        optimizer.step(rate)
+        fast.select(keep)
+        naive.step(images, labels, rate)
+    assert int((first ^ fast.mask).sum()) > 0.02 * fast.mask.numel(), "the search has hardly moved"
+    theirs = torch.empty(fast.source.size, dtype=torch.bool)
+    for layer, masked in zip(fast.source.layers, naive.layers, strict=True):
+        layer.view(theirs).copy_(masked.mask)
+    roles = fast.source.roles
+    assert theirs[roles == LOCKED].all() and int(theirs.sum()) == fast.counts().kept
+    differing = fast.mask ^ theirs[roles == FREE]
+    for start, stop in bounds(fast, selection):
+        magnitude, kept = fast.learned.detach()[start:stop].abs(), fast.mask[start:stop]
+        if differing[start:stop].any():
+            threshold = magnitude[kept].min()
+            torch.testing.assert_close(magnitude[differing[start:stop]], threshold.expand(int(differing[start:stop].sum())),
+                                       rtol=1e-5, atol=0)  # fmt: skip
+    assert int(differing.sum()) <= 4  # none at all where this was written
+    for ours, other in zip(batch_norm_statistics(fast.module), batch_norm_statistics(naive.module), strict=True):
+        torch.testing.assert_close(ours, other, rtol=1e-3, atol=1e-4)
+
+
+def both(kind: str, source: str, selection: str, scale: str) -> tuple[TicketNetwork, NaiveEdgePopup]:
+    """The two engines with the same weights, roles and scores."""
+    modules = [registry.build(kind, 0.125, 8, 10) for _ in range(2)]
+    layers = registry.searchable_layers(modules[0])
+    roles = random_roles(0, freeze([layer.shape for layer in layers], *SOURCES[source], "erk", "joint"))
+    made = make_source(layers, 0, "kaiming_uniform", roles)
+    fast = TicketNetwork(modules[0], made, initial_scores(made, 0), "scores", scale, selection)
+    scores = torch.zeros(made.size).masked_scatter(roles == FREE, initial_scores(made, 0))
+    parts = [[x.view(each) for x in layers] for each in (made.weights, roles, scores)]
+    locked = made.budget.locked.tolist()
+    free = fast.keep_for(0.5)
+    keep = [free[0] + sum(locked)] if selection == "global" else [a + b for a, b in zip(free, locked, strict=True)]
+    return fast, NaiveEdgePopup(modules[1], *parts, keep, scale)
+
+
+def bounds(network: TicketNetwork, selection: str) -> list[tuple[int, int]]:
+    """Where each threshold holds."""
+    stops = network.free_stops if selection == "local" else network.free_stops[-1:]
+    return list(zip([0, *stops[:-1]], stops, strict=True))

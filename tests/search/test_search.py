@@ -1,0 +1,338 @@
+"""Whole searches at toy scale: budgets, best epochs, phases, tickets as sources."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.compute.threads import threads_that_pay
+from slt_bench.experiment.cell import Cell
+from slt_bench.networks.source import initial_scores
+from slt_bench.params.networks import Network
+from slt_bench.params.recipes import Recipe
+from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask, WeightTraining
+from slt_bench.params.sources import Source
+from slt_bench.params.tables import Params
+from slt_bench.records.history import Epoch, read_history
+from slt_bench.records.standing import is_done
+from slt_bench.run.evaluate import evaluate
+from slt_bench.run.tasks import evaluate_cell, run_cell
+from slt_bench.search.optimizer import Sgd
+from slt_bench.search.run import search
+from slt_bench.search.schedules import Phase
+from slt_bench.search.start import begin_phase
+from slt_bench.ticket.file import read_ticket, save_ticket
+from slt_bench.ticket.masked_network import TicketNetwork
+from tests.conftest import DIGITS, FROZEN, PRUNED
+from tests.ticket.test_ticket import make_ticket
+
+NO_PARAMS = Params(datasets={}, networks={}, recipes={}, searches={}, tables={})
+WIDER = Network(kind="conv2", width=0.25)
+MakeCell = Callable[..., Cell]
+IEP = IterativeEdgePopup(kind="iterative-edge-popup", iterations=3)
+HARD = IterativeEdgePopup(kind="iterative-edge-popup", iterations=3, space="hard", scores="redrawn", momentum="reset")
+KINDS = {
+    "ep": {},
+    "ep in pruned": {"source": PRUNED},
+    "ep in frozen": {"source": FROZEN},
+    "iep": {"search": IEP, "search_name": "iep"},
+    "hard iep": {"search": HARD, "search_name": "iep-hard", "sparsity": 0.7},
+    "local": {"search": EdgePopup(kind="edge-popup", selection="local"), "search_name": "local", "source": FROZEN},
+    "training": {"search": WeightTraining(kind="weight-training"), "search_name": "training", "sparsity": 0.0,
+                 "recipe": {"learning_rate": 0.01}},
+    "random": {"search": RandomMask(kind="random-mask"), "search_name": "random"},
+}  # fmt: skip
+
+
+def test_training_on_all_images_reports_the_last_epoch(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell(recipe={"train_on": "all", "epochs": 2})
+    record = search(cell)
+    history = read_history(paths.cell_dir(cell.id) / "history.csv")
+    assert record["best_epoch"] == 2 and record["best_val_top1"] is None
+    assert [epoch.val_top1 for epoch in history] == [None, None] and history[1].train_top1 > history[0].train_top1
+    metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir("digits"))
+    assert metrics["top1"] == metrics["last_top1"]
+    ticket = paths.cell_dir(cell.id) / "ticket.safetensors"
+    save_ticket(read_ticket(ticket).ticket, Path("coded"), mask="coded")
+    assert (metrics["bytes"], metrics["coded_bytes"]) == (ticket.stat().st_size, Path("coded").stat().st_size)
+
+
+@pytest.mark.slow
+def test_searches_find_what_random_masks_do_not(project: Path, make_cell: MakeCell) -> None:
+    accuracy = {}
+    for kind in ("ep", "ep in frozen", "iep", "random"):
+        parts = KINDS[kind]
+        cell = make_cell(**parts, recipe={"epochs": 12, "batch_size": 32}, network=WIDER)
+        search(cell)
+        accuracy[kind] = evaluate(paths.cell_dir(cell.id), paths.dataset_dir("digits"))["top1"]
+    assert accuracy.pop("random") < 35
+    assert min(accuracy.values()) > 55, accuracy
+
+
+def test_counts_asked_and_realised_are_equal_and_in_the_record(project: Path, make_cell: MakeCell) -> None:
+    for source in (FROZEN, PRUNED):
+        record = search(make_cell(source=source, sparsity=0.6, recipe={"epochs": 1}))
+        assert record["asked"] == record["realised"]
+        assert sum(layer["kept"] for layer in record["layers"]) == record["realised"]["kept"]
+        assert record["environment"]["libraries"]["torch"] and record["data"]["images"]["train"] == 1150
+
+
+def test_the_best_epoch_is_among_those_at_the_final_sparsity(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell(**KINDS["iep"], recipe={"epochs": 9, "batch_size": 32})
+    record = search(cell)
+    history = read_history(paths.cell_dir(cell.id) / "history.csv")
+    final = [epoch for epoch in history if epoch.sparsity == cell.sparsity]
+    assert [epoch.epoch for epoch in final] == [7, 8, 9]
+    best = max(final, key=lambda epoch: (epoch.val_top1, -epoch.epoch))
+    assert (record["best_epoch"], record["best_val_top1"]) == (best.epoch, best.val_top1)
+    ticket = read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors")
+    assert ticket.ticket.spec.epoch == best.epoch and ticket.counts.kept == best.kept
+    assert [epoch.learning_rate for epoch in history[::3]] == [0.1, 0.1, 0.1]  # rewound
+
+
+@pytest.fixture
+def masks(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Every mask that a search uses, in order."""
+    seen: list[torch.Tensor] = []
+    select = TicketNetwork.select
+
+    def spy(self: TicketNetwork, keep: list[int]) -> torch.Tensor:
+        seen.append(select(self, keep).clone())
+        return seen[-1]
+
+    monkeypatch.setattr(TicketNetwork, "select", spy)
+    return seen
+
+
+def test_dying_edges_are_those_in_no_mask(project: Path, make_cell: MakeCell, masks: list[torch.Tensor]) -> None:
+    cell = make_cell(recipe={"epochs": 2})
+    record = search(cell)
+    never = ~torch.stack(masks).any(0)
+    assert record["dying_edge_ratio"] == pytest.approx(float(never.float().mean()))
+    assert 0 < record["dying_edge_ratio"] < 0.5
+    steps = len(masks) // 2  # one more at the start of each epoch
+    churn = [epoch.mask_churn for epoch in read_history(paths.cell_dir(cell.id) / "history.csv")]
+    ends = [masks[0], masks[steps - 1], masks[-1]]
+    assert churn == pytest.approx([float((a ^ b).float().mean()) for a, b in pairwise(ends)])
+
+
+@pytest.mark.parametrize("scores", ["carried", "redrawn", "rewound"])
+@pytest.mark.parametrize("selection", ["global", "local"])
+def test_hard_iterations_search_inside_the_last_mask_alone(
+    project: Path, make_cell: MakeCell, masks: list[torch.Tensor], scores: str, selection: str
+) -> None:
+    hard = HARD.model_copy(update={"scores": scores, "selection": selection})
+    cell = make_cell(search=hard, search_name="hard", sparsity=0.8, recipe={"epochs": 3, "batch_size": 256})
+    search(cell)
+    steps = len(masks) // 3
+    for number in (1, 2):
+        before, during = masks[number * steps - 1], masks[number * steps : (number + 1) * steps]
+        assert not any(bool((mask & ~before).any()) for mask in during)
+        assert int(during[0].sum()) < int(before.sum())
+
+
+def test_local_hard_search_gives_no_layer_back(project: Path, make_cell: MakeCell, masks: list[torch.Tensor]) -> None:
+    """Largest remainders may give a layer one edge more as the total falls; a hard search may not."""
+    rising = [0.0001 * step for step in range(1, 31)]
+    hard = IterativeEdgePopup(kind="iterative-edge-popup", sparsities=rising, space="hard", selection="local")
+    cell = make_cell(search=hard, search_name="hard", sparsity=rising[-1], recipe={"epochs": 30, "batch_size": 1000})
+    search(cell)
+    for before, after in pairwise(masks[1::2]):
+        assert not bool((after & ~before).any())
+
+
+@pytest.mark.parametrize("scores", ["carried", "redrawn", "rewound"])
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("hard", [True, False])
+def test_what_a_phase_begins_with(make_cell: MakeCell, scores: str, reset: bool, hard: bool) -> None:
+    cell = make_cell(seed=5, source=FROZEN)
+    module, source = make_ticket(FROZEN).spec.model_copy(update={"seed": 5}).build()
+    network = TicketNetwork(module, source, initial_scores(source, 5), "scores", "none")
+    optimizer = Sgd(network.learned, 0.9, 0.0)
+    with torch.no_grad():
+        network.learned.mul_(1.5)
+        optimizer.velocity.fill_(2.0)
+    mask = network.select(network.keep_for(0.6)).clone() if hard else torch.ones_like(network.mask)
+    expected = {"carried": 1.5 * initial_scores(source, 5), "redrawn": initial_scores(source, 5, draw=3),
+                "rewound": initial_scores(source, 5)}  # fmt: skip
+    begin_phase(network, optimizer, cell, Phase(1, 0.7, True, scores, hard, reset), 3)
+    assert torch.equal(network.learned.detach(), expected[scores] * mask)
+    assert torch.equal(optimizer.velocity, torch.full_like(optimizer.velocity, 0.0 if reset else 2.0) * mask)
+
+
+def test_a_ticket_is_trained_on_and_its_roles_are_taken(project: Path, make_cell: MakeCell) -> None:
+    parent = make_cell(sparsity=0.8)
+    source = Source(prune_ratio=0.8, layout="from_ticket", ticket=parent.id, ticket_identity=parent.identity)
+    heir = make_cell(source=source, **KINDS["training"] | {"sparsity": 0.8})
+    with pytest.raises(BenchError, match=f"first `slt-bench run {parent.id}`"):
+        search(heir)
+    search(parent)
+    search(heir)
+    found, trained = (read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors").network for cell in (parent, heir))
+    assert torch.equal(trained.effective != 0, found.effective != 0)
+    assert not torch.equal(trained.effective, found.effective)
+    other = heir.model_copy(update={"source": source.model_copy(update={"ticket_identity": "another"})})
+    with pytest.raises(BenchError, match="was found with other parameters"):
+        search(other)
+
+
+def test_bfloat16_searches_and_its_ticket_is_exact(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell(recipe={"precision": "bfloat16", "epochs": 4})
+    record = search(cell)
+    assert record["precision"] == "bfloat16" and record["asked"] == record["realised"]
+    network = read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors").network
+    assert network.effective.dtype == torch.float32
+    assert record["best_val_top1"] > 20
+
+
+def test_a_random_mask_never_changes(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell(**KINDS["random"])
+    record = search(cell)
+    assert record["dying_edge_ratio"] == pytest.approx(0.5, abs=1e-3)
+    first, last = (read_ticket(paths.cell_dir(cell.id) / name) for name in ("ticket.safetensors", "last.safetensors"))
+    assert first.ticket.mask is not None and last.ticket.mask is not None
+    assert torch.equal(first.ticket.mask, last.ticket.mask)
+
+
+def test_divergence_names_epoch_and_step(project: Path, make_cell: MakeCell) -> None:
+    record = search(make_cell(recipe={"learning_rate": 1e37}))
+    assert re.match(r"epoch \d+, step \d+: a score is NaN or infinite", record["diverged"])
+    record = search(make_cell(**{**KINDS["training"], "recipe": {"learning_rate": 1e10}}))
+    assert re.match(r"epoch \d+, step \d+: the loss is", record["diverged"])
+
+
+def test_a_search_that_diverged_is_a_result_and_is_not_run_again(
+    project: Path, make_cell: MakeCell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = make_cell(recipe={"learning_rate": 1e37})
+    for _ in range(2):
+        run_cell(NO_PARAMS, cell)
+    out = capsys.readouterr().out
+    assert out.count("DIVERGED: epoch 1, step ") == 2 and "holds the result of this search" in out
+    assert is_done(cell) and not list(paths.cell_dir(cell.id).glob("*.safetensors"))
+    assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
+    with pytest.raises(BenchError, match=f"the search of {cell.id} diverged: epoch 1"):
+        evaluate_cell(NO_PARAMS, cell)
+
+
+def test_a_source_from_a_ticket_that_diverged_has_a_result_that_says_so(project: Path, make_cell: MakeCell) -> None:
+    parent = make_cell(recipe={"learning_rate": 1e37})
+    source = Source(prune_ratio=0.5, layout="from_ticket", ticket=parent.id, ticket_identity=parent.identity)
+    heir = make_cell(source=source)
+    with pytest.raises(BenchError, match="first `slt-bench run"):
+        search(heir)
+    search(parent)
+    record = search(heir)
+    assert record["diverged"] == f"its source takes its roles from the ticket of {parent.id}, which diverged"
+    assert is_done(heir)
+
+
+def test_the_last_phase_decides_even_where_two_keep_as_many_edges(project: Path, make_cell: MakeCell) -> None:
+    search_of = IterativeEdgePopup(kind="iterative-edge-popup", sparsities=[0.5, 0.5000001])
+    cell = make_cell(search=search_of, sparsity=0.5000001, recipe={"epochs": 4})
+    record = search(cell)
+    kept = [epoch.kept for epoch in read_history(paths.cell_dir(cell.id) / "history.csv")]
+    assert len(set(kept)) == 1 and record["best_epoch"] in (3, 4)
+
+
+def test_stale_tickets_are_not_evaluated(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = make_cell(recipe={"epochs": 1})
+    with pytest.raises(BenchError, match="is not there; `slt-bench run"):
+        evaluate_cell(NO_PARAMS, cell)
+    search(cell)
+    record = json.loads((paths.cell_dir(cell.id) / "search.json").read_text())
+    for name, what in (("identity", "parameters"), ("code", "code")):
+        (paths.cell_dir(cell.id) / "search.json").write_text(json.dumps(record | {name: "of another time"}))
+        with pytest.raises(BenchError, match=f"is of other {what}; `slt-bench run"):
+            evaluate_cell(NO_PARAMS, cell)
+    (paths.cell_dir(cell.id) / "search.json").write_text(json.dumps(record))
+    evaluate_cell(NO_PARAMS, cell)
+    (paths.cell_dir(cell.id) / "ticket.safetensors").unlink()
+    with pytest.raises(BenchError, match=r"is without its ticket\.safetensors"):
+        evaluate_cell(NO_PARAMS, cell)
+
+
+def test_float32_is_float32_and_the_record_says_so(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, forward = set(), TicketNetwork.forward
+
+    def look(network: TicketNetwork, images: Tensor) -> Tensor:
+        seen.add((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+        return forward(network, images)
+
+    monkeypatch.setattr(TicketNetwork, "forward", look)
+    before = torch.backends.cudnn.allow_tf32
+    assert before, "torch's default has changed: there is nothing to turn off"
+    record = search(make_cell(recipe={"epochs": 1}))
+    assert seen == {(False, False)} and record["environment"]["tf32"] is False
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_results_that_cannot_be_written_are_noticed_before_the_search(project: Path, make_cell: MakeCell) -> None:
+    cell = make_cell()
+    (project / "outputs").write_text("a file where a folder should be")
+    with pytest.raises(BenchError, match=r"cannot write into outputs/cells/.*Not a directory"):
+        search(cell, _Never())
+
+
+class _Never:
+    def epoch(self, epoch: Epoch) -> None:
+        raise AssertionError("a search that cannot be kept was begun")
+
+
+@pytest.mark.parametrize(("edges", "threads"), [(6_000, 1), (100_000, 2)])
+def test_small_networks_ask_for_one_thread(edges: int, threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threads_that_pay(edges, 64):
+            assert torch.get_num_threads() == threads
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_data_made_with_other_parameters_is_refused(project: Path, make_cell: MakeCell) -> None:
+    other = DIGITS.model_copy(update={"images": DIGITS.images.model_copy(update={"validation": 0.3})})
+    with pytest.raises(BenchError, match=r"prepared with validation 0\.2 instead of 0\.3: `slt-bench prepare digits`"):
+        search(make_cell(dataset=other))
+
+
+def test_batch_larger_than_the_split(project: Path, make_cell: MakeCell) -> None:
+    with pytest.raises(BenchError, match="batch_size 1200 exceeds the 1150 training images"):
+        search(make_cell(recipe=Recipe(epochs=1, batch_size=1200, learning_rate=0.1).model_dump()))
+
+
+def test_a_history_reads_back_value_for_value(project: Path, make_cell: MakeCell) -> None:
+    heard: list[Epoch] = []
+
+    class Listen:
+        def epoch(self, epoch: Epoch) -> None:
+            heard.append(epoch)
+
+    cell = make_cell(recipe={"epochs": 2})
+    search(cell, Listen())
+    assert read_history(paths.cell_dir(cell.id) / "history.csv") == heard
+
+
+@pytest.mark.slow
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    """Beside a busy process for every core, two threads on toy tensors took a hundred times as long."""
+    script = "import os\nfrom slt_bench.compute.memory import prepare_to_compute\nprepare_to_compute()\n"
+    script += "import torch\ntorch.set_num_threads(2)\nprint(torch.__config__.parallel_info())"
+    for policy, told in (("", "PASSIVE"), ("active", "ACTIVE")):
+        given = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        given |= {"OMP_DISPLAY_ENV": "true"} | ({"OMP_WAIT_POLICY": policy} if policy else {})
+        done = subprocess.run([sys.executable, "-c", script], env=given, capture_output=True, text=True, check=True)
+        assert f"OMP_WAIT_POLICY = '{told}'" in done.stderr, done.stderr

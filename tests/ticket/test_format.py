@@ -1,0 +1,106 @@
+"""docs/ticket-format.md is enough to read a ticket: a reader that was written from it, with nothing of the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from math import prod, sqrt
+from pathlib import Path
+from typing import Any
+
+import constriction
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from slt_bench.params.sources import Source
+from slt_bench.ticket.file import save_ticket
+from tests.conftest import FROZEN, PRUNED
+from tests.ticket.test_ticket import make_heir, make_ticket
+
+SHAPES = [(8, 3, 3, 3), (8, 8, 3, 3), (32, 128), (32, 32), (3, 32)]  # conv2, width 1/8, 8 pixels, 3 classes
+TYPES = {"F32": "<f4", "F16": "<f2", "U8": "u1"}
+FREE, PRUNED_, LOCKED = 0, 1, 2
+
+
+def words(seed: int, purpose: str, index: int, count: int) -> NDArray[np.uint64]:
+    name = hashlib.sha256(f"slt-bench/{seed}/{purpose}/{index}".encode()).digest()
+    return np.random.Philox(key=int.from_bytes(name[:16], "little")).random_raw(count)
+
+
+def weights_of(spec: dict[str, Any], index: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    size, deviation = prod(shape), np.sqrt(2 / prod(shape[1:]))
+    whole = words(spec["seed"], "weights", index, (size + 1) // 2)
+    halves = np.stack([whole & np.uint64(0xFFFFFFFF), whole >> np.uint64(32)], axis=1).reshape(-1)[:size]
+    u = (halves.astype(np.float64) + 0.5) / 2**32
+    init = {"kaiming_uniform": np.sqrt(3) * deviation * (2 * u - 1), "kaiming_normal": deviation * ndtri(u),
+            "signed_kaiming_constant": np.where(u < 0.5, -deviation, deviation)}  # fmt: skip
+    return init[spec["weight_init"]].astype(np.float32)
+
+
+def roles_of(header: dict[str, Any], tensors: dict[str, Any]) -> NDArray[np.uint8]:
+    sizes = header["edges"]
+    if "roles" in tensors:
+        return np.stack([tensors["roles"] >> shift & 3 for shift in (6, 4, 2, 0)], axis=1).reshape(-1)[: sum(sizes)]
+    parts = []
+    for index, size in enumerate(sizes):
+        pruned, locked = (header.get(name, [0] * len(sizes))[index] for name in ("pruned", "locked"))
+        order = np.argsort(words(header["spec"]["seed"], "roles", index, size), kind="stable")
+        parts.append(np.full(size, FREE, np.uint8))
+        parts[-1][order[:pruned]] = PRUNED_
+        parts[-1][order[pruned : pruned + locked]] = LOCKED
+    return np.concatenate(parts)
+
+
+def kept_of(header: dict[str, Any], tensors: dict[str, Any], free: list[int]) -> NDArray[np.bool_]:
+    if "mask" in tensors:
+        return np.unpackbits(tensors["mask"])[: sum(free)].astype(bool)
+    decoder = constriction.stream.queue.RangeDecoder(tensors["mask_coded"].view("<u4").astype(np.uint32))
+    parts = []
+    for size, kept in zip(free, header["kept"], strict=True):
+        constant, model = kept in (0, size), constriction.stream.model.Bernoulli
+        parts.append(np.full(size, kept > 0) if constant else decoder.decode(model(kept / size, perfect=False), size) == 1)
+    return np.concatenate(parts)
+
+
+def read(content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]], NDArray[np.uint8], NDArray[np.float32]]:
+    """Header, tensors, roles and effective weights."""
+    (length,) = struct.unpack("<Q", content[:8])
+    outer, data = json.loads(content[8 : 8 + length]), content[8 + length :]
+    header = json.loads(outer.pop("__metadata__")["slt-bench"])
+    tensors = {name: np.frombuffer(data[slice(*each["data_offsets"])], TYPES[each["dtype"]]) for name, each in outer.items()}
+    stops = np.cumsum(header["edges"])[:-1]
+    roles = roles_of(header, tensors)
+    weights = np.concatenate([weights_of(header["spec"], index, shape) for index, shape in enumerate(SHAPES)])
+    weights[roles == PRUNED_] = 0
+    if "weights" in tensors:
+        weights[roles == FREE] = tensors["weights"]
+        kept = np.ones(len(tensors["weights"]), bool)
+    else:
+        kept = kept_of(header, tensors, [int((each == FREE).sum()) for each in np.split(roles, stops)])
+        weights[np.flatnonzero(roles == FREE)[~kept]] = 0
+    there = roles == LOCKED
+    there[roles == FREE] = kept
+    scale, parts = header["spec"]["scale"], []
+    for part, mine in zip(np.split(weights, stops), np.split(there, stops), strict=True):
+        density = there.mean() if scale == "static" else mine.mean() if scale == "dynamic" else 1.0
+        parts.append(part * np.float32(1 / sqrt(density) if density else 0.0))
+    return header, tensors, roles, np.concatenate(parts)
+
+
+@pytest.mark.parametrize("mask", ["packed", "coded"])
+@pytest.mark.parametrize("scale", ["none", "static", "dynamic"])
+@pytest.mark.parametrize("learned", ["scores", "weights"])
+@pytest.mark.parametrize("source", [Source(), PRUNED, FROZEN, None], ids=["dense", "pruned", "frozen", "from ticket"])
+def test_a_reader_made_from_the_page_finds_the_digest(
+    tmp_path: Path, source: Source | None, learned: str, scale: str, mask: str
+) -> None:
+    ticket = make_heir(learned, scale=scale) if source is None else make_ticket(source, learned, scale=scale)
+    save_ticket(ticket, tmp_path / "ticket", mask=mask, statistics="float16")
+    header, tensors, roles, weights = read((tmp_path / "ticket").read_bytes())
+    digest = hashlib.sha256(json.dumps(header["spec"], sort_keys=True, separators=(",", ":")).encode())
+    digest.update(roles.tobytes() + weights.tobytes())
+    digest.update(tensors["batch_norm_mean"].tobytes() + tensors["batch_norm_var"].tobytes())
+    assert digest.hexdigest() == header["digest"]
