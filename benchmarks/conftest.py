@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from slt_bench.data.write import prepare
+from slt_bench.data.prepare import prepare
 from slt_bench.networks import registry
 from slt_bench.networks.layouts import freeze
 from slt_bench.networks.registry import batch_norm_statistics, set_batch_norm_statistics
@@ -25,7 +25,7 @@ from slt_bench.networks.source import SourceNetwork, initial_scores, make_source
 from slt_bench.params.datasets import Images, View
 from slt_bench.search.mask_statistics import MaskStatistics
 from slt_bench.search.optimizer import Sgd
-from slt_bench.ticket.masked_network import Scale, TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork, Scale
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, crop_padding=4, flip=True)
@@ -76,12 +76,12 @@ def weight_training_step(case: Case) -> Callable[[], None]:
     return step
 
 
-def search_step(case: Case) -> tuple[Callable[[], None], TicketNetwork]:
+def search_step(case: Case) -> tuple[Callable[[], None], MaskedNetwork]:
     """A step of edge-popup at sparsity 0.5 with global selection and all statistics, as in `Fit`; and its network."""
     module, source = case.build()
     set_batch_norm_statistics(module, *(each.to(DEVICE) for each in batch_norm_statistics(module)))
     scores, dtype = initial_scores(source, 0).to(DEVICE), getattr(torch, case.precision)
-    network = TicketNetwork(module, source.to(DEVICE), scores, "scores", case.scale, dtype=dtype)
+    network = MaskedNetwork(module, source.to(DEVICE), scores, "scores", case.scale, dtype=dtype)
     optimizer, keep = Sgd(network.learned, 0.9, 1e-4), network.keep_for(0.5)
     masks = MaskStatistics(network.learned.numel(), DEVICE)
     images, labels = case.data()

@@ -8,15 +8,15 @@ from torch import Tensor
 from benchmarks.conftest import Case
 from slt_bench.networks.source import initial_scores
 from slt_bench.search.optimizer import Sgd
-from slt_bench.ticket.masked_network import TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork
 
 
 @pytest.mark.parametrize("freezing_ratio", [0.0, 0.5, 0.9])
 def test_memory(benchmark, freezing_ratio) -> None:
     module, source = Case("resnet50", 16, 224, freezing_ratio).build()
 
-    def build() -> tuple[TicketNetwork, Sgd]:
-        network = TicketNetwork(module, source, initial_scores(source, 0), "scores", "none")
+    def build() -> tuple[MaskedNetwork, Sgd]:
+        network = MaskedNetwork(module, source, initial_scores(source, 0), "scores", "none")
         return network, Sgd(network.learned, 0.9, 1e-4)
 
     network, optimizer = benchmark.pedantic(build, rounds=1)

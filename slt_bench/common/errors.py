@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from slt_bench.common.libraries import first_line, mend
+from slt_bench.common.libraries import first_line, fix
 from slt_bench.common.terminal import drop_what_cannot_be_written, flush_output, make_printable, printable
 
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class BenchError(Exception):
-    """Something that the user can mend. The message names the thing and the mend."""
+    """Something that the user can fix. The message names the thing and the fix."""
 
 
 class Interrupted(BenchError):
@@ -77,7 +77,7 @@ def _outcome(error: BaseException) -> tuple[int, str] | None:
         case BrokenPipeError():  # the reader of our output has gone (`slt-bench plan | head`)
             return 1, ""
         case ImportError():
-            line = mend(error)
+            line = fix(error)
             return None if line is None else (2, f"error: {line}")
         case OSError():
             return 2, f"error: {_place(error)}: {error.strerror or first_line(error)}"

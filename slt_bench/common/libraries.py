@@ -65,7 +65,7 @@ def first_line(error: BaseException, most: int = 200) -> str:
     return lines[0][:most] if lines else type(error).__name__
 
 
-def mend(error: ImportError) -> str | None:
+def fix(error: ImportError) -> str | None:
     """One line that names the library that cannot be imported and how to get it; None for a module of this package."""
     name, missing = error.name or "", isinstance(error, ModuleNotFoundError)
     package = name.partition(".")[0]

@@ -31,7 +31,7 @@ from slt_bench.search.interrupts import Pause, Stop
 from slt_bench.search.state import tickets
 from slt_bench.search.trainer import Fit
 from slt_bench.ticket.file import save_ticket
-from slt_bench.ticket.masked_network import TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.top_k import Diverged
 
 
@@ -179,7 +179,7 @@ def _common(cell: Cell, manifest: Manifest, made: dict[str, str], sessions: list
     }  # fmt: skip
 
 
-def _of_search(fit: Fit, network: TicketNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
+def _of_search(fit: Fit, network: MaskedNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
     """Everything needed to believe the result (law 10)."""
     cell, total = fit.cell, fit.network.source.size
     assert fit.best is not None

@@ -15,7 +15,7 @@ from slt_bench.records.standing import divergence
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase
 from slt_bench.ticket.file import read_ticket
-from slt_bench.ticket.masked_network import TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Spec
 from slt_bench.ticket.top_k import Diverged
 
@@ -30,7 +30,7 @@ def initial_values(source: SourceNetwork, cell: Cell, learned: Learned) -> Tenso
 
 
 @torch.no_grad()
-def begin_phase(network: TicketNetwork, optimizer: Sgd, cell: Cell, phase: Phase, number: int) -> None:
+def begin_phase(network: MaskedNetwork, optimizer: Sgd, cell: Cell, phase: Phase, number: int) -> None:
     """Enter a phase (law 7): scores, momentum and, for hard iEP, what is closed.
 
     A closed edge has score and momentum 0: sign(0) = 0 gives it no gradient, so it stays at 0, behind all open edges.

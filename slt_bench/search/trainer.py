@@ -29,7 +29,7 @@ from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase, learning_rate, make_schedule
 from slt_bench.search.start import begin_phase, initial_values, make_spec, roles_of
 from slt_bench.search.state import check_agreement, load_state, state_of, stored_now
-from slt_bench.ticket.masked_network import TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.top_k import Diverged
 
 
@@ -62,7 +62,7 @@ class Fit:
         module, source = self.spec.build(self.roles)
         self.shards = ShardStatistics(module, recipe.shards, processes, device)
         learned, start = self.schedule.learned, initial_values(source, cell, self.schedule.learned)
-        self.network = TicketNetwork(
+        self.network = MaskedNetwork(
             module, source.to(device), start.to(device), learned, recipe.scale, getattr(cell.search, "selection", "global"),
             precision(recipe, device), wants_compiling(recipe, device),
         )  # fmt: skip

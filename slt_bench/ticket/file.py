@@ -20,7 +20,7 @@ from slt_bench.networks.source import SourceNetwork, count_roles
 from slt_bench.ticket.check import Damaged, Stored, check_edges, check_header, check_lengths, check_tensors
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.mask_coding import decode, encode, pack, pack_roles, unpack, unpack_roles
-from slt_bench.ticket.masked_network import TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Spec, Ticket
 
 MaskCoding = Literal["packed", "coded"]
@@ -34,12 +34,12 @@ class TicketFile:
     """A ticket as read from a file: verified, with its rebuilt network."""
 
     ticket: Ticket
-    network: TicketNetwork
+    network: MaskedNetwork
     size: int  # bytes on disk
     counts: Counts
 
 
-def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statistics: Statistics = "float32") -> TicketNetwork:
+def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statistics: Statistics = "float32") -> MaskedNetwork:
     """Write the file; its header carries a digest of everything that it rebuilds to. Returns the rebuilt network.
 
     Args:
@@ -72,7 +72,7 @@ def coded_size(file: TicketFile) -> int:
     return len(_content(ticket, file.network, stored, "coded"))
 
 
-def _content(ticket: Ticket, network: TicketNetwork, stored: dict[str, Tensor], mask: MaskCoding) -> bytes:
+def _content(ticket: Ticket, network: MaskedNetwork, stored: dict[str, Tensor], mask: MaskCoding) -> bytes:
     from safetensors.torch import save
 
     spec = ticket.spec.model_dump(mode="json", exclude_none=True)
@@ -175,7 +175,7 @@ def _finite(file: Any, name: str) -> Tensor:
     return values
 
 
-def _digest(spec: dict[str, Any], network: TicketNetwork, stored: dict[str, Tensor]) -> str:
+def _digest(spec: dict[str, Any], network: MaskedNetwork, stored: dict[str, Tensor]) -> str:
     """SHA-256 of the spec as in the header, roles, effective weights (little-endian float32), statistics as stored."""
     hasher = hashlib.sha256(_canonical(spec).encode())
     hasher.update(network.source.roles.numpy().tobytes())

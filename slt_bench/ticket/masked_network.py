@@ -18,7 +18,7 @@ from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.top_k import keep_largest
 
 
-class TicketNetwork(nn.Module):
+class MaskedNetwork(nn.Module):
     """A source network with one learned value per free edge.
 
     The plain module sees views of the effective weights, which `select` composes; everything else is a few passes over
@@ -187,7 +187,7 @@ class _EffectiveWeights(torch.autograd.Function):
     """Edge-popup's straight-through step: the effective weights, as one view per layer; their gradients go to the scores."""
 
     @staticmethod
-    def forward(ctx: Any, _learned: Tensor, network: TicketNetwork) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, _learned: Tensor, network: MaskedNetwork) -> tuple[Tensor, ...]:
         ctx.network = network
         return tuple(layer.view(network.effective) for layer in network.source.layers)
 

@@ -20,7 +20,7 @@ from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Scale, WeightInit
 from slt_bench.params.searches import Learned
 from slt_bench.params.sources import Source
-from slt_bench.ticket.masked_network import TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork
 
 
 class Spec(Model):
@@ -100,7 +100,7 @@ class Ticket:
     batch_norm_var: Tensor
     roles: Tensor | None = None
 
-    def network(self, built: tuple[nn.Module, SourceNetwork] | None = None) -> TicketNetwork:
+    def network(self, built: tuple[nn.Module, SourceNetwork] | None = None) -> MaskedNetwork:
         """Rebuild the network, in evaluation mode; `built` is what `spec.build(roles)` gave, where that is at hand."""
         module, source = built or self.spec.build(self.roles)
         free = source.count(FREE)
@@ -108,7 +108,7 @@ class Ticket:
         found = self.weights.numel() if self.weights is not None else self.mask.numel() if self.mask is not None else 0
         if found != free:
             raise BenchError(f"the ticket has {found} entries, its source network {free} free edges")
-        network = TicketNetwork(module, source, learned, "nothing" if self.weights is None else "weights", self.spec.scale)
+        network = MaskedNetwork(module, source, learned, "nothing" if self.weights is None else "weights", self.spec.scale)
         if self.mask is not None:
             network.mask.copy_(self.mask)
             network.compose()

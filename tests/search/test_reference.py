@@ -11,7 +11,7 @@ from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source,
 from slt_bench.params.recipes import Recipe
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase, learning_rate
-from slt_bench.ticket.masked_network import TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.reference import NaiveEdgePopup
 
 STEPS = 50
@@ -57,13 +57,13 @@ def test_masks_after_50_steps(kind: str, source: str, selection: str, scale: str
         torch.testing.assert_close(ours, other, rtol=1e-3, atol=1e-4)
 
 
-def both(kind: str, source: str, selection: str, scale: str) -> tuple[TicketNetwork, NaiveEdgePopup]:
+def both(kind: str, source: str, selection: str, scale: str) -> tuple[MaskedNetwork, NaiveEdgePopup]:
     """The two engines with the same weights, roles and scores."""
     modules = [registry.build(kind, 0.125, 8, 10) for _ in range(2)]
     layers = registry.searchable_layers(modules[0])
     roles = random_roles(0, freeze([layer.shape for layer in layers], *SOURCES[source], "erk", "joint"))
     made = make_source(layers, 0, "kaiming_uniform", roles)
-    fast = TicketNetwork(modules[0], made, initial_scores(made, 0), "scores", scale, selection)
+    fast = MaskedNetwork(modules[0], made, initial_scores(made, 0), "scores", scale, selection)
     scores = torch.zeros(made.size).masked_scatter(roles == FREE, initial_scores(made, 0))
     parts = [[x.view(each) for x in layers] for each in (made.weights, roles, scores)]
     locked = made.budget.locked.tolist()
@@ -72,7 +72,7 @@ def both(kind: str, source: str, selection: str, scale: str) -> tuple[TicketNetw
     return fast, NaiveEdgePopup(modules[1], *parts, keep, scale)
 
 
-def bounds(network: TicketNetwork, selection: str) -> list[tuple[int, int]]:
+def bounds(network: MaskedNetwork, selection: str) -> list[tuple[int, int]]:
     """Where each threshold holds."""
     stops = network.free_stops if selection == "local" else network.free_stops[-1:]
     return list(zip([0, *stops[:-1]], stops, strict=True))

@@ -34,7 +34,7 @@ from slt_bench.search.run import search
 from slt_bench.search.schedules import Phase
 from slt_bench.search.start import begin_phase
 from slt_bench.ticket.file import read_ticket, save_ticket
-from slt_bench.ticket.masked_network import TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.conftest import DIGITS, FROZEN, PRUNED
 from tests.ticket.test_ticket import make_ticket
 
@@ -106,13 +106,13 @@ def test_the_best_epoch_is_among_those_at_the_final_sparsity(project: Path, make
 def masks(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """Every mask that a search uses, in order."""
     seen: list[torch.Tensor] = []
-    select = TicketNetwork.select
+    select = MaskedNetwork.select
 
-    def spy(self: TicketNetwork, keep: list[int]) -> torch.Tensor:
+    def spy(self: MaskedNetwork, keep: list[int]) -> torch.Tensor:
         seen.append(select(self, keep).clone())
         return seen[-1]
 
-    monkeypatch.setattr(TicketNetwork, "select", spy)
+    monkeypatch.setattr(MaskedNetwork, "select", spy)
     return seen
 
 
@@ -159,7 +159,7 @@ def test_local_hard_search_gives_no_layer_back(project: Path, make_cell: MakeCel
 def test_what_a_phase_begins_with(make_cell: MakeCell, scores: str, reset: bool, hard: bool) -> None:
     cell = make_cell(seed=5, source=FROZEN)
     module, source = make_ticket(FROZEN).spec.model_copy(update={"seed": 5}).build()
-    network = TicketNetwork(module, source, initial_scores(source, 5), "scores", "none")
+    network = MaskedNetwork(module, source, initial_scores(source, 5), "scores", "none")
     optimizer = Sgd(network.learned, 0.9, 0.0)
     with torch.no_grad():
         network.learned.mul_(1.5)
@@ -265,13 +265,13 @@ def test_stale_tickets_are_not_evaluated(project: Path, make_cell: MakeCell, mon
 
 
 def test_float32_is_float32_and_the_record_says_so(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, forward = set(), TicketNetwork.forward
+    seen, forward = set(), MaskedNetwork.forward
 
-    def look(network: TicketNetwork, images: Tensor) -> Tensor:
+    def look(network: MaskedNetwork, images: Tensor) -> Tensor:
         seen.add((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
         return forward(network, images)
 
-    monkeypatch.setattr(TicketNetwork, "forward", look)
+    monkeypatch.setattr(MaskedNetwork, "forward", look)
     before = torch.backends.cudnn.allow_tf32
     assert before, "torch's default has changed: there is nothing to turn off"
     record = search(make_cell(recipe={"epochs": 1}))

@@ -11,23 +11,23 @@ from slt_bench.networks import registry
 from slt_bench.networks.layouts import freeze
 from slt_bench.networks.source import FREE, LOCKED, PRUNED, initial_scores, make_source, random_roles
 from slt_bench.search.optimizer import Sgd
-from slt_bench.ticket.masked_network import TicketNetwork
+from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.conftest import FROZEN
 from tests.ticket.test_ticket import make_ticket
 
 SOURCES = {"dense": (0.0, 0.0), "pruned": (0.4, 0.0), "frozen": (0.25, 0.25)}
 
 
-def make(source: str = "frozen", scale: str = "none", learns: str = "scores", init: str = "kaiming_uniform") -> TicketNetwork:
+def make(source: str = "frozen", scale: str = "none", learns: str = "scores", init: str = "kaiming_uniform") -> MaskedNetwork:
     module = registry.build("conv2", 0.125, 8, 10)
     layers = registry.searchable_layers(module)
     roles = random_roles(0, freeze([x.shape for x in layers], *SOURCES[source], "epl", "joint"))
     made = make_source(layers, 0, init, roles)
     learned = made.weights[made.roles == FREE] if learns == "weights" else initial_scores(made, 0)
-    return TicketNetwork(module, made, learned, learns, scale)
+    return MaskedNetwork(module, made, learned, learns, scale)
 
 
-def naive_weights(network: TicketNetwork, scores: Tensor, mask: Tensor) -> dict[str, Tensor]:
+def naive_weights(network: MaskedNetwork, scores: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """Edge-popup as the papers write it, one layer at a time; `scores` and `mask` over all N edges."""
     roles, total = network.source.roles, network.source.size
     forward = torch.where(roles == LOCKED, 1.0, mask.float())
@@ -101,7 +101,7 @@ def test_ends_work_where_roundings_disagree() -> None:
     budget = freeze([x.shape for x in layers], 0.5, 0.5, "erk", "joint")
     made = make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
     assert made.size % 2 == 1 and made.count(FREE) == 0
-    network = TicketNetwork(module, made, initial_scores(made, 0), "scores", "none")
+    network = MaskedNetwork(module, made, initial_scores(made, 0), "scores", "none")
     network.select(network.keep_for(0.5))
     assert network(torch.zeros(2, 3, 4, 4)).shape == (2, 10)
 
@@ -137,7 +137,7 @@ def test_what_is_learned_takes_memory_for_free_edges_alone(freezing_ratio: float
     layers, half = registry.searchable_layers(module), freezing_ratio / 2
     roles = random_roles(0, freeze([x.shape for x in layers], half, half, "epl", "joint"))
     made = make_source(layers, 0, "kaiming_uniform", roles)
-    network = TicketNetwork(module, made, initial_scores(made, 0), "scores", "none")
+    network = MaskedNetwork(module, made, initial_scores(made, 0), "scores", "none")
     optimizer = Sgd(network.learned, 0.9, 1e-4)
     network.select(network.keep_for(0.5))
     network(torch.randn(2, 3, 32, 32)).sum().backward()
@@ -154,7 +154,7 @@ def test_a_compiled_network_computes_the_same() -> None:
     found = []
     for compiled in (False, True):
         module, source = make_ticket(FROZEN).spec.build()
-        network = TicketNetwork(module, source, initial_scores(source, 0), "scores", "dynamic", compiled=compiled).train()
+        network = MaskedNetwork(module, source, initial_scores(source, 0), "scores", "dynamic", compiled=compiled).train()
         network.select(network.keep_for(0.5))
         logits = network(torch.linspace(-1, 1, 4 * 3 * 64).reshape(4, 3, 8, 8))
         logits.square().sum().backward()
