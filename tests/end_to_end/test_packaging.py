@@ -108,7 +108,7 @@ def test_a_wheel_holds_every_file_of_the_package_and_nothing_else(installed: Pat
         }
         for root in (ROOT, site)
     )
-    assert own == theirs and {"slt_bench/py.typed", "slt_bench/published.yaml", "slt_bench/report/page.html"} <= own
+    assert own == theirs and {"slt_bench/py.typed", "slt_bench/experiment/published.yaml", "slt_bench/report/page.html"} <= own
     assert not {"tests", "stages"} & {path.name for path in site.iterdir()}
 
 

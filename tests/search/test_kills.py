@@ -29,7 +29,7 @@ SEARCH = """
 import os, signal, sys, torch
 from pathlib import Path
 from slt_bench.experiment.cell import Cell
-from slt_bench.params import Machine
+from slt_bench.params.machine import Machine
 from slt_bench.compute.world import together
 from slt_bench.search.run import search
 

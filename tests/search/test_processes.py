@@ -32,7 +32,7 @@ SEARCH = """
 import sys, torch
 from slt_bench.experiment.cell import Cell
 from slt_bench.common.errors import run_command
-from slt_bench.params import Machine
+from slt_bench.params.machine import Machine
 from slt_bench.compute.world import together
 from slt_bench.search.run import search
 torch.set_num_threads(1)  # the same in all: kernels add up in another order with another number
