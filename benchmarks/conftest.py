@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from slt_bench.data.prepare import prepare
 from slt_bench.networks import registry
-from slt_bench.networks.layouts import freeze
+from slt_bench.networks.budget import freeze
 from slt_bench.networks.registry import batch_norm_statistics, set_batch_norm_statistics
 from slt_bench.networks.source import SourceNetwork, initial_scores, make_source, random_roles
 from slt_bench.params.datasets import Images, View

@@ -1,4 +1,4 @@
-"""Build a source architecture and list what is searched in it."""
+"""Architectures by name: build one, list its searchable layers, read and set its batch-norm statistics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slt_bench.common.errors import BenchError
 
 @dataclass(frozen=True)
 class Layer:
-    """One searchable weight and its place in the flat vector of all N weights."""
+    """One searchable weight tensor and its place in the flat vector of all N edges."""
 
     name: str  # of the parameter, as in the module's state dict
     shape: tuple[int, ...]
@@ -21,24 +21,30 @@ class Layer:
 
     @property
     def size(self) -> int:
-        """Number of edges."""
+        """Number of edges of the layer."""
         return prod(self.shape)
 
     @property
     def stop(self) -> int:
-        """One past the last position in the flat vector."""
+        """The position in the flat vector at which the next layer starts."""
         return self.start + self.size
 
     @property
     def fan_in(self) -> int:
-        """Inputs of one output unit."""
+        """Number of edges that lead to one output unit."""
         return prod(self.shape[1:])
 
     def view(self, vector: Tensor) -> Tensor:
-        """The layer's part of a flat vector in the shape of its weight.
+        """Take the layer's part of a flat vector, in the shape of its weight.
 
         A convolution's edges lie channels last, in the order [out, height, width, in]: the order in which its kernels run
         fastest, so that no step has to reorder them (docs/performance.md).
+
+        Args:
+            vector: [N], of any type.
+
+        Returns:
+            A view into `vector`: [out, in] of a linear layer, [out, in, height, width] of a convolution.
         """
         part = vector[self.start : self.stop]
         if len(self.shape) != 4:
@@ -48,9 +54,21 @@ class Layer:
 
 
 def build(kind: str, width: float, image_size: int, classes: int, batch_norm: bool = True, stem: str = "cifar") -> nn.Module:
-    """The architecture as a plain module; parameters are on the meta device, batch-norm statistics are fresh.
+    """Build an architecture as a plain module with fresh batch-norm statistics and without weights.
 
-    The parameters hold no memory: whoever uses the module hands it the weights (`torch.func.functional_call`).
+    Its parameters are on the meta device and hold no memory: whoever uses the module hands it the weights
+    (`torch.func.functional_call`).
+
+    Args:
+        kind: `conv2` to `conv8`, or a name of networks/resnet.py.
+        width: factor on the number of channels, above 0.
+        image_size: height and width of the input in pixels.
+        classes: number of outputs.
+        batch_norm: whether a conv network has batch norms; every ResNet does.
+        stem: of a ResNet: `cifar` or `imagenet`.
+
+    Returns:
+        The module, in training mode.
     """
     with torch.device("meta"):
         if kind.startswith("conv"):
@@ -67,7 +85,7 @@ def build(kind: str, width: float, image_size: int, classes: int, batch_norm: bo
 
 
 def searchable_layers(module: nn.Module) -> tuple[Layer, ...]:
-    """Every conv and linear weight in module order, laid end to end."""
+    """List every convolution and linear layer in module order, laid end to end."""
     layers: list[Layer] = []
     start = 0
     for name, part in module.named_modules():
@@ -79,17 +97,21 @@ def searchable_layers(module: nn.Module) -> tuple[Layer, ...]:
 
 
 def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
-    """The batch norms in module order."""
+    """List the batch norms of a module in module order."""
     return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
 
 
 def channels(module: nn.Module) -> int:
-    """Channels of all batch norms: as many running means, and as many variances."""
+    """Count the channels of all batch norms: a module has as many running means, and as many running variances."""
     return sum(norm.num_features for norm in batch_norms(module))
 
 
 def batch_norm_statistics(module: nn.Module) -> tuple[Tensor, Tensor]:
-    """Running means and variances of all batch norms in module order, end to end, on the CPU."""
+    """Read the running statistics of all batch norms in module order, laid end to end, on the CPU.
+
+    Returns:
+        Means and variances, each float32[channels].
+    """
     norms = batch_norms(module)
     if not norms:
         return torch.zeros(0), torch.zeros(0)
@@ -101,8 +123,13 @@ def batch_norm_statistics(module: nn.Module) -> tuple[Tensor, Tensor]:
 def set_batch_norm_statistics(module: nn.Module, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
     """Set the running statistics of all batch norms, and with them the device of the module.
 
+    Args:
+        module: whose batch norms they are.
+        mean: float32[channels], running means in module order.
+        var: float32[channels], running variances, at least 0.
+
     Returns:
-        The vectors that the batch norms now keep them in, end to end.
+        Copies of both vectors, which the batch norms use and update from now on.
 
     Raises:
         BenchError: their number does not fit the module.
@@ -112,7 +139,7 @@ def set_batch_norm_statistics(module: nn.Module, mean: Tensor, var: Tensor) -> t
     if mean.shape != (sum(sizes),) or var.shape != (sum(sizes),):
         raise BenchError(f"{mean.numel()} batch-norm statistics for a network with {sum(sizes)} channels")
     mean, var = mean.clone(), var.clone()
-    for norm, one_mean, one_var in zip(norms, mean.split(sizes), var.split(sizes), strict=True):
-        norm.running_mean, norm.running_var = one_mean, one_var
+    for norm, norm_mean, norm_var in zip(norms, mean.split(sizes), var.split(sizes), strict=True):
+        norm.running_mean, norm.running_var = norm_mean, norm_var
         norm.num_batches_tracked = torch.zeros((), dtype=torch.long, device=mean.device)
     return mean, var

@@ -1,4 +1,4 @@
-"""torchvision's ResNets, for 32-pixel images too."""
+"""ResNets as torchvision builds them, for 32-pixel images too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-# kind -> block, blocks of each stage, channels of a group at 64 planes
+# kind -> class of block, number of blocks in each stage, width of a group at 64 planes (torchvision's `width_per_group`)
 _KINDS: dict[str, tuple[Any, list[int], int]] = {
     "resnet18": (BasicBlock, [2, 2, 2, 2], 64),
     "resnet34": (BasicBlock, [3, 4, 6, 3], 64),
@@ -18,13 +18,16 @@ _KINDS: dict[str, tuple[Any, list[int], int]] = {
 
 
 def resnet(kind: str, stem: str, width: float, classes: int) -> ResNet:
-    """A ResNet without biases, batch norm without affine parameters.
+    """Build a ResNet without biases, its batch norms without affine parameters.
 
     Args:
-        kind: which one.
+        kind: `resnet18`, `resnet34`, `resnet50`, `resnet101` or `wide_resnet50_2`.
         stem: `imagenet` is torchvision's own; `cifar` a 3x3 convolution with stride 1 and no max-pooling.
-        width: factor on the number of channels.
+        width: factor on the number of channels, above 0.
         classes: number of outputs.
+
+    Returns:
+        An instance of torchvision's own class, so that files of it need nothing of this package.
     """
     block, blocks, group = _KINDS[kind]
 
@@ -38,7 +41,7 @@ def resnet(kind: str, stem: str, width: float, classes: int) -> ResNet:
             return super()._make_layer(block, scaled(planes), *args, **kwargs)
 
     module: Any = Scaled(block, blocks, num_classes=classes, width_per_group=group)
-    module.__class__ = ResNet  # only its construction was ours
+    module.__class__ = ResNet  # only its construction differs
     if stem == "cifar":
         module.conv1 = nn.Conv2d(3, scaled(64), 3, padding=1, bias=False)
         module.maxpool = nn.Identity()

@@ -1,4 +1,4 @@
-"""Source networks: weights and roles of every edge, from a seed."""
+"""Source networks: the weight and the role of every edge, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slt_bench.common import random
-from slt_bench.networks.layouts import Budget
+from slt_bench.networks.budget import Budget
 from slt_bench.networks.registry import Layer
 from slt_bench.params.recipes import ScoreInit, WeightInit
 
-FREE, PRUNED, LOCKED = 0, 1, 2
+FREE, PRUNED, LOCKED = 0, 1, 2  # roles: the search decides, always zero, always kept
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,33 @@ class SourceNetwork:
 
     @property
     def size(self) -> int:
-        """N."""
+        """N, the number of all edges."""
         return self.weights.numel()
 
     def count(self, role: int) -> int:
-        """Edges with that role."""
+        """Count the edges that have a role: FREE, PRUNED or LOCKED."""
         return int((self.roles == role).sum())
 
     @property
     def budget(self) -> Budget:
-        """Edges of each layer by role."""
+        """How many edges of each layer are pruned, locked and free."""
         return count_roles(self.layers, self.roles)
 
     def to(self, device: torch.device | str) -> SourceNetwork:
-        """The same source network on another device."""
+        """Copy the source network to a device; tensors that are there already are shared."""
         return SourceNetwork(self.layers, self.weights.to(device), self.roles.to(device))
 
 
 def count_roles(layers: Sequence[Layer], roles: Tensor) -> Budget:
-    """Edges of each layer by role; `roles` is uint8[N]."""
+    """Count the edges of each layer by their role.
+
+    Args:
+        layers: of the network.
+        roles: uint8[N]: FREE, PRUNED or LOCKED.
+
+    Returns:
+        The budget that the roles fulfil.
+    """
     sizes = np.array([layer.size for layer in layers], dtype=np.int64)
     pruned, locked = (
         np.array([int((roles[layer.start : layer.stop] == role).sum()) for layer in layers], dtype=np.int64)
@@ -56,20 +64,38 @@ def count_roles(layers: Sequence[Layer], roles: Tensor) -> Budget:
 
 
 def make_source(layers: Sequence[Layer], seed: int, weight_init: WeightInit, roles: Tensor) -> SourceNetwork:
-    """Draw the weights; they depend on seed, layer and init alone, so every kind of source shares them."""
+    """Draw the weights of a source network; they depend on seed, layer and init alone, so every kind of source shares them.
+
+    Args:
+        layers: of the network.
+        seed: of the streams of random numbers.
+        weight_init: the distribution.
+        roles: uint8[N]: FREE, PRUNED or LOCKED.
+
+    Returns:
+        The source network, on the CPU.
+    """
     weights = np.concatenate([_weights(layer, index, seed, weight_init) for index, layer in enumerate(layers)])
     return SourceNetwork(tuple(layers), torch.from_numpy(weights), roles)
 
 
 def random_roles(seed: int, budget: Budget) -> Tensor:
-    """uint8[N]: uniformly random positions inside each layer, as many as the budget says."""
+    """Draw roles: uniformly random positions inside each layer, as many as the budget says.
+
+    Args:
+        seed: of the streams of random numbers.
+        budget: pruned and locked edges of each layer.
+
+    Returns:
+        uint8[N]: FREE, PRUNED or LOCKED.
+    """
     counts = zip(budget.sizes.tolist(), budget.pruned.tolist(), budget.locked.tolist(), strict=True)
     parts = [_roles(size, pruned, locked, seed, index) for index, (size, pruned, locked) in enumerate(counts)]
     return torch.from_numpy(np.concatenate(parts))
 
 
 def roles_from_ticket(kept: Tensor, sizes: Sequence[int], seed: int, pruned: int, locked: int, shuffled: bool) -> Tensor:
-    """uint8[N]: of what a ticket drops, `pruned` random edges are pruned; of what it keeps, `locked` random ones locked.
+    """Take roles from a ticket: prune random edges among those that it drops, lock random ones among those that it keeps.
 
     The oracle of the papers: a source network whose frozen edges are all where the ticket has them.
 
@@ -77,26 +103,39 @@ def roles_from_ticket(kept: Tensor, sizes: Sequence[int], seed: int, pruned: int
         kept: bool[N], the ticket's non-zero edges, locked ones included.
         sizes: edges of each layer.
         seed: of the choice.
-        pruned, locked: at most as many as the ticket drops, keeps.
-        shuffled: permute the ticket inside each layer first, which leaves it its density in every layer alone.
+        pruned: edges to prune, at most as many as the ticket drops.
+        locked: edges to lock, at most as many as the ticket keeps.
+        shuffled: permute the ticket inside each layer first, which leaves only its density in every layer.
+
+    Returns:
+        uint8[N]: FREE, PRUNED or LOCKED.
     """
-    found = kept.numpy()
+    in_ticket = kept.numpy()
     if shuffled:
-        parts = np.split(found, np.cumsum(sizes)[:-1])
-        found = np.concatenate([part[random.permutation(seed, "shuffle", i, len(part))] for i, part in enumerate(parts)])
+        parts = np.split(in_ticket, np.cumsum(sizes)[:-1])
+        in_ticket = np.concatenate([part[random.permutation(seed, "shuffle", i, len(part))] for i, part in enumerate(parts)])
     keys = np.concatenate([random.words(seed, "roles", index, size) for index, size in enumerate(sizes)])
     order = np.argsort(keys, kind="stable")
-    roles = np.full(len(found), FREE, dtype=np.uint8)
-    roles[order[~found[order]][:pruned]] = PRUNED
-    roles[order[found[order]][:locked]] = LOCKED
+    roles = np.full(len(in_ticket), FREE, dtype=np.uint8)
+    roles[order[~in_ticket[order]][:pruned]] = PRUNED
+    roles[order[in_ticket[order]][:locked]] = LOCKED
     return torch.from_numpy(roles)
 
 
 def initial_scores(source: SourceNetwork, seed: int, init: ScoreInit = "kaiming_normal", draw: int = 0) -> Tensor:
-    """float32[N_free]: scores to start from; `draw` counts how often they were drawn before.
+    """Draw the scores that a search starts from.
 
     kaiming_normal has standard deviation sqrt(2 / fan_in) (Otsuka et al. 2025), kaiming_uniform with a = sqrt 5 is uniform
     within 1 / sqrt(fan_in) (Ramanujan et al. 2020, their code), constant is sqrt(2 / fan_in).
+
+    Args:
+        source: on the CPU; says which edges are free.
+        seed: of the streams of random numbers.
+        init: the distribution.
+        draw: how often scores were drawn before, from 0.
+
+    Returns:
+        float32[N_free].
     """
     purpose: random.Purpose = "new-scores" if draw else "scores"
     parts = []
@@ -113,13 +152,21 @@ def initial_scores(source: SourceNetwork, seed: int, init: ScoreInit = "kaiming_
 
 
 def uniform_scores(source: SourceNetwork, seed: int) -> Tensor:
-    """Scores whose largest are a uniformly random subset of the free edges: the random-mask control."""
+    """Draw scores whose largest are a uniformly random subset of the free edges: the random-mask control.
+
+    Args:
+        source: on the CPU; says which edges are free.
+        seed: of the streams of random numbers.
+
+    Returns:
+        float32[N_free] in (0, 1).
+    """
     values = np.concatenate([random.uniform(seed, "scores", i, layer.size) for i, layer in enumerate(source.layers)])
     return torch.from_numpy(values.astype(np.float32))[source.roles == FREE]
 
 
 def _weights(layer: Layer, index: int, seed: int, init: WeightInit) -> NDArray[np.float32]:
-    """He et al. 2015 for ReLU: every init has standard deviation sqrt(2 / fan_in)."""
+    """Draw a layer's weights; every init has standard deviation sqrt(2 / fan_in) (He et al. 2015, for ReLU)."""
     deviation = np.sqrt(2.0 / layer.fan_in)
     if init == "kaiming_normal":
         values = deviation * random.normal(seed, "weights", index, layer.size)
@@ -133,7 +180,7 @@ def _weights(layer: Layer, index: int, seed: int, init: WeightInit) -> NDArray[n
 
 
 def _roles(size: int, pruned: int, locked: int, seed: int, index: int) -> NDArray[np.uint8]:
-    """Uniformly random positions: the smallest random keys are pruned, the next ones locked.
+    """Draw a layer's roles: the edges with the smallest random keys are pruned, those with the next ones locked.
 
     The keys do not depend on the budget, so raising the prune ratio only adds to what is pruned.
     """

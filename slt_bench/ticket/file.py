@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import write_bytes
-from slt_bench.networks.layouts import Budget
+from slt_bench.networks.budget import Budget
 from slt_bench.networks.registry import channels
 from slt_bench.networks.source import SourceNetwork, count_roles
 from slt_bench.ticket.check import Damaged, Stored, check_edges, check_header, check_lengths, check_tensors

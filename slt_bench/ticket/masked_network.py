@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from slt_bench.networks.layouts import even_density
+from slt_bench.networks.budget import even_density
 from slt_bench.networks.source import FREE, LOCKED, SourceNetwork
 from slt_bench.params.recipes import Scale
 from slt_bench.params.searches import Learned, Selection

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from slt_bench.common.errors import BenchError
 from slt_bench.networks import registry
-from slt_bench.networks.layouts import Budget, freeze
+from slt_bench.networks.budget import Budget, freeze
 from slt_bench.networks.registry import Layer
 from slt_bench.networks.source import FREE, SourceNetwork, make_source, random_roles
 from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed

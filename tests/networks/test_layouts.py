@@ -9,7 +9,8 @@ from scipy.optimize import brentq
 from slt_bench.common.errors import BenchError
 from slt_bench.common.rounding import round_to_total
 from slt_bench.networks import registry
-from slt_bench.networks.layouts import even_density, freeze, real_shares, spread
+from slt_bench.networks.budget import even_density, freeze
+from slt_bench.networks.layouts import real_shares, spread
 
 LAYOUTS = ("epl", "erk", "igq", "uniform")
 KINDS = ("conv2", "conv4", "conv6", "conv8", "resnet18", "resnet34")

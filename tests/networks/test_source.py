@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slt_bench.common import random
 from slt_bench.networks import registry
-from slt_bench.networks.layouts import freeze
+from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import (
     FREE,
     LOCKED,

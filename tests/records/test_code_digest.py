@@ -11,7 +11,7 @@ import pytest
 from slt_bench.records import code_digest as digests
 from slt_bench.records.code_digest import OF_A_CELL, code_digest
 
-ENTRIES = {"cell": OF_A_CELL, "data": ("slt_bench.data.write:prepare",), "page": ("slt_bench.report.page:write_page",)}
+ENTRIES = {"cell": OF_A_CELL, "data": ("slt_bench.data.prepare:prepare",), "page": ("slt_bench.report.page:write_page",)}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def changed(file: Path, old: str, new: str) -> set[str]:
 def test_comments_and_docstrings_do_not_count(package: Path) -> None:
     layouts = package / "networks/layouts.py"
     assert changed(layouts, '"""Layouts:', '# a remark\n"""About layouts:') == set()
-    assert changed(layouts, '    """The same density everywhere."""', '    """Uniform."""  # a remark') == set()
+    assert changed(layouts, '    """Uniform: every layer', '    """Uniform: each layer') == set()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from slt_bench.networks import registry
-from slt_bench.networks.layouts import freeze
+from slt_bench.networks.budget import freeze
 from slt_bench.networks.registry import batch_norm_statistics
 from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles
 from slt_bench.params.recipes import Recipe

@@ -11,7 +11,7 @@ from torch import nn
 
 import slt_bench
 from slt_bench.common.errors import BenchError
-from slt_bench.networks.layouts import freeze
+from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import FREE
 from slt_bench.params.networks import Network
 from slt_bench.params.sources import Source

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from slt_bench.networks import registry
-from slt_bench.networks.layouts import freeze
+from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import FREE, LOCKED, PRUNED, initial_scores, make_source, random_roles
 from slt_bench.search.optimizer import Sgd
 from slt_bench.ticket.masked_network import MaskedNetwork
