@@ -16,7 +16,7 @@ help:
 	@echo "make demo    set-up, then the benchmark on handwritten digits (offline, minutes)"
 	@echo "make smoke   the same on a small part of CIFAR-10"
 	@echo "make all     everything that params.yaml declares"
-	@echo "make test    set-up, then lint, types and tests"
+	@echo "make test    set-up, then lint, types, the import contract and tests"
 	@echo "make fuzz    a thousand odd inputs of every kind, where make test tries a few"
 	@echo "make bench   benchmarks of selection, search step and loaders"
 	@echo "make ui      MLflow's page over the results"
@@ -60,9 +60,10 @@ lint: setup
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-logo
 
 unit: setup
-	python -m pytest
+	python -m pytest -n auto --dist worksteal
 
 fuzz: setup
 	SLT_BENCH_FUZZ=$${SLT_BENCH_FUZZ:-1000} python -m pytest tests/fuzz
