@@ -24,12 +24,13 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
         BenchError: a ticket or the test images are missing or damaged.
     """
     from slt_bench.data.loader import Loader
-    from slt_bench.data.manifest import read_manifest, verify_file
+    from slt_bench.data.manifest import read_manifest
+    from slt_bench.data.verify import verify_file
     from slt_bench.params.datasets import View
     from slt_bench.ticket.file import read_ticket
 
     best = read_ticket(cell_directory / "ticket.safetensors")
-    last = read_ticket(cell_directory / "last.safetensors")
+    last = read_ticket(cell_directory / "last.safetensors", best)
     manifest = read_manifest(dataset_directory)
     spec = best.ticket.spec
     if manifest.classes != spec.classes or (spec.resize is None and manifest.files["test"].image_size != spec.image_size):
@@ -58,22 +59,16 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
 
 
 def _sizes(file: TicketFile) -> dict[str, Any]:
-    """What the ticket takes and how many edges it has."""
-    from slt_bench.ticket.file import coded_size
-    from slt_bench.ticket.mask_coding import sizes
+    """Bytes and edges of a ticket, by the names that they have in metrics.json."""
+    from slt_bench.ticket.sizes import ticket_sizes
 
-    counts, mask = file.counts, file.ticket.mask
-    size = sizes(mask, file.network.free_stops) if mask is not None else None
-    try:
-        coded = coded_size(file)
-    except BenchError:  # the coder is not installed
-        coded = None
+    counts, sizes = file.counts, ticket_sizes(file)
     return {
-        "bytes": file.size,
-        "coded_bytes": coded,  # of the whole file, with its mask entropy-coded
-        "mask_packed_bytes": size.packed if size else None,
-        "mask_coded_bytes": size.coded if size else None,
-        "mask_bound_bytes": round(size.bound, 1) if size else None,
+        "bytes": sizes.file,
+        "coded_bytes": sizes.file_coded,
+        "mask_packed_bytes": sizes.mask_packed,
+        "mask_coded_bytes": sizes.mask_coded,
+        "mask_bound_bytes": None if sizes.mask_bound is None else round(sizes.mask_bound, 1),
         "total": counts.total,
         "pruned": counts.pruned,
         "locked": counts.locked,

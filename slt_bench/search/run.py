@@ -20,7 +20,8 @@ from slt_bench.common.files import check_writable, exclusive, write_text
 from slt_bench.compute.precision import exact_float32
 from slt_bench.compute.world import ALONE, Processes
 from slt_bench.data.loader import Loader
-from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, read_origin, verify_file
+from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, read_origin
+from slt_bench.data.verify import verify_file
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
 from slt_bench.records import provenance
@@ -79,8 +80,9 @@ def search(
 def _write_tickets(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
     directory, (best, last) = paths.cell_dir(fit.cell.id), tickets(fit)
     _remove_results(directory)
-    network = save_ticket(best, directory / "ticket.safetensors")
-    save_ticket(last, directory / "last.safetensors")
+    source = fit.network.source.to("cpu")
+    network = save_ticket(best, directory / "ticket.safetensors", source=source)
+    save_ticket(last, directory / "last.safetensors", source=source)
     return _write(fit.cell, _of_search(fit, network, manifest, made), fit.history)
 
 

@@ -16,7 +16,7 @@ from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase
 from slt_bench.ticket.file import read_ticket
 from slt_bench.ticket.masked_network import MaskedNetwork
-from slt_bench.ticket.ticket import Spec
+from slt_bench.ticket.ticket import Spec, TicketSource
 from slt_bench.ticket.top_k import Diverged
 
 
@@ -61,7 +61,7 @@ def roles_of(cell: Cell) -> Tensor | None:
     if not path.is_file():
         raise BenchError(f"this cell takes its roles from the ticket of another: first `slt-bench run {asked.ticket}`")
     file = read_ticket(path)
-    if file.ticket.spec.cell.split()[1] != asked.ticket_identity:
+    if file.ticket.spec.identity != asked.ticket_identity:
         raise BenchError(f"{path} was found with other parameters: first `slt-bench run {asked.ticket}`")
     source = file.network.source
     kept = source.roles == LOCKED
@@ -82,8 +82,9 @@ def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:
     if size is None:
         raise BenchError(f"the images of {cell.dataset_name} are no squares of one size: give it a resolution and a resize")
     return Spec(
-        network=cell.network, source=cell.source, seed=cell.seed, weight_init=cell.recipe.weight_init,
+        network=cell.network, source=TicketSource.model_validate(cell.source.model_dump()), seed=cell.seed,
+        weight_init=cell.recipe.weight_init,
         scale=cell.recipe.scale, classes=manifest.classes, resize=cell.dataset.resize, mean=cell.dataset.mean,
         image_size=size,
-        std=cell.dataset.std, learned=learned, cell=f"{cell.id} {cell.identity}", epoch=0,
+        std=cell.dataset.std, learned=learned, cell=cell.id, identity=cell.identity, epoch=0,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a ticket file may hold: checked before anything is built, so that a damaged file costs neither time nor memory."""
+"""Checks of a ticket file against its format, before anything is built: a damaged file costs neither time nor memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_header(header: Any) -> None:
     """Check that the header has the keys of the format, of the right types, and no others.
 
     Raises:
-        Damaged: it has not.
+        Damaged: naming the key.
     """
     if not isinstance(header, dict):
         raise Damaged("its header is no JSON object")
@@ -65,7 +65,11 @@ def _has_surrogates(header: dict[str, Any]) -> bool:
 
 
 def check_tensors(spec: Spec, tensors: Mapping[str, Stored]) -> None:
-    """Check that the file has the tensors of a ticket of this kind, of the types that the format allows, and no others.
+    """Check that the file has the tensors that its spec needs, of the types that the format allows, and no others.
+
+    Args:
+        spec: from the header.
+        tensors: name -> what the file declares; nothing of them has been read.
 
     Raises:
         Damaged: naming the tensor, its type and the types that are allowed.
@@ -90,10 +94,14 @@ def check_tensors(spec: Spec, tensors: Mapping[str, Stored]) -> None:
 
 
 def check_edges(header: Mapping[str, Any], layers: Sequence[Layer]) -> None:
-    """Check that the network of the spec has the edges that the header lists.
+    """Check that the network of the spec has as many edges as the header lists.
+
+    Args:
+        header: checked already.
+        layers: of the network.
 
     Raises:
-        Damaged: it has others, or more than a ticket may have.
+        Damaged: the numbers differ, or are more than a ticket may have.
     """
     sizes = [layer.size for layer in layers]
     if header["edges"] != sizes:
@@ -110,9 +118,9 @@ def check_lengths(
 
     Args:
         header: checked already.
-        tensors: checked already, but for `roles`, whose length was needed to know what is free.
+        tensors: checked already. The length of `roles` has been checked too, since the free edges follow from them.
         free: int64[layers], free edges of each layer.
-        channels: of all batch norms.
+        channels: number of channels of all batch norms.
 
     Raises:
         Damaged: naming the tensor, its length and the right one, or a layer that keeps more than it has.

@@ -1,4 +1,4 @@
-"""Realised counts of edges."""
+"""Counts of edges under a mask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Counts:
-    """Edges by what becomes of them, per layer or in all."""
+    """Actual numbers of edges, of one layer or of a whole network."""
 
     total: int
     pruned: int
@@ -16,10 +16,10 @@ class Counts:
 
     @property
     def kept(self) -> int:
-        """Non-zero edges of the ticket: kept free ones and locked ones."""
+        """Non-zero edges: the free ones that the mask keeps, and the locked ones."""
         return self.kept_free + self.locked
 
     @property
     def density(self) -> float:
-        """Kept share of all edges."""
+        """Share of all edges that are kept."""
         return self.kept / self.total

@@ -1,4 +1,4 @@
-"""What is in a ticket file, for a reader."""
+"""The text that shows a reader what a ticket file holds."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from tabulate import tabulate
 
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.file import TicketFile
-from slt_bench.ticket.mask_coding import sizes
+from slt_bench.ticket.sizes import ticket_sizes
 
 
 def describe(file: TicketFile) -> str:
-    """Network, source, counts per layer, bytes and the paper's formula; the file has been verified by reading it."""
+    """Describe a ticket: its network, source and sizes, and the counts of every layer; reading the file has verified it."""
     spec, counts = file.ticket.spec, file.counts
     free = counts.total - counts.pruned - counts.locked
     facts = [
-        ("cell", spec.cell),
+        ("cell", f"{spec.cell}, identity {spec.identity}"),
         ("network", f"{spec.network.kind}, width {spec.network.width:g}, {len(spec.classes)} classes, {spec.image_size} px"),
         ("source", f"{spec.source.kind}: {spec.source}, {spec.weight_init} weights from seed {spec.seed}"),
         ("taken after epoch", str(spec.epoch)),
@@ -22,18 +22,21 @@ def describe(file: TicketFile) -> str:
         ("file", f"{file.size:,} bytes"),
     ]
     if file.ticket.mask is not None:
-        size = sizes(file.ticket.mask, file.network.free_stops)
-        coded = f"{size.coded:,} bytes" if size.coded is not None else "unknown: the package constriction is not installed"
+        sizes = ticket_sizes(file)
+        coded = sizes.mask_coded
         facts += [
-            ("mask, packed", f"{size.packed:,} bytes: the formula (1-F)N = {free:,} bits"),
-            ("mask, entropy-coded", coded),
-            ("entropy bound", f"{size.bound:,.0f} bytes: sum of n H(k/n) over the layers"),
+            ("mask, packed", f"{sizes.mask_packed:,} bytes: the formula (1-F)N = {free:,} bits"),
+            (
+                "mask, entropy-coded",
+                "unknown: the package constriction is not installed" if coded is None else f"{coded:,} bytes",
+            ),
+            ("entropy bound", f"{sizes.mask_bound:,.0f} bytes: sum of n H(k/n) over the layers"),
         ]
     else:
         facts.append(("no ticket", f"a baseline with {free:,} trained weights"))
     rows = [
-        (layer.name, "x".join(map(str, layer.shape)), *_row(one))
-        for layer, one in zip(file.network.source.layers, file.network.layer_counts(), strict=True)
+        (layer.name, "x".join(map(str, layer.shape)), *_row(layer_counts))
+        for layer, layer_counts in zip(file.network.source.layers, file.network.layer_counts(), strict=True)
     ]
     rows.append(("all", "", *_row(counts)))
     head = ("layer", "shape", "edges", "pruned", "locked", "free kept", "free dropped", "density")

@@ -1,8 +1,7 @@
-"""The ticket file: a header and bits. docs/ticket-format.md describes it byte by byte."""
+"""The ticket file: a header and a few tensors. docs/ticket-format.md describes it byte by byte."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,19 +13,17 @@ from torch import Tensor, nn
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import write_bytes
-from slt_bench.networks.budget import Budget
-from slt_bench.networks.registry import channels
+from slt_bench.networks.registry import Layer, channels
 from slt_bench.networks.source import SourceNetwork, count_roles
 from slt_bench.ticket.check import Damaged, Stored, check_edges, check_header, check_lengths, check_tensors
+from slt_bench.ticket.content import BUDGET, KEY, STATISTICS, assemble, digest_of, header_budget, spec_json
 from slt_bench.ticket.counts import Counts
-from slt_bench.ticket.mask_coding import decode, encode, pack, pack_roles, unpack, unpack_roles
+from slt_bench.ticket.mask_coding import decode, encode, unpack, unpack_roles
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Spec, Ticket
 
 MaskCoding = Literal["packed", "coded"]
 Statistics = Literal["float32", "float16"]
-_KEY = "slt-bench"
-_BUDGET = ("edges", "pruned", "locked")  # in the header
 
 
 @dataclass(frozen=True)
@@ -37,62 +34,55 @@ class TicketFile:
     network: MaskedNetwork
     size: int  # bytes on disk
     counts: Counts
+    digest: str  # of everything that the file rebuilds to, 64 hex digits
 
 
-def save_ticket(ticket: Ticket, path: Path, mask: MaskCoding = "packed", statistics: Statistics = "float32") -> MaskedNetwork:
-    """Write the file; its header carries a digest of everything that it rebuilds to. Returns the rebuilt network.
+def save_ticket(
+    ticket: Ticket,
+    path: Path,
+    mask: MaskCoding = "packed",
+    statistics: Statistics = "float32",
+    source: SourceNetwork | None = None,
+) -> MaskedNetwork:
+    """Write a ticket file; its header carries a digest of everything that it rebuilds to.
 
     Args:
-        ticket: what to write.
-        path: where to.
+        ticket: the ticket to write.
+        path: of the file.
         mask: one bit a free edge, or entropy-coded.
-        statistics: of the batch norms; float16 rounds them, and with them the network.
+        statistics: type of the batch norms' statistics; float16 rounds them, and with them the network.
+        source: the ticket's source network on the CPU, where it is at hand; else it is drawn.
+
+    Returns:
+        The rebuilt network.
 
     Raises:
         BenchError: the file cannot be written, a variance is too large for float16, or the package that codes masks is missing.
     """
     dtype = getattr(torch, statistics)
     mean, var = ticket.batch_norm_mean.to(dtype), ticket.batch_norm_var.to(dtype)
-    stored = {"batch_norm_mean": mean, "batch_norm_var": var}
-    if not all(bool(values.isfinite().all()) for values in stored.values()):
+    if not all(bool(values.isfinite().all()) for values in (mean, var)):
         raise BenchError(f"batch-norm statistics of this ticket are beyond {statistics}")
-    network = replace(ticket, batch_norm_mean=mean.float(), batch_norm_var=var.float()).network()
-    write_bytes(path, _content(ticket, network, stored, mask))
+    stored = dict(zip(STATISTICS, (mean, var), strict=True))
+    built = None if source is None else (ticket.spec.architecture()[0], source)
+    network = replace(ticket, batch_norm_mean=mean.float(), batch_norm_var=var.float()).network(built)
+    coded = encode(ticket.mask, network.free_stops) if mask == "coded" and ticket.mask is not None else None
+    digest = digest_of(spec_json(ticket), network, stored)
+    write_bytes(path, assemble(ticket, network.budget, digest, stored, coded))
     return network
 
 
-def coded_size(file: TicketFile) -> int:
-    """Bytes that a ticket would take with its mask entropy-coded (float32 statistics).
-
-    Raises:
-        BenchError: the package that codes masks is missing.
-    """
-    ticket = file.ticket
-    stored = {"batch_norm_mean": ticket.batch_norm_mean, "batch_norm_var": ticket.batch_norm_var}
-    return len(_content(ticket, file.network, stored, "coded"))
-
-
-def _content(ticket: Ticket, network: MaskedNetwork, stored: dict[str, Tensor], mask: MaskCoding) -> bytes:
-    from safetensors.torch import save
-
-    spec = ticket.spec.model_dump(mode="json", exclude_none=True)
-    header: dict[str, Any] = {"spec": spec, "digest": _digest(spec, network, stored), **_budget(network.budget)}
-    tensors = dict(stored)
-    if ticket.mask is not None and mask == "packed":
-        tensors["mask"] = pack(ticket.mask)
-    elif ticket.mask is not None:
-        tensors["mask_coded"], header["kept"] = encode(ticket.mask, network.free_stops)
-    if ticket.weights is not None:
-        tensors["weights"] = ticket.weights
-    if ticket.roles is not None:
-        tensors["roles"] = pack_roles(ticket.roles)
-    return save(tensors, {_KEY: _canonical(header)})
-
-
-def read_ticket(path: Path) -> TicketFile:
+def read_ticket(path: Path, sibling: TicketFile | None = None) -> TicketFile:
     """Read a ticket, rebuild its network and verify the digest.
 
     Header and tensors are checked against the format before anything is built from them.
+
+    Args:
+        path: of the file.
+        sibling: another ticket, maybe of the same search. Where both have the same source network it is not drawn again.
+
+    Returns:
+        The verified ticket.
 
     Raises:
         BenchError: no such file, not a ticket, another version of the format, or damaged.
@@ -104,30 +94,38 @@ def read_ticket(path: Path) -> TicketFile:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            if _KEY not in metadata:
+            if KEY not in metadata:
                 raise BenchError(f"{path} is a safetensors file, but no ticket of slt-bench")
-            header, ticket, stored, built = _contents(file, metadata[_KEY])
-        network = ticket.network(built)
+            contents = _contents(file, metadata[KEY])
+        network = _rebuild(contents, sibling)
     except SafetensorError as error:
         raise BenchError(f"{path} is no ticket, or a damaged one: {error}") from error
     except Damaged as error:
         raise BenchError(f"{path} is a damaged ticket: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BenchError(f"{path} is a damaged ticket: {where} in its spec: {first['msg']}") from error
+        key = ".".join(map(str, first["loc"]))
+        raise BenchError(f"{path} is a damaged ticket: {f'{key} in ' if key else ''}its spec: {first['msg']}") from error
     except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, RecursionError, OverflowError) as error:
         raise BenchError(f"{path} is a damaged ticket: {type(error).__name__} in its header or tensors") from error
-    if _digest(header["spec"], network, stored) != header["digest"]:
+    digest = contents.header["digest"]
+    if digest_of(contents.header["spec"], network, contents.stored) != digest:
         raise BenchError(f"{path} is damaged: what it rebuilds to does not have the digest in its header")
-    return TicketFile(ticket, network, path.stat().st_size, network.counts())
+    return TicketFile(contents.ticket, network, path.stat().st_size, network.counts(), digest)
 
 
-_Built = tuple[nn.Module, SourceNetwork]
+@dataclass(frozen=True)
+class _Contents:
+    """A ticket file as far as it is read and checked without drawing its source network."""
+
+    header: dict[str, Any]
+    ticket: Ticket
+    stored: dict[str, Tensor]  # batch-norm statistics in the type in which they are stored
+    architecture: tuple[nn.Module, tuple[Layer, ...]]
 
 
-def _contents(file: Any, text: str) -> tuple[dict[str, Any], Ticket, dict[str, Tensor], _Built]:
-    """Header, ticket, statistics as stored, and source network of an open file."""
+def _contents(file: Any, text: str) -> _Contents:
+    """Read an open file with the text of its header."""
     header = json.loads(text)
     check_header(header)
     spec = _spec(header["spec"])
@@ -141,7 +139,7 @@ def _contents(file: Any, text: str) -> tuple[dict[str, Any], Ticket, dict[str, T
         budget = count_roles(layers, roles)
     else:
         budget = spec.budget(layers)
-    if {key: header[key] for key in _BUDGET if key in header} != _budget(budget):
+    if {key: header[key] for key in BUDGET if key in header} != header_budget(budget):
         raise Damaged("edges, pruned or locked in its header are not those of its spec")
     check_lengths(header, declared, budget.free, channels(module))
     mask, weights = None, None
@@ -151,11 +149,25 @@ def _contents(file: Any, text: str) -> tuple[dict[str, Any], Ticket, dict[str, T
         mask = decode(file.get_tensor("mask_coded"), budget.free.cumsum().tolist(), header["kept"])
     else:
         weights = _finite(file, "weights")
-    stored = {name: _finite(file, name) for name in ("batch_norm_mean", "batch_norm_var")}
+    stored = {name: _finite(file, name) for name in STATISTICS}
     if bool((stored["batch_norm_var"] < 0).any()):
         raise Damaged("a variance in batch_norm_var is negative")
     mean, var = (values.to(torch.float32) for values in stored.values())
-    return header, Ticket(spec, mask, weights, mean, var, roles), stored, spec.build(roles, (module, layers))
+    return _Contents(header, Ticket(spec, mask, weights, mean, var, roles), stored, (module, layers))
+
+
+def _rebuild(contents: _Contents, sibling: TicketFile | None) -> MaskedNetwork:
+    """Rebuild the network of a ticket, around the source network of its sibling if that is equal."""
+    ticket, (module, _) = contents.ticket, contents.architecture
+    if sibling is not None and _same_source(ticket, sibling.ticket):
+        return ticket.network((module, sibling.network.source))
+    return ticket.network(ticket.spec.build(ticket.roles, contents.architecture))
+
+
+def _same_source(one: Ticket, other: Ticket) -> bool:
+    if one.spec.model_copy(update={"epoch": other.spec.epoch}) != other.spec:
+        return False
+    return one.roles is None or (other.roles is not None and torch.equal(one.roles, other.roles))
 
 
 def _spec(content: dict[str, Any]) -> Spec:
@@ -173,24 +185,3 @@ def _finite(file: Any, name: str) -> Tensor:
     if not bool(values.isfinite().all()):
         raise Damaged(f"a value in {name} is NaN or infinite")
     return values
-
-
-def _digest(spec: dict[str, Any], network: MaskedNetwork, stored: dict[str, Tensor]) -> str:
-    """SHA-256 of the spec as in the header, roles, effective weights (little-endian float32), statistics as stored."""
-    hasher = hashlib.sha256(_canonical(spec).encode())
-    hasher.update(network.source.roles.numpy().tobytes())
-    hasher.update(network.effective.numpy().astype("<f4", copy=False).tobytes())
-    for name in ("batch_norm_mean", "batch_norm_var"):
-        values = stored[name].contiguous().numpy()
-        hasher.update(values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
-    return hasher.hexdigest()
-
-
-def _budget(budget: Budget) -> dict[str, list[int]]:
-    """For readers without the layouts: edges of each layer and, where there are any, the pruned and locked ones."""
-    counts = zip(_BUDGET, (budget.sizes, budget.pruned, budget.locked), strict=True)
-    return {name: each.tolist() for name, each in counts if each.any()}
-
-
-def _canonical(content: dict[str, Any]) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))

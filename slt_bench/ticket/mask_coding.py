@@ -1,10 +1,9 @@
-"""Masks as bytes, one bit an edge or entropy-coded, close to what an ideal code would need; roles, two bits an edge."""
+"""Masks as bytes: one bit an edge, or entropy-coded, close to what an ideal code would need; roles as two bits an edge."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log2
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,35 @@ from torch import Tensor
 from slt_bench.common.errors import BenchError
 
 
+@dataclass(frozen=True)
+class CodedMask:
+    """An entropy-coded mask, with the counts without which it cannot be decoded."""
+
+    code: Tensor  # uint8[4 w], the code's w words of 32 bits as little-endian bytes
+    kept: list[int]  # kept free edges of each layer
+
+
 def pack(mask: Tensor) -> Tensor:
-    """bool[n] as uint8[ceil(n / 8)], most significant bit first, the last byte filled with zeros."""
+    """Pack a mask: one bit an edge, the most significant bit first.
+
+    Args:
+        mask: bool[n].
+
+    Returns:
+        uint8[ceil(n / 8)], the last byte filled with zeros.
+    """
     return torch.from_numpy(np.packbits(mask.numpy()))
 
 
 def unpack(packed: Tensor, size: int) -> Tensor:
-    """bool[size] again.
+    """Unpack a packed mask.
+
+    Args:
+        packed: uint8[ceil(size / 8)].
+        size: number of edges.
+
+    Returns:
+        bool[size].
 
     Raises:
         ValueError: `packed` has another length, or bits beyond the last edge.
@@ -32,17 +53,20 @@ def unpack(packed: Tensor, size: int) -> Tensor:
     return torch.from_numpy(bits[:size].astype(bool))
 
 
-def encode(mask: Tensor, stops: Sequence[int]) -> tuple[Tensor, list[int]]:
+def encode(mask: Tensor, stops: Sequence[int]) -> CodedMask:
     """Entropy-code a mask layer by layer, each edge of a layer being kept with the same probability k / n.
 
     The words are those of the range coder of the library `constriction` (32-bit words, 64-bit state, 24-bit probabilities).
 
     Args:
-        mask: bool[n].
-        stops: where each layer ends in it.
+        mask: bool[n] over the free edges.
+        stops: where each layer ends in the mask.
 
     Returns:
-        uint8[4 w], the code's w words as little-endian bytes, and each layer's kept edges, without which it cannot be read.
+        The code and each layer's kept edges.
+
+    Raises:
+        BenchError: the package that codes masks is not installed.
     """
     encoder = _coder().queue.RangeEncoder()
     bits, kept = mask.numpy().astype(np.int32), []
@@ -50,14 +74,23 @@ def encode(mask: Tensor, stops: Sequence[int]) -> tuple[Tensor, list[int]]:
         kept.append(int(part.sum()))
         if 0 < kept[-1] < len(part):  # else there is nothing to tell
             encoder.encode(part, _bernoulli(kept[-1], len(part)))
-    return torch.from_numpy(encoder.get_compressed().astype("<u4").view(np.uint8)), kept
+    return CodedMask(torch.from_numpy(encoder.get_compressed().astype("<u4").view(np.uint8)), kept)
 
 
 def decode(code: Tensor, stops: Sequence[int], kept: Sequence[int]) -> Tensor:
-    """bool[n] again.
+    """Decode an entropy-coded mask.
+
+    Args:
+        code: uint8[4 w], the code's words as little-endian bytes.
+        stops: where each layer ends in the mask.
+        kept: kept edges of each layer.
+
+    Returns:
+        bool[n] over the free edges.
 
     Raises:
         ValueError: the code does not give a mask that keeps so many edges of each layer.
+        BenchError: the package that codes masks is not installed.
     """
     if len(kept) != len(stops) or code.numel() % 4:
         raise ValueError("coded mask of the wrong length")
@@ -76,7 +109,14 @@ def decode(code: Tensor, stops: Sequence[int], kept: Sequence[int]) -> Tensor:
 
 
 def pack_roles(roles: Tensor) -> Tensor:
-    """uint8[N] of 0, 1, 2 as uint8[ceil(N / 4)], the first edge in the two highest bits."""
+    """Pack roles: two bits an edge, the first edge in the two highest bits.
+
+    Args:
+        roles: uint8[N] of 0, 1, 2.
+
+    Returns:
+        uint8[ceil(N / 4)], the last byte filled with zeros.
+    """
     padded = np.zeros(-(-roles.numel() // 4) * 4, np.uint8)
     padded[: roles.numel()] = roles.numpy()
     four = padded.reshape(-1, 4)
@@ -84,7 +124,14 @@ def pack_roles(roles: Tensor) -> Tensor:
 
 
 def unpack_roles(packed: Tensor, edges: int) -> Tensor:
-    """uint8[edges] of 0, 1, 2 again.
+    """Unpack packed roles.
+
+    Args:
+        packed: uint8[ceil(edges / 4)].
+        edges: number of edges, N.
+
+    Returns:
+        uint8[edges] of 0, 1, 2.
 
     Raises:
         ValueError: `packed` has another length, a value that is no role, or bits beyond the last edge.
@@ -93,33 +140,6 @@ def unpack_roles(packed: Tensor, edges: int) -> Tensor:
     if len(four) - edges not in range(4) or four[edges:].any() or (four > 2).any():
         raise ValueError("roles of the wrong length")
     return torch.from_numpy(four[:edges].copy())
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Bytes of a mask."""
-
-    packed: int  # one bit an edge: the papers' formula (1-F)N
-    coded: int | None  # entropy-coded; None where the coder is not installed
-    bound: float  # the least for masks with so many kept edges in each layer: sum of n H(k/n)
-
-
-def sizes(mask: Tensor, stops: Sequence[int]) -> Sizes:
-    """What a mask takes, layer boundaries as in `encode`."""
-    parts = np.split(mask.numpy(), stops[:-1])
-    bound = sum(_entropy(len(part), int(part.sum())) for part in parts) / 8
-    try:
-        coded = encode(mask, stops)[0].numel()
-    except BenchError:
-        coded = None
-    return Sizes(-(-mask.numel() // 8), coded, bound)
-
-
-def _entropy(size: int, count: int) -> float:
-    if count in (0, size):
-        return 0.0
-    share = count / size
-    return -size * (share * log2(share) + (1 - share) * log2(1 - share))
 
 
 def _coder() -> Any:

@@ -1,10 +1,10 @@
-"""A ticket: what it takes to rebuild a found subnetwork bit for bit. `ticket_file.py` writes and reads it."""
+"""A ticket in memory: whatever it takes to rebuild a found subnetwork bit for bit. `ticket/file.py` writes and reads it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -15,20 +15,49 @@ from slt_bench.networks import registry
 from slt_bench.networks.budget import Budget, freeze
 from slt_bench.networks.registry import Layer
 from slt_bench.networks.source import FREE, SourceNetwork, make_source, random_roles
-from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
+from slt_bench.params.base import Model, PositiveRgb, Ratio, Rgb, Seed
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Scale, WeightInit
 from slt_bench.params.searches import Learned
-from slt_bench.params.sources import Source
+from slt_bench.params.sources import Layout, LockRule
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 
+class TicketSource(Model):
+    """The source network as the header of a ticket file names it: these keys are on disk, whatever params.yaml calls them."""
+
+    prune_ratio: Ratio = 0.0
+    lock_ratio: Ratio = 0.0
+    layout: Layout | None = None
+    lock_rule: LockRule | None = None
+    ticket: str | None = None  # layout from_ticket: id of the cell whose ticket gives the roles
+    ticket_identity: str | None = None  # identity of that cell
+    ticket_seed: Seed | None = None  # seed of that cell, where it differs from the ticket's
+    shuffled: bool = False
+
+    @property
+    def kind(self) -> Literal["dense", "randomly pruned", "frozen", "from ticket"]:
+        """The rule that gives every edge its role."""
+        if self.ticket:
+            return "from ticket"
+        return "frozen" if self.lock_ratio else "randomly pruned" if self.prune_ratio else "dense"
+
+    def __str__(self) -> str:
+        """Describe the source network for a reader: dense, or the frozen shares and how they are spread."""
+        shares = [f"pruned {100 * self.prune_ratio:g} %"] if self.prune_ratio else []
+        shares += [f"locked {100 * self.lock_ratio:g} %"] if self.lock_ratio else []
+        spread = f"as the ticket of {self.ticket}" if self.ticket else str(self.layout)
+        spread += ", mirrored" if self.lock_rule == "mirrored" else ""
+        spread += ", shuffled" if self.shuffled else ""
+        return f"{' + '.join(shares)} ({spread})" if shares else "dense"
+
+
 class Spec(Model):
-    """What a ticket's network is rebuilt from, besides the bits."""
+    """The header's part that a ticket's network is rebuilt from, together with the mask and the other tensors."""
 
     format: Literal[1] = 1
     network: Network
-    source: Source
+    source: TicketSource
     seed: Seed
     weight_init: WeightInit
     scale: Scale
@@ -39,17 +68,20 @@ class Spec(Model):
     mean: Rgb
     std: PositiveRgb
     learned: Learned
-    cell: str  # id and identity of the cell that found it, for the reader
-    epoch: Annotated[int, Field(ge=0)]  # epoch (from 1) after which it was taken
+    cell: str  # id of the cell that found the ticket, for the reader
+    identity: Annotated[str, Field(pattern="^[0-9a-f]{12}$")]  # digest of that cell's parameters
+    epoch: Annotated[int, Field(ge=0)]  # epoch (from 1) after which the ticket was taken
 
     def architecture(self) -> tuple[nn.Module, tuple[Layer, ...]]:
-        """The bare architecture, whose parameters hold no memory, and its searchable layers."""
-        asked = self.network
-        module = registry.build(asked.kind, asked.width, self.image_size, len(self.classes), asked.batch_norm, asked.stem)
+        """Build the bare architecture, whose parameters hold no memory, and list its searchable layers."""
+        network = self.network
+        module = registry.build(
+            network.kind, network.width, self.image_size, len(self.classes), network.batch_norm, network.stem
+        )  # fmt: skip
         return module, registry.searchable_layers(module)
 
     def budget(self, layers: Sequence[Layer]) -> Budget:
-        """Pruned and locked edges of each layer, in a source network that does not take its roles from a ticket."""
+        """Compute pruned and locked edges of each layer, in a source network that does not take its roles from a ticket."""
         source = self.source
         assert source.layout != "from_ticket"
         return freeze(
@@ -58,56 +90,80 @@ class Spec(Model):
         )  # fmt: skip
 
     def build(
-        self, roles: Tensor | None = None, built: tuple[nn.Module, tuple[Layer, ...]] | None = None
+        self, roles: Tensor | None = None, architecture: tuple[nn.Module, tuple[Layer, ...]] | None = None
     ) -> tuple[nn.Module, SourceNetwork]:
-        """The bare architecture and the source network.
+        """Build the bare architecture and draw the source network.
 
         Args:
             roles: uint8[N], where they come from another ticket.
-            built: what `architecture` gave, where that is at hand.
+            architecture: the result of `architecture`, where that is at hand.
+
+        Returns:
+            The architecture, and the source network on the CPU.
 
         Raises:
             BenchError: roles are missing, or of another network.
         """
-        module, layers = built or self.architecture()
+        module, layers = architecture or self.architecture()
         if self.source.layout != "from_ticket":
             roles = random_roles(self.seed, self.budget(layers))
         elif roles is None or roles.shape != (layers[-1].stop,):
             raise BenchError("the source network takes its roles from a ticket, which is not there or of another network")
         return module, make_source(layers, self.seed, self.weight_init, roles)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _split_cell_of_older_files(cls, content: Any) -> Any:
+        """Files from before `identity` was a key of its own hold both in `cell`, with a space between them."""
+        if isinstance(content, dict) and "identity" not in content and isinstance(content.get("cell"), str):
+            cell, space, identity = content["cell"].rpartition(" ")
+            return content | {"cell": cell, "identity": identity} if space else content
+        return content
+
     @model_validator(mode="after")
     def _images_are_large_enough(self) -> Spec:
         if self.image_size < self.network.smallest_image:
             raise ValueError(f"{self.network.kind} needs images of {self.network.smallest_image} pixels, not {self.image_size}")
-        if self.source.freezing_ratio > 1 + 1e-9:
-            raise ValueError(f"prune_ratio + lock_ratio is {self.source.freezing_ratio:g}, more than 1")
+        return self
+
+    @model_validator(mode="after")
+    def _no_more_is_frozen_than_there_is(self) -> Spec:
+        frozen = self.source.prune_ratio + self.source.lock_ratio
+        if frozen > 1 + 1e-9:
+            raise ValueError(f"prune_ratio + lock_ratio is {frozen:g}, more than 1")
         return self
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """A found subnetwork.
-
-    `mask` is bool[N_free], or None where the free weights were trained and are in `weights` (float32[N_free]); `roles` is
-    uint8[N] where they come from another ticket, else None.
-    """
+    """A found subnetwork: its spec, and the tensors that no seed gives."""
 
     spec: Spec
-    mask: Tensor | None
-    weights: Tensor | None
-    batch_norm_mean: Tensor
-    batch_norm_var: Tensor
-    roles: Tensor | None = None
+    mask: Tensor | None  # bool[N_free]; None where the free weights were trained
+    weights: Tensor | None  # float32[N_free], trained; None where there is a mask
+    batch_norm_mean: Tensor  # float32[channels], batch norms in module order
+    batch_norm_var: Tensor  # float32[channels]
+    roles: Tensor | None = None  # uint8[N], where they come from another ticket
 
     def network(self, built: tuple[nn.Module, SourceNetwork] | None = None) -> MaskedNetwork:
-        """Rebuild the network, in evaluation mode; `built` is what `spec.build(roles)` gave, where that is at hand."""
+        """Rebuild the network.
+
+        Args:
+            built: the result of `spec.build(roles)`, where that is at hand; the network takes the module for itself and only
+                reads the source network.
+
+        Returns:
+            The network on the CPU, in evaluation mode.
+
+        Raises:
+            BenchError: the ticket's tensors do not fit its source network.
+        """
         module, source = built or self.spec.build(self.roles)
         free = source.count(FREE)
         learned = self.weights if self.weights is not None else torch.zeros(free)
-        found = self.weights.numel() if self.weights is not None else self.mask.numel() if self.mask is not None else 0
-        if found != free:
-            raise BenchError(f"the ticket has {found} entries, its source network {free} free edges")
+        entries = self.weights.numel() if self.weights is not None else self.mask.numel() if self.mask is not None else 0
+        if entries != free:
+            raise BenchError(f"the ticket has {entries} entries, its source network {free} free edges")
         network = MaskedNetwork(module, source, learned, "nothing" if self.weights is None else "weights", self.spec.scale)
         if self.mask is not None:
             network.mask.copy_(self.mask)

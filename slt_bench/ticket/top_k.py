@@ -1,4 +1,4 @@
-"""Selection: which free edges the mask keeps."""
+"""The exact top k by magnitude: the edges that a mask keeps."""
 
 from __future__ import annotations
 
@@ -19,28 +19,26 @@ class Diverged(BenchError):
 
 @torch.no_grad()
 def keep_largest(scores: Tensor, count: int, mask: Tensor | None = None, upper: Tensor | None = None) -> Tensor:
-    """The mask that keeps the `count` edges of largest |score|; among equal ones the lower index is kept.
+    """Keep exactly the `count` edges of largest |score|; among equal ones the lower index is kept.
 
-    The k-th value is found by radix selection: a non-negative float32 orders as its bit pattern, so one histogram of the
-    upper 16 bits finds the bin of the k-th value, and one of the lower 16 bits inside that bin finds the value itself:
-    a few passes, where a sort takes dozens (docs/performance.md).
+    Radix selection: a non-negative float32 orders as its bit pattern, so one histogram of the upper 16 bits finds the bin of
+    the k-th value, and one of the lower 16 bits inside that bin finds the value itself: a few passes, where a sort takes
+    dozens (docs/performance.md).
 
     Args:
-        scores: float32[n], learned scores.
-        count: how many to keep, 0 <= count <= n.
-        mask, upper: bool[n] to write into and int16[n] to work in, so that no memory is asked for.
+        scores: float32[n].
+        count: edges to keep, 0 <= count <= n.
+        mask: bool[n] to write into, so that no memory is allocated.
+        upper: int16[n] to work in, for the upper 16 bits of the scores.
 
     Returns:
-        bool[n] with exactly `count` true.
+        bool[n] with exactly `count` true; `mask`, if there is one.
 
     Raises:
         Diverged: a score is NaN or infinite.
         ValueError: `count` is out of range or the scores are not a float32 vector.
     """
-    if scores.dtype != torch.float32 or scores.dim() != 1:
-        raise ValueError(f"scores must be a float32 vector, not {scores.dtype}{list(scores.shape)}")
-    if not 0 <= count <= scores.numel():
-        raise ValueError(f"cannot keep {count} of {scores.numel()} edges")
+    _check(scores, count)
     mask = torch.empty_like(scores, dtype=torch.bool) if mask is None else mask
     upper = torch.empty_like(scores, dtype=torch.int16) if upper is None else upper
     if not scores.numel():
@@ -51,18 +49,25 @@ def keep_largest(scores: Tensor, count: int, mask: Tensor | None = None, upper: 
         raise Diverged("a score is NaN or infinite")
     if count in (0, scores.numel()):
         return mask.fill_(count > 0)
-    bin_, inside = _descend(histogram, count)
-    candidates = _positions(torch.eq(upper, bin_, out=mask))
+    upper_k, rank = _descend(histogram, count)
+    candidates = _positions(torch.eq(upper, upper_k, out=mask))
     lower = scores.view(torch.int32)[candidates] & 0xFFFF
-    low, needed = _descend(torch.bincount(lower, minlength=1 << 16), inside)
-    torch.gt(upper, bin_, out=mask)
-    mask[candidates[lower > low]] = True
-    mask[candidates[lower == low][:needed]] = True
+    lower_k, rank = _descend(torch.bincount(lower, minlength=1 << 16), rank)
+    torch.gt(upper, upper_k, out=mask)
+    mask[candidates[lower > lower_k]] = True
+    mask[candidates[lower == lower_k][:rank]] = True
     return mask
 
 
+def _check(scores: Tensor, count: int) -> None:
+    if scores.dtype != torch.float32 or scores.dim() != 1:
+        raise ValueError(f"scores must be a float32 vector, not {scores.dtype}{list(scores.shape)}")
+    if not 0 <= count <= scores.numel():
+        raise ValueError(f"cannot keep {count} of {scores.numel()} edges")
+
+
 def _positions(mask: Tensor) -> Tensor:
-    """Where a mask is true, rising: int64[k]. It is sparse: eight entries are looked at together, as one integer."""
+    """List where a sparse mask is true, rising: int64[k]. Eight entries are read together, as one integer."""
     whole = mask.numel() // 8 * 8
     if mask.storage_offset() % 8 or not whole:
         return torch.nonzero(mask).squeeze(1)
@@ -73,7 +78,7 @@ def _positions(mask: Tensor) -> Tensor:
 
 
 def _descend(histogram: Tensor, count: int) -> tuple[int, int]:
-    """The bin that holds the `count`-th largest entry, and its rank inside that bin (from 1)."""
+    """Find the bin that holds the `count`-th largest entry, and the entry's rank inside that bin (from 1)."""
     at_or_above = histogram.flip(0).cumsum(0)
     position = int(torch.searchsorted(at_or_above, count))
     above = int(at_or_above[position - 1]) if position else 0

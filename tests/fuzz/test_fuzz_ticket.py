@@ -12,15 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slt_bench.ticket.file import TicketFile, read_ticket, save_ticket
-from tests.conftest import FROZEN
 from tests.fuzz.harness import attempt, fuzzed
-from tests.ticket.test_ticket import make_heir, make_ticket
+from tests.toys_tickets import make_child_ticket, make_ticket
 
 _FORMS: dict[str, Any] = {
-    "packed": (make_ticket(FROZEN), {}),
-    "coded": (make_ticket(FROZEN, scale="dynamic"), {"mask": "coded", "statistics": "float16"}),
-    "weights": (make_ticket(FROZEN, "weights"), {}),
-    "heir": (make_heir(), {}),
+    "packed": (make_ticket(), {}),
+    "coded": (make_ticket(scale="dynamic"), {"mask": "coded", "statistics": "float16"}),
+    "weights": (make_ticket(learned="weights"), {}),
+    "child": (make_child_ticket(), {}),
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([0, -1, 2**31, 2**63, 10**30, "U8"]),

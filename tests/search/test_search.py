@@ -35,8 +35,9 @@ from slt_bench.search.schedules import Phase
 from slt_bench.search.start import begin_phase
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.masked_network import MaskedNetwork
-from tests.conftest import DIGITS, FROZEN, PRUNED
-from tests.ticket.test_ticket import make_ticket
+from tests.conftest import FROZEN, PRUNED
+from tests.toys_images import DIGITS
+from tests.toys_tickets import make_ticket
 
 NO_PARAMS = Params(datasets={}, networks={}, recipes={}, searches={}, tables={})
 WIDER = Network(kind="conv2", width=0.25)
@@ -158,7 +159,7 @@ def test_local_hard_search_gives_no_layer_back(project: Path, make_cell: MakeCel
 @pytest.mark.parametrize("hard", [True, False])
 def test_what_a_phase_begins_with(make_cell: MakeCell, scores: str, reset: bool, hard: bool) -> None:
     cell = make_cell(seed=5, source=FROZEN)
-    module, source = make_ticket(FROZEN).spec.model_copy(update={"seed": 5}).build()
+    module, source = make_ticket().spec.model_copy(update={"seed": 5}).build()
     network = MaskedNetwork(module, source, initial_scores(source, 5), "scores", "none")
     optimizer = Sgd(network.learned, 0.9, 0.0)
     with torch.no_grad():

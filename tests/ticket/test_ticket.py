@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 import slt_bench
 from slt_bench.common.errors import BenchError
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import FREE
-from slt_bench.params.networks import Network
-from slt_bench.params.sources import Source
 from slt_bench.ticket.describe import describe
 from slt_bench.ticket.file import read_ticket, save_ticket
-from slt_bench.ticket.mask_coding import sizes
-from slt_bench.ticket.ticket import Spec, Ticket
-from tests.conftest import FROZEN, PRUNED
-
-SOURCES = {"dense": Source(), "pruned": PRUNED, "frozen": FROZEN}
+from slt_bench.ticket.sizes import ticket_sizes
+from slt_bench.ticket.ticket import TicketSource
+from tests.toys_tickets import FROM_TICKET, FROZEN, SOURCES, make_child_ticket, make_ticket
 
 
-def make_ticket(source: Source = FROZEN, learned: str = "scores", kind: str = "conv2", scale: str = "none") -> Ticket:
-    spec = Spec(
-        network=Network(kind=kind, width=0.125), source=source, seed=3, weight_init="kaiming_uniform", scale=scale,
-        classes=list("abc"), image_size=8, mean=[0.5] * 3, std=[0.5] * 3, learned=learned, cell="cell", epoch=7,
-    )  # fmt: skip
-    module, made = spec.build()
-    generator = torch.Generator().manual_seed(0)
-    channels = sum(part.num_features for part in module.modules() if isinstance(part, nn.BatchNorm2d))
-    values = torch.randn(made.count(FREE), generator=generator)
-    trained = learned == "weights"
-    mean, var = torch.randn(channels, generator=generator), torch.rand(channels, generator=generator) + 0.5
-    return Ticket(spec, None if trained else values > 0, values if trained else None, mean, var)
-
-
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("learned", ["scores", "weights"])
-@pytest.mark.parametrize("scale", ["none", "dynamic"])
+@pytest.mark.parametrize(
+    ("source", "learned", "scale"),  # every pair of values
+    [("dense", "scores", "none"), ("dense", "weights", "dynamic"), ("pruned", "scores", "dynamic"),
+     ("pruned", "weights", "none"), ("frozen", "scores", "none"), ("frozen", "weights", "dynamic")],
+)  # fmt: skip
 def test_round_trip_is_bit_exact(tmp_path: Path, source: str, learned: str, scale: str) -> None:
     ticket, path = make_ticket(SOURCES[source], learned, scale=scale), tmp_path / "ticket"
     save_ticket(ticket, path)
@@ -83,7 +68,7 @@ def test_onnx_gives_the_same_logits(tmp_path: Path, kind: str) -> None:
 
 
 def test_the_mask_costs_one_bit_an_edge(tmp_path: Path) -> None:
-    def size(source: Source) -> tuple[int, int]:
+    def size(source: TicketSource) -> tuple[int, int]:
         ticket = make_ticket(source)
         assert ticket.mask is not None
         save_ticket(ticket, tmp_path / "ticket")
@@ -94,8 +79,10 @@ def test_the_mask_costs_one_bit_an_edge(tmp_path: Path) -> None:
     assert dense - frozen == -(-bits // 8) - -(-fewer // 8)
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("density", [0.0, 0.03, 0.5, 1.0])
+@pytest.mark.parametrize(
+    ("source", "density"),
+    [("dense", 0.0), ("dense", 0.03), ("pruned", 0.03), ("frozen", 0.03), ("pruned", 0.5), ("frozen", 1.0)],
+)
 def test_a_coded_mask_is_the_same_mask(tmp_path: Path, source: str, density: float) -> None:
     ticket, path = make_ticket(SOURCES[source]), tmp_path / "ticket"
     assert ticket.mask is not None
@@ -103,12 +90,30 @@ def test_a_coded_mask_is_the_same_mask(tmp_path: Path, source: str, density: flo
     save_ticket(ticket, path, mask="coded")
     read = read_ticket(path)
     assert read.ticket.mask is not None and torch.equal(read.ticket.mask, ticket.mask)
-    size = sizes(ticket.mask, read.network.free_stops)
-    assert size.coded is not None and size.bound <= size.coded <= size.bound + 8 + 0.001 * size.packed
+    sizes = ticket_sizes(read)
+    assert sizes.mask_coded is not None and sizes.mask_bound is not None and sizes.mask_packed is not None
+    assert sizes.mask_bound <= sizes.mask_coded <= sizes.mask_bound + 8 + 0.001 * sizes.mask_packed
     packed = tmp_path / "packed"
     save_ticket(ticket, packed)
     if density == 0.03:
-        assert packed.stat().st_size - path.stat().st_size > 0.5 * size.packed
+        assert packed.stat().st_size - path.stat().st_size > 0.5 * sizes.mask_packed
+
+
+@pytest.mark.parametrize("kind", ["frozen", "child", "weights"])
+def test_sizes_are_those_of_the_files(tmp_path: Path, kind: str) -> None:
+    tickets = {"frozen": make_ticket(), "child": make_child_ticket(), "weights": make_ticket(learned="weights")}
+    for name in ("packed", "coded"):
+        save_ticket(tickets[kind], tmp_path / name, mask=name)
+    sizes = ticket_sizes(read_ticket(tmp_path / "packed"))
+    assert (sizes.file, sizes.file_coded) == tuple((tmp_path / name).stat().st_size for name in ("packed", "coded"))
+    assert (sizes.mask_packed is None) == (sizes.mask_coded is None) == (sizes.mask_bound is None) == (kind == "weights")
+
+
+def test_sizes_without_the_package_that_codes_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_ticket(make_ticket(), tmp_path / "ticket")
+    monkeypatch.setitem(sys.modules, "constriction", None)
+    sizes = ticket_sizes(read_ticket(tmp_path / "ticket"))
+    assert sizes.file_coded is sizes.mask_coded is None and sizes.mask_bound is not None
 
 
 def test_a_damaged_code_is_noticed(tmp_path: Path) -> None:
@@ -132,21 +137,9 @@ def test_float16_statistics(tmp_path: Path) -> None:
         save_ticket(ticket, path, statistics="float16")
 
 
-def make_heir(learned: str = "scores", scale: str = "none") -> Ticket:
-    """A ticket whose source takes its roles from another."""
-    source = Source(prune_ratio=0.5, lock_ratio=0.1, layout="from_ticket", ticket="a_b_c_d_e_f_g", ticket_identity="x")
-    base = make_ticket(Source(), learned, scale=scale)
-    edges = base.network().source.size
-    roles = torch.randint(0, 3, (edges,), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    values = torch.randn(int((roles == FREE).sum()), generator=torch.Generator().manual_seed(1))
-    trained, spec = learned == "weights", base.spec.model_copy(update={"source": source})
-    kept = None if trained else values > 0
-    return Ticket(spec, kept, values if trained else None, base.batch_norm_mean, base.batch_norm_var, roles)
-
-
 @pytest.mark.parametrize("learned", ["scores", "weights"])
 def test_roles_from_another_ticket_are_stored(tmp_path: Path, learned: str) -> None:
-    ticket = make_heir(learned)
+    ticket = make_child_ticket(learned)
     save_ticket(ticket, tmp_path / "ticket")
     read, images = read_ticket(tmp_path / "ticket"), torch.randn(4, 3, 8, 8)
     assert read.ticket.roles is not None and ticket.roles is not None and torch.equal(read.ticket.roles, ticket.roles)
@@ -155,10 +148,10 @@ def test_roles_from_another_ticket_are_stored(tmp_path: Path, learned: str) -> N
         ticket.spec.build()
 
 
-@pytest.mark.parametrize("kind", ["frozen", "heir"])
+@pytest.mark.parametrize("kind", ["frozen", "child"])
 def test_any_flipped_byte_is_noticed(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "ticket"
-    save_ticket(make_heir() if kind == "heir" else make_ticket(), path)
+    save_ticket(make_child_ticket() if kind == "child" else make_ticket(), path)
     whole = path.read_bytes()
     for place in [*range(0, len(whole), 13), *range(len(whole) - 40, len(whole))]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
@@ -190,10 +183,37 @@ def test_description(tmp_path: Path) -> None:
     ticket, path = make_ticket(), tmp_path / "ticket"
     save_ticket(ticket, path)
     text = describe(read_ticket(path))
-    _, made = ticket.spec.build()
-    shapes = [layer.shape for layer in made.layers]
-    assert freeze(shapes, 0.25, 0.25, "epl", "joint").free.sum() == made.count(FREE)
-    assert f"{made.count(FREE):,} bits" in text and f"{path.stat().st_size:,} bytes" in text
+    _, source = ticket.spec.build()
+    shapes = [layer.shape for layer in source.layers]
+    assert freeze(shapes, 0.25, 0.25, "epl", "joint").free.sum() == source.count(FREE)
+    assert f"{source.count(FREE):,} bits" in text and f"{path.stat().st_size:,} bytes" in text
+    assert "cell, identity 0123456789ab" in text
     assert "frozen: pruned 25 % + locked 25 % (epl)" in text and "features.0.weight" in text and "digest matches" in text
     save_ticket(make_ticket(learned="weights"), path)
     assert "no ticket" in describe(read_ticket(path))
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "text"),
+    [
+        (SOURCES["dense"], "dense", "dense"),
+        (SOURCES["pruned"], "randomly pruned", "pruned 40 % (erk)"),
+        (FROZEN.model_copy(update={"lock_rule": "mirrored"}), "frozen", "pruned 25 % + locked 25 % (epl, mirrored)"),
+        (FROM_TICKET, "from ticket", "pruned 50 % + locked 10 % (as the ticket of a_b_c_d_e_f_g)"),
+        (FROM_TICKET.model_copy(update={"shuffled": True}), "from ticket",
+         "pruned 50 % + locked 10 % (as the ticket of a_b_c_d_e_f_g, shuffled)"),
+    ],
+)  # fmt: skip
+def test_a_source_for_a_reader(source: TicketSource, kind: str, text: str) -> None:
+    assert (source.kind, str(source)) == (kind, text)
+
+
+def test_the_header_keeps_the_keys_of_the_source(tmp_path: Path) -> None:
+    """Whatever params.yaml calls them."""
+    save_ticket(make_child_ticket(), tmp_path / "ticket")
+    content = (tmp_path / "ticket").read_bytes()
+    header = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["slt-bench"])
+    assert header["spec"]["source"] == {
+        "prune_ratio": 0.5, "lock_ratio": 0.1, "layout": "from_ticket", "ticket": "a_b_c_d_e_f_g",
+        "ticket_identity": "0123456789ab", "shuffled": False,
+    }  # fmt: skip

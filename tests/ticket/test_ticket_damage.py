@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +14,7 @@ import torch
 import slt_bench
 from slt_bench.common.errors import BenchError
 from slt_bench.ticket.file import read_ticket, save_ticket
-from tests.conftest import FROZEN
-from tests.ticket.test_ticket import make_heir, make_ticket
-
-Change = Callable[[dict[str, Any]], object]
-
-
-def edited(content: bytes, outer: Change = lambda _: None, inner: Change = lambda _: None) -> bytes:
-    """A ticket file with a changed safetensors header, and a changed header of ours inside it; the data stay."""
-    (size,) = struct.unpack("<Q", content[:8])
-    header = json.loads(content[8 : 8 + size])
-    ours = json.loads(header["__metadata__"]["slt-bench"])
-    inner(ours)
-    header["__metadata__"]["slt-bench"] = json.dumps(ours, sort_keys=True, separators=(",", ":"))
-    outer(header)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + content[8 + size :]
+from tests.toys_tickets import Change, edited, make_child_ticket, make_ticket
 
 
 def saved(tmp_path: Path, **form: Any) -> bytes:
@@ -145,7 +126,7 @@ def test_statistics_that_no_batch_norm_has_are_refused(tmp_path: Path, values: l
 
 
 def test_roles_of_another_length_are_refused(tmp_path: Path) -> None:
-    save_ticket(make_heir(), tmp_path / "ticket")
+    save_ticket(make_child_ticket(), tmp_path / "ticket")
     content = (tmp_path / "ticket").read_bytes()
 
     def swap(header: dict[str, Any]) -> None:
@@ -158,7 +139,7 @@ def test_roles_of_another_length_are_refused(tmp_path: Path) -> None:
 
 def test_a_network_that_is_too_large_is_refused_and_not_drawn(tmp_path: Path) -> None:
     content = saved(tmp_path)
-    spec = make_ticket(FROZEN).spec.model_copy(update={"image_size": 8000})
+    spec = make_ticket().spec.model_copy(update={"image_size": 8000})
     sizes = [layer.size for layer in spec.architecture()[1]]
     assert sum(sizes) > 1 << 27
 

@@ -12,8 +12,7 @@ from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import FREE, LOCKED, PRUNED, initial_scores, make_source, random_roles
 from slt_bench.search.optimizer import Sgd
 from slt_bench.ticket.masked_network import MaskedNetwork
-from tests.conftest import FROZEN
-from tests.ticket.test_ticket import make_ticket
+from tests.toys_tickets import make_ticket
 
 SOURCES = {"dense": (0.0, 0.0), "pruned": (0.4, 0.0), "frozen": (0.25, 0.25)}
 
@@ -153,7 +152,7 @@ def test_a_compiled_network_computes_the_same() -> None:
 
     found = []
     for compiled in (False, True):
-        module, source = make_ticket(FROZEN).spec.build()
+        module, source = make_ticket().spec.build()
         network = MaskedNetwork(module, source, initial_scores(source, 0), "scores", "dynamic", compiled=compiled).train()
         network.select(network.keep_for(0.5))
         logits = network(torch.linspace(-1, 1, 4 * 3 * 64).reshape(4, 3, 8, 8))

@@ -1,0 +1,70 @@
+"""Tickets at toy scale, of every kind of source network."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from slt_bench.networks.source import FREE
+from slt_bench.params.networks import Network
+from slt_bench.ticket.ticket import Spec, Ticket, TicketSource
+
+DENSE = TicketSource()
+PRUNED = TicketSource(prune_ratio=0.4, layout="erk")
+FROZEN = TicketSource(prune_ratio=0.25, lock_ratio=0.25, layout="epl", lock_rule="joint")
+SOURCES = {"dense": DENSE, "pruned": PRUNED, "frozen": FROZEN}
+FROM_TICKET = TicketSource(
+    prune_ratio=0.5, lock_ratio=0.1, layout="from_ticket", ticket="a_b_c_d_e_f_g", ticket_identity="0123456789ab"
+)  # fmt: skip
+Change = Callable[[dict[str, Any]], object]
+
+
+def make_spec(source: TicketSource = FROZEN, **changes: Any) -> Spec:
+    """The header of a ticket of Conv-2, or of another network; changes replace any key."""
+    keys: dict[str, Any] = {
+        "network": Network(kind="conv2", width=0.125), "source": source, "seed": 3, "weight_init": "kaiming_uniform",
+        "scale": "none", "classes": list("abc"), "image_size": 8, "mean": [0.5] * 3, "std": [0.5] * 3, "learned": "scores",
+        "cell": "cell", "identity": "0123456789ab", "epoch": 7,
+    }  # fmt: skip
+    return Spec(**(keys | changes))
+
+
+def make_ticket(source: TicketSource = FROZEN, learned: str = "scores", kind: str = "conv2", scale: str = "none") -> Ticket:
+    """A ticket with a random mask, or with random weights where these are learned."""
+    spec = make_spec(source, network=Network(kind=kind, width=0.125), learned=learned, scale=scale)
+    module, network = spec.build()
+    generator = torch.Generator().manual_seed(0)
+    channels = sum(part.num_features for part in module.modules() if isinstance(part, nn.BatchNorm2d))
+    values = torch.randn(network.count(FREE), generator=generator)
+    trained = learned == "weights"
+    mean, var = torch.randn(channels, generator=generator), torch.rand(channels, generator=generator) + 0.5
+    return Ticket(spec, None if trained else values > 0, values if trained else None, mean, var)
+
+
+def make_child_ticket(learned: str = "scores", scale: str = "none") -> Ticket:
+    """A ticket whose source network takes its roles from another ticket."""
+    dense = make_ticket(DENSE, learned, scale=scale)
+    edges = dense.network().source.size
+    roles = torch.randint(0, 3, (edges,), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    values = torch.randn(int((roles == FREE).sum()), generator=torch.Generator().manual_seed(1))
+    trained, spec = learned == "weights", dense.spec.model_copy(update={"source": FROM_TICKET})
+    kept = None if trained else values > 0
+    return Ticket(spec, kept, values if trained else None, dense.batch_norm_mean, dense.batch_norm_var, roles)
+
+
+def edited(content: bytes, outer: Change = lambda _: None, inner: Change = lambda _: None) -> bytes:
+    """A ticket file with a changed safetensors header, and a changed header of the ticket inside it; the data stay."""
+    (size,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + size])
+    header_of_ticket = json.loads(header["__metadata__"]["slt-bench"])
+    inner(header_of_ticket)
+    header["__metadata__"]["slt-bench"] = json.dumps(header_of_ticket, sort_keys=True, separators=(",", ":"))
+    outer(header)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + content[8 + size :]
