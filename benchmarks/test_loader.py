@@ -18,13 +18,14 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from benchmarks.conftest import VIEW
+from slt_bench.data.beton import BetonFile
 from slt_bench.data.decode import jpeg
-from slt_bench.data.decode import transform as show
-from slt_bench.data.decode.augment import draw, random_box
-from slt_bench.data.decode.transform import Show
+from slt_bench.data.decode.augment import random_crop_box, sequence_start
+from slt_bench.data.decode.batch import resize_box
+from slt_bench.data.decode.transform import Transform
 from slt_bench.data.loader import Loader
+from slt_bench.data.prepare import prepare
 from slt_bench.data.sources.registry import load_images
-from slt_bench.data.write import prepare
 from slt_bench.params.datasets import Images, View
 
 WORKERS = len(os.sched_getaffinity(0))
@@ -113,20 +114,15 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         prepare(Images(source="imagenet_sample", test_images=100, **options), root / name, workers=WORKERS)
         found[name] = root / name / "train.beton"
     train = load_images(Images(source="imagenet_sample", test_images=100)).train
-    (files, begins, sizes), fields = parts(found["full"])
+    file = BetonFile(found["full"])
     for number, picture in enumerate(train.pictures):
-        again = files[begins[number] : begins[number] + sizes[number]].tobytes()
+        again = file.bytes_of(number).tobytes()
         for kind, content in (("originals", picture.read()), ("reencoded", again)):
             path = root / kind / f"{number % 10}" / f"{number}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    assert len(fields[1]) == len(train.pictures)
+    assert len(file) == len(train.pictures)
     return found | {"originals": root / "originals", "reencoded": root / "reencoded"}
-
-
-def parts(path: Path):
-    shown = Show(path, IMAGENET, True)
-    return shown._places, shown._fields
 
 
 @real
@@ -148,20 +144,23 @@ def test_imagenet(benchmark, stored) -> None:
 @real
 def test_where_the_time_goes(benchmark, stored) -> None:
     """One core: cutting a JPEG, decoding the part, all of it to a crop; and decoding the whole."""
-    shown = Show(stored["full"], IMAGENET, True)
-    (files, begins, sizes), (_, heights, widths) = shown._places, shown._fields
-    memory, out, grid, count = shown._memory(), np.empty((224, 224, 3), np.uint8), np.array([224, 224, 0, 0]), 300
+    transform = Transform(stored["full"], IMAGENET, True)
+    files, begins, sizes, _, heights, widths = transform._stored
+    memory, out, grid, count = transform._memory(), np.empty((224, 224, 3), np.uint8), np.array([224, 224, 0, 0]), 300
     data = [files[begins[n] : begins[n] + sizes[n]] for n in range(count)]
-    boxes = [np.array(random_box(np.uint64(draw(np.uint64(1), n)), heights[n], widths[n], 0.08, 1.0)) for n in range(count)]
+    boxes = [
+        np.array(random_crop_box(np.uint64(sequence_start(np.uint64(1), n)), heights[n], widths[n], 0.08, 1.0))
+        for n in range(count)
+    ]
 
     def cut() -> int:
         for n in range(count):
-            jpeg.cut(data[n], heights[n], widths[n], boxes[n], memory.part, memory.starts)
+            cut(data[n], heights[n], widths[n], boxes[n], memory.part, memory.starts)
         return count
 
     def cut_and_decode() -> int:
         for n in range(count):
-            size, _, _, height, width = jpeg.cut(data[n], heights[n], widths[n], boxes[n], memory.part, memory.starts)
+            size, _, _, height, width = cut(data[n], heights[n], widths[n], boxes[n], memory.part, memory.starts)
             step = 1 << jpeg.halvings(boxes[n][2], boxes[n][3], 224)
             jpeg.decode(memory.part, size, -(-height // step), -(-width // step), memory.pixels)
         return count
@@ -173,7 +172,7 @@ def test_where_the_time_goes(benchmark, stored) -> None:
 
     def everything() -> int:
         for n in range(count):
-            show._resized(data[n], True, heights[n], widths[n], boxes[n], grid, True, False, out, memory)
+            resize_box(data[n], True, heights[n], widths[n], boxes[n], grid, True, False, out, memory)
         return count
 
     in_turns(

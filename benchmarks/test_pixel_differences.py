@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
-from benchmarks.test_loader import IMAGENET, parts, real
+from benchmarks.test_loader import IMAGENET, real
 from slt_bench.common import paths
 from slt_bench.data.beton import JPG, BetonFile
 from slt_bench.data.decode import jpeg
-from slt_bench.data.decode import transform as show
-from slt_bench.data.decode.augment import draw, random_box
-from slt_bench.data.loader import Loader
+from slt_bench.data.decode.augment import random_crop_box, sequence_start
+from slt_bench.data.decode.batch import resize_box
+from slt_bench.data.decode.transform import Transform
+from slt_bench.data.encode import encode_image
+from slt_bench.data.prepare import prepare
 from slt_bench.data.sources.registry import load_images
-from slt_bench.data.stored import store
-from slt_bench.data.write import prepare
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.datasets import Dataset, Images
 from slt_bench.params.networks import Network
@@ -46,20 +46,21 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @real
 def test_crops_beside_full_decoding(benchmark, sample) -> None:
-    (file, begins, sizes), (_, heights, widths) = parts(sample / "train.beton")
-    memory, grid, count = show.Show(sample / "train.beton", IMAGENET, True)._memory(), np.array([224, 224, 0, 0]), len(begins)
+    transform = Transform(sample / "train.beton", IMAGENET, True)
+    file, begins, sizes, _, heights, widths = transform._stored
+    memory, grid, count = transform._memory(), np.array([224, 224, 0, 0]), len(begins)
     differences, halved = [], 0
 
     def compare() -> None:
         nonlocal halved
         for n in range(count):
             height, width = heights[n], widths[n]
-            box = np.array(random_box(np.uint64(draw(np.uint64(2), n)), height, width, 0.08, 1.0))
+            box = np.array(random_crop_box(np.uint64(sequence_start(np.uint64(2), n)), height, width, 0.08, 1.0))
             data, whole = file[begins[n] : begins[n] + sizes[n]], np.empty(height * width * 3, np.uint8)
             jpeg.decode(data, data.size, height, width, whole)
             reduced, full = (np.empty((224, 224, 3), np.uint8) for _ in range(2))
-            show._resized(data, True, height, width, box, grid, True, False, reduced, memory)
-            show._resized(whole, False, height, width, box, grid, True, False, full, memory)
+            resize_box(data, True, height, width, box, grid, True, False, reduced, memory)
+            resize_box(whole, False, height, width, box, grid, True, False, full, memory)
             difference = np.abs(reduced.astype(int) - full)
             if jpeg.halvings(box[2], box[3], 224):
                 halved += 1
@@ -83,7 +84,7 @@ def evaluated(picture: Image.Image) -> NDArray[np.uint8]:
 
 def reencoded(pixels: NDArray[np.uint8], images: Images) -> NDArray[np.uint8]:
     """A picture as training images are stored, decoded again."""
-    return np.asarray(Image.open(BytesIO(store(pixels, images, True).data.tobytes())))
+    return np.asarray(Image.open(BytesIO(encode_image(pixels, images, True).data.tobytes())))
 
 
 @real
@@ -95,9 +96,9 @@ def test_evaluation_beside_torchvision(benchmark, sample) -> None:
     test = load_images(Images(source="imagenet_sample", test_images=100)).test
     pixels = [test[number] for number in range(100)]
     theirs = np.stack([evaluated(Image.fromarray(each)) for each in pixels])
-    modes = show.Show(sample / "test.beton", IMAGENET, False)._fields[0]
-    loader = Loader(sample / "test.beton", IMAGENET, 100)
-    ours = benchmark.pedantic(lambda: np.concatenate([images for images, _ in loader.raw_epoch()]), rounds=1)
+    modes = BetonFile(sample / "test.beton").modes
+    transform = Transform(sample / "test.beton", IMAGENET, False)
+    ours, _ = benchmark.pedantic(lambda: transform.batch(np.arange(100), 0), rounds=1)
     difference = np.abs(ours.astype(int) - theirs)
     print(
         f"\n{(modes == JPG).sum()} of {len(modes)} test images are stored as their files, the others as pixels; "

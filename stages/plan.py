@@ -179,7 +179,7 @@ def main() -> None:
 
 
 _MODULES = {
-    "prepare": ["slt_bench.data.write:prepare"],
+    "prepare": ["slt_bench.data.prepare:prepare"],
     "cell": list(OF_A_CELL),
     "report": [
         "slt_bench.report.table:write_table",

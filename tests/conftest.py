@@ -8,23 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 # Before torch is imported, here and in the processes that tests start: on toy tensors more threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from slt_bench.data.loader import Loader
-from slt_bench.data.write import prepare
+from slt_bench.data.prepare import prepare
 from slt_bench.experiment.cell import Cell
-from slt_bench.params.datasets import Dataset, Images, View
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import EdgePopup
 from slt_bench.params.sources import Source
-
-DIGITS = Dataset(images=Images(source="digits"), mean=[0.3] * 3, std=[0.4] * 3, crop_padding=1, flip=True)
+from tests.toys_images import DIGITS
 
 
 @pytest.fixture(scope="session")
@@ -89,19 +84,6 @@ def make_cell() -> Callable[..., Cell]:
         return Cell(**(defaults | parts))
 
     return make
-
-
-PLAIN = View(mean=[0.0] * 3, std=[1.0] * 3)
-
-
-def pictures(path: Path) -> NDArray[np.uint8]:
-    """All pictures of a .beton file of one size, in file order."""
-    return np.concatenate([images for images, _ in Loader(path, PLAIN, 512).raw_epoch()])
-
-
-def labels_of(path: Path) -> list[int]:
-    """And their labels."""
-    return [int(label) for _, labels in Loader(path, PLAIN, 512).raw_epoch() for label in labels]
 
 
 FROZEN = Source(prune_ratio=0.25, lock_ratio=0.25, layout="epl", lock_rule="joint")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from slt_bench.data.beton import _ALLOCATION, _FIELD, _HEADER, _SAMPLE
-from slt_bench.data.stored import Stored
+from slt_bench.data.beton import ALLOCATION, FIELD, HEADER, JPG, SAMPLE
+from slt_bench.data.encode import EncodedImage, encode_image
+from tests.toys_images import JPEGS, PIXELS, photo
 
 
 class TinyBeton:
@@ -19,9 +20,9 @@ class TinyBeton:
         content: of the pictures, between samples and table.
     """
 
-    def __init__(self, pictures: Sequence[Stored], labels: Sequence[int]) -> None:
-        self.header, self.fields = np.zeros(1, _HEADER), np.zeros(2, _FIELD)
-        self.samples, self.table = np.zeros(len(pictures), _SAMPLE), np.zeros(len(pictures), _ALLOCATION)
+    def __init__(self, pictures: Sequence[EncodedImage], labels: Sequence[int]) -> None:
+        self.header, self.fields = np.zeros(1, HEADER), np.zeros(2, FIELD)
+        self.samples, self.table = np.zeros(len(pictures), SAMPLE), np.zeros(len(pictures), ALLOCATION)
         self.content = b"".join(picture.data.tobytes() for picture in pictures)
         begin = self.header.nbytes + self.fields.nbytes + self.samples.nbytes
         self.header[0] = (2, 2, 1 << 21, len(pictures), begin + len(self.content))
@@ -42,3 +43,12 @@ class TinyBeton:
         path.unlink(missing_ok=True)
         path.write_bytes(self.tobytes())
         return path
+
+
+def tiny_beton(pictures: Sequence[tuple[int, int, int]]) -> TinyBeton:
+    """Make a file of photographs from their mode, height and width, each with a label of its own."""
+    encoded = [
+        encode_image(photo(height, width, number), JPEGS if mode == JPG else PIXELS, mode == JPG)
+        for number, (mode, height, width) in enumerate(pictures)
+    ]
+    return TinyBeton(encoded, range(len(encoded)))

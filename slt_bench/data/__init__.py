@@ -1,4 +1,6 @@
-"""The way of the images: sources -> .beton files and a manifest -> batches.
+"""From the images of a source to the batches of a search: sources, .beton files with their manifest, loader.
 
-Others take `write.prepare`, `manifest` and `loader.Loader`. Only `write` needs ffcv.
+`prepare.prepare` writes a dataset (the only part that needs ffcv), `manifest` tells whether its files are whole, and
+`loader.Loader` reads batches from them. The inner rooms are `sources`, where images come from, and `decode`, what a stored
+image goes through before a network sees it.
 """

@@ -1,94 +1,136 @@
-"""The images of a split as they are stored, one by one, and what they need of a .beton file."""
+"""Encoding of single images for a .beton file: as pixels, as a JPEG that can be decoded in parts, or as the original JPEG."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from slt_bench.common import random
 from slt_bench.common.errors import BenchError
-from slt_bench.data.beton import JPG
-from slt_bench.data.sources.pictures import name_of
-from slt_bench.data.sources.registry import Files, Split
-from slt_bench.data.stored import Stored, store, store_as_it_is, stored_as_jpeg
+from slt_bench.data.beton import JPG, RAW
+from slt_bench.data.decode.jpeg import MCU, fits
+from slt_bench.data.decode.jpeg import decode as decode_jpeg
+from slt_bench.data.decode.jpeg_parts import cut, restart_interval
+from slt_bench.data.sources.pictures import Picture, decode_bytes
 from slt_bench.params.datasets import Images
 
-SMALLEST_PAGE, _LARGEST_PAGE = 8 << 20, 256 << 20  # ffcv's own, and the pixels that Pillow opens without a warning
-_WAITING = 1 << 30  # bytes of encoded images that may wait for the writer
-_LONGEST_SIDE = 65_535  # what the format can say
-_TRIED = 200  # images that are encoded to estimate how much space all of them take
+_JPEG_START = b"\xff\xd8"
+_SPARE = 4096  # bytes that a cut-out JPEG may be larger than its original
 
 
-class Encoded:
-    """Images of a split as they are stored.
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image as it lies in a .beton file.
 
-    Those of a test, and those of train with write_mode original, are stored as they are in their files: an evaluation is to
-    see what everybody else evaluates on.
-
-    Args:
-        split: the images.
-        images: how they are stored.
-        name: train or test.
+    Attributes:
+        mode: `beton.JPG` or `beton.RAW`.
+        height: in pixels.
+        width: in pixels.
+        data: uint8[bytes], a whole JPEG, or the pixels row by row.
     """
 
-    def __init__(self, split: Split, images: Images, name: str) -> None:
-        self.split, self.images, self.name = split, images, name
-        self.originals = split if isinstance(split, Files) and split.size is None else None
-        if name != "test" and images.write_mode != "original":
-            self.originals = None
-        self.as_jpeg = stored_as_jpeg(images, len(split.labels)) & (name != "test")
-
-    def __len__(self) -> int:
-        return len(self.split.labels)
-
-    def __getitem__(self, index: int) -> Stored:
-        if self.originals is not None:
-            return store_as_it_is(self.originals.pictures[index])
-        picture = self.split[index]
-        try:
-            return store(picture, self.images, bool(self.as_jpeg[index]))
-        except BenchError as error:
-            raise BenchError(f"{self.name_of(index)}: {error}") from error
-
-    def name_of(self, index: int) -> str:
-        """For a message."""
-        return name_of(self.split.pictures[index]) if isinstance(self.split, Files) else f"{self.name}, number {index}"
-
-    @cached_property
-    def page(self) -> int:
-        """Bytes of a page of the file: no image may be larger; from the sizes of the files that are stored as they are."""
-        if self.originals is None:
-            return SMALLEST_PAGE
-        return min(page_for(max(picture.nbytes() for picture in self.originals.pictures)), _LARGEST_PAGE)
-
-    def check(self, stored: Stored, index: int) -> None:
-        """Refuse an image, by name, that no .beton file can hold."""
-        most = SMALLEST_PAGE if self.originals is None else _LARGEST_PAGE
-        if stored.data.nbytes > most or max(stored.height, stored.width) > _LONGEST_SIDE:
-            raise BenchError(
-                f"{self.name_of(index)}: an image of {stored.width} x {stored.height} pixels is too large for a .beton file as "
-                f"{'JPEG' if stored.mode == JPG else 'pixels'}: "
-                f"{'shrink or remove it' if self.originals is not None else 'give the dataset a max_resolution'}"
-            )
-
-    def most_waiting(self, workers: int, page: int) -> int:
-        """How many encoded images may wait for the writer."""
-        return max(workers, min(8 * workers, _WAITING // page))
+    mode: int
+    height: int
+    width: int
+    data: NDArray[np.uint8]
 
 
-def page_for(size: int) -> int:
-    """Bytes of a page that holds so many: a power of two."""
-    return max(SMALLEST_PAGE, 1 << (size - 1).bit_length())
+def encode_image(pixels: NDArray[np.uint8], images: Images, as_jpeg: bool) -> EncodedImage:
+    """Shrink an image to the dataset's largest size and encode it.
+
+    Shrinking averages over areas, as ffcv does.
+
+    Args:
+        pixels: uint8[height, width, 3], RGB.
+        images: the dataset's parameters: max_resolution and jpeg_quality.
+        as_jpeg: store a JPEG with restart markers instead of pixels.
+
+    Returns:
+        The encoded image.
+
+    Raises:
+        BenchError: the image is too large for a JPEG.
+    """
+    height, width = pixels.shape[:2]
+    if images.max_resolution is not None and (ratio := images.max_resolution / max(height, width)) < 1:
+        width, height = max(1, int(ratio * width)), max(1, int(ratio * height))
+        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    if not as_jpeg:
+        return EncodedImage(RAW, height, width, np.ascontiguousarray(pixels).reshape(-1))
+    options = [cv2.IMWRITE_JPEG_QUALITY, images.jpeg_quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    options += [cv2.IMWRITE_JPEG_RST_INTERVAL, restart_interval(width)]
+    done, encoded = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), options)
+    if not done:
+        raise BenchError(f"an image of {width} x {height} pixels is too large for a JPEG: give the dataset a max_resolution")
+    return EncodedImage(JPG, height, width, encoded.reshape(-1))
 
 
-def estimate(parts: Sequence[Encoded]) -> int:
-    """Bytes that they will take, with a fifth to spare."""
-    total = 0.0
-    for part in parts:
-        tried = np.unique(np.linspace(0, len(part) - 1, min(_TRIED, len(part))).astype(int))
-        sizes = [part[index].data.nbytes for index in tried]
-        page = max(part.page, page_for(max(sizes)))
-        lost = page / max(page - max(sizes), page // 2)  # no image lies across two pages
-        total += 1.2 * lost * len(part) * float(np.mean(sizes)) + 2 * (page - SMALLEST_PAGE)
-    return int(total)
+def encode_original(picture: Picture) -> EncodedImage:
+    """Take over the bytes of a JPEG file unchanged, or the pixels of any other picture.
+
+    A JPEG is taken over only if the loader decodes it as Pillow does; else its pixels, as Pillow decodes them, are stored.
+
+    Args:
+        picture: the file.
+
+    Returns:
+        The encoded image, in the picture's own size.
+
+    Raises:
+        BenchError: the picture cannot be read or decoded.
+    """
+    content = picture.read()
+    pixels = decode_bytes(content, picture)
+    height, width = pixels.shape[:2]
+    data = np.frombuffer(content, np.uint8)
+    if content.startswith(_JPEG_START) and _loads_as_pixels(data, pixels):
+        return EncodedImage(JPG, height, width, data)
+    return EncodedImage(RAW, height, width, np.ascontiguousarray(pixels).reshape(-1))
+
+
+def _loads_as_pixels(data: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> bool:
+    """Decide whether the loader decodes a JPEG to given pixels, within 1 of 255, as a whole and in cut-out parts.
+
+    Args:
+        data: uint8[bytes], the JPEG.
+        pixels: uint8[height, width, 3], RGB.
+
+    Returns:
+        True if the whole image does, and so do its two quarters on the diagonal where it can be cut.
+    """
+    height, width = pixels.shape[:2]
+    whole = np.empty_like(pixels)
+    if not fits(data, height, width) or not decode_jpeg(data, data.size, height, width, whole.reshape(-1)):
+        return False
+    if cv2.norm(whole, pixels, cv2.NORM_INF) > 1:
+        return False
+    memory, starts = np.empty(data.size + _SPARE, np.uint8), np.empty(-(-height // MCU) * -(-width // MCU) + 2, np.int64)
+    for row, column in ((0, 0), (height // 2, width // 2)):
+        box = np.array([row, column, height - height // 2, width - width // 2])
+        size, top, left, rows, columns = cut(data, height, width, box, memory, starts)
+        part = np.empty((rows, columns, 3), np.uint8)
+        if size and not decode_jpeg(memory, size, rows, columns, part.reshape(-1)):
+            return False
+        inside = part[row - top :, column - left :][: box[2], : box[3]]
+        if size and cv2.norm(inside, pixels[row : row + box[2], column : column + box[3]], cv2.NORM_INF) > 1:
+            return False
+    return True
+
+
+def stored_as_jpeg(images: Images, count: int) -> NDArray[np.bool_]:
+    """Choose the training images that are stored as JPEG.
+
+    Args:
+        images: the dataset's parameters; with a compress_probability the choice is random and depends on their seed alone.
+        count: number of training images.
+
+    Returns:
+        bool[count].
+    """
+    if images.compress_probability is None:
+        return np.full(count, images.write_mode == "jpg")
+    chosen = random.permutation(images.seed, "compress", 0, count)[: round(images.compress_probability * count)]
+    return np.isin(np.arange(count), chosen)

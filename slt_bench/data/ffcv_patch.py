@@ -1,9 +1,11 @@
-"""ffcv 1.0.2 with its traps mended; everything else in this package takes ffcv's names from here.
+"""The parts of ffcv 1.0.2 that write files, imported without ffcv's side effects.
 
-- Importing it builds a numba typed dictionary of two entries, which compiles for seconds: a plain one does.
-- Importing it sets torch's thread count.
+Importing ffcv directly does two things that nobody here wants:
 
-Its loader and reader are not used (docs/performance.md says why); they can read the files that are written here.
+- It builds a numba typed dictionary of two entries, which compiles for seconds: a plain dictionary takes its place.
+- It sets torch's number of threads, which is set back afterwards.
+
+ffcv's loader and reader are not used (docs/performance.md says why); they can read the files that are written here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The manifest of a prepared dataset: what is in its .beton files, how they are split, and that they are whole."""
+"""The manifest of a prepared dataset: the contents of its .beton files and how they are split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from slt_bench.common.errors import BenchError
-from slt_bench.common.files import sha256, write_text
-from slt_bench.data.beton import BetonFile
-from slt_bench.data.sources.pictures import shown
+from slt_bench.data.beton import LONGEST_SIDE
+from slt_bench.data.sources.pictures import escaped
 from slt_bench.params.base import Model
 from slt_bench.params.datasets import Images
 
@@ -27,18 +25,27 @@ FILES: tuple[FileName, ...] = ("train", "test")
 SplitName = Literal["train", "val", "all", "test"]
 _MOST_IMAGES = 1 << 26  # of a file: five times those of ImageNet-21k, and their numbers still fit into memory
 _Count = Annotated[int, Field(ge=0, le=_MOST_IMAGES)]
-_Side = Annotated[int, Field(ge=1, le=65_535)]
+_Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE)]
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class FileManifest(Model):
-    """One .beton file."""
+    """The entry of one .beton file in the manifest.
+
+    Attributes:
+        images: number of images.
+        per_class: number of images of each class.
+        image_size: side in pixels; None where the images are not squares of one size.
+        digest: SHA-256 over all images, as they are stored, and their labels.
+        sha256: SHA-256 of the file.
+        bytes: size of the file.
+    """
 
     images: int = Field(ge=1, le=_MOST_IMAGES)
     per_class: list[_Count]
-    image_size: _Side | None  # in pixels, None where its images are not squares of one size
-    digest: _Digest  # SHA-256 of what is stored of each image and its label, in order
-    sha256: _Digest  # of the file
+    image_size: _Side | None
+    digest: _Digest
+    sha256: _Digest
     bytes: Annotated[int, Field(ge=1, lt=1 << 63)]
 
     @model_validator(mode="after")
@@ -49,13 +56,22 @@ class FileManifest(Model):
 
 
 class Manifest(Model):
-    """A prepared dataset; the same images give the same manifest."""
+    """The contents of a prepared dataset; equal images give an equal manifest.
 
-    images: dict[str, str | int | float | bool | None]  # the parameters that it was made with
+    Attributes:
+        images: the parameters that the dataset was prepared with.
+        classes: names of the classes; a label is a position in this list.
+        files: entry of each .beton file.
+        held_out: rising numbers of the images in train.beton that are the split val.
+        digest: `data_digest` of classes, files and split.
+        written_by: versions of the libraries that wrote the files.
+    """
+
+    images: dict[str, str | int | float | bool | None]
     classes: list[str]
     files: dict[FileName, FileManifest]
-    held_out: list[_Count]  # of the images in train.beton, the numbers of those that are the split val
-    digest: _Digest  # `data_digest`
+    held_out: list[_Count]
+    digest: _Digest
     written_by: dict[str, str]
 
     @model_validator(mode="after")
@@ -77,9 +93,13 @@ class Manifest(Model):
         return self
 
     def split(self, name: SplitName) -> tuple[FileName, NDArray[np.int64]]:
-        """The file that a split lies in, and the numbers of its images there, rising.
+        """Find the images of a split.
 
-        `train` and `val` are two parts of train.beton, `all` is the whole of it.
+        Args:
+            name: `train` and `val` are two parts of train.beton, `all` is the whole file, `test` is test.beton.
+
+        Returns:
+            The file, and int64[n], rising numbers of the images in it.
         """
         if name == "test":
             return "test", np.arange(self.files["test"].images)
@@ -87,13 +107,22 @@ class Manifest(Model):
         return "train", {"all": everything, "val": val, "train": np.delete(everything, val)}[name]
 
     def counts(self) -> dict[str, int]:
-        """Images of train, val and test."""
+        """Count the images of train, val and test."""
         val = len(self.held_out)
         return {"train": self.files["train"].images - val, "val": val, "test": self.files["test"].images}
 
 
 def data_digest(classes: Sequence[str], files: Mapping[FileName, FileManifest], held_out: Sequence[int]) -> str:
-    """SHA-256 of all that determines what is shown: the classes, of each file its images, and how they are split."""
+    """Compute the digest of everything that decides which images a search or an evaluation sees.
+
+    Args:
+        classes: names of the classes.
+        files: entry of each .beton file.
+        held_out: numbers of the training images that are the split val.
+
+    Returns:
+        SHA-256 in hex. It does not depend on the bytes of the files, which hold pages of no meaning too.
+    """
     fields = ("images", "per_class", "image_size", "digest")
     listed = {name: {field: getattr(files[name], field) for field in fields} for name in FILES}
     content = {"classes": list(classes), "files": listed, "held_out": list(held_out)}
@@ -101,33 +130,41 @@ def data_digest(classes: Sequence[str], files: Mapping[FileName, FileManifest], 
 
 
 def described(images: Images) -> dict[str, Any]:
-    """The parameters that decide what a dataset holds; where its images lie does not."""
+    """List the parameters that decide what a dataset holds; the path of the images is none of them."""
     return images.model_dump(mode="json", exclude={"path"})
 
 
 def read_origin(directory: Path) -> str:
-    """Where a dataset's images came from, for a reader. Not in the manifest: the same images may lie elsewhere."""
-    found = _content(directory / "origin.txt")
-    return "unknown" if found is None else found.decode(errors="replace").strip()
+    """Read where a dataset's images came from, for a reader.
+
+    The origin is not in the manifest, which is equal for equal images, wherever they came from.
+    """
+    content = read_if_possible(directory / "origin.txt")
+    return "unknown" if content is None else content.decode(errors="replace").strip()
 
 
 def check_manifest(manifest: Manifest, images: Images, name: str) -> None:
-    """A dataset must have been made with the parameters that are asked for.
+    """Refuse a dataset that was prepared with other parameters than those of params.yaml.
+
+    Args:
+        manifest: of the dataset.
+        images: the parameters that are requested.
+        name: of the dataset.
 
     Raises:
-        BenchError: naming what differs.
+        BenchError: a parameter differs; the message names all that do.
     """
-    asked = described(images)
-    if differs := [key for key in asked if manifest.images.get(key) != asked[key]]:
-        was = ", ".join(f"{key} {manifest.images.get(key)} instead of {asked[key]}" for key in differs)
-        raise BenchError(f"dataset {name} was prepared with {was}: `slt-bench prepare {name}`")
+    requested, actual = described(images), manifest.images
+    if differing := [key for key in requested if actual.get(key) != requested[key]]:
+        differences = ", ".join(f"{key} {actual.get(key)} instead of {requested[key]}" for key in differing)
+        raise BenchError(f"dataset {name} was prepared with {differences}: `slt-bench prepare {name}`")
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """The manifest in a dataset's directory, checked as a whole.
+    """Read and check the manifest in a dataset's directory.
 
     Raises:
-        BenchError: it is missing, unreadable, damaged or of an older version.
+        BenchError: the manifest is missing, unreadable, damaged or of an older version.
     """
     path, prepare = directory / "manifest.json", f"`slt-bench prepare {directory.name}`"
     try:
@@ -135,64 +172,22 @@ def read_manifest(directory: Path) -> Manifest:
     except FileNotFoundError:
         raise BenchError(f"dataset {directory.name} is not prepared ({path} is missing): {prepare}") from None
     except OSError as error:
-        raise BenchError(f"{path} cannot be read ({error.strerror}): mend or delete it, then {prepare}") from error
+        raise BenchError(f"{path} cannot be read ({error.strerror}): fix or delete it, then {prepare}") from error
     except ValidationError as error:
         raise BenchError(f"{path} is damaged or of an older version ({_reason(error)}): delete it, then {prepare}") from None
 
 
 def _reason(error: ValidationError) -> str:
+    """Return the first mistake that pydantic found, on one line."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"]))
+    field = ".".join(map(str, first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
-    return shown(f"{where}: {message}" if where else message)
+    return escaped(f"{field}: {message}" if field else message)
 
 
-def verify_file(directory: Path, name: FileName, manifest: Manifest) -> Path:
-    """The .beton file, once its bytes are known to be those that were written (ffcv would not notice).
-
-    A file that was found whole is not read again until its size, the time of its last change or the manifest differ: the
-    real ImageNet takes minutes to read.
-
-    Raises:
-        BenchError: the file is missing, truncated or changed, or holds other images than the manifest lists.
-    """
-    path, entry = directory / f"{name}.beton", manifest.files[name]
-    mend = f"delete it, then `slt-bench prepare {directory.name}`"
-    try:
-        state = path.stat()
-        if state.st_size != entry.bytes:
-            raise BenchError(f"{path} has {state.st_size} bytes instead of {entry.bytes}: {mend}")
-        stamp = f"{manifest.digest} {entry.sha256} {state.st_mtime_ns} {state.st_ino}"
-        if _content(directory / f".{name}.verified") == stamp.encode():
-            return path
-        if sha256(path) != entry.sha256:
-            raise BenchError(f"{path} is damaged, its bytes have changed: {mend}")
-    except FileNotFoundError:
-        raise BenchError(f"{path} is missing: `slt-bench prepare {directory.name}`") from None
-    except OSError as error:
-        raise BenchError(f"{path} cannot be read ({error.strerror}): {mend}") from error
-    if differs := _differs(BetonFile(path), entry):
-        raise BenchError(f"{directory / 'manifest.json'} does not fit {path} ({differs}): {mend}")
-    with suppress(BenchError):  # a directory that one may only read
-        write_text(directory / f".{name}.verified", stamp)
-    return path
-
-
-def _content(path: Path) -> bytes | None:
+def read_if_possible(path: Path) -> bytes | None:
+    """Read a file; None if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError:
         return None
-
-
-def _differs(file: BetonFile, entry: FileManifest) -> str | None:
-    """What the header of a file says other than the manifest."""
-    classes = len(entry.per_class)
-    if len(file) != entry.images:
-        return f"{len(file)} images instead of {entry.images}"
-    if (largest := int(file.labels.max())) >= classes:
-        return f"label {largest} of {classes} classes"
-    if np.bincount(file.labels, minlength=classes).tolist() != entry.per_class:
-        return "other numbers of images per class"
-    same = file.image_size == entry.image_size
-    return None if same else f"image size {file.image_size} instead of {entry.image_size}"

@@ -14,8 +14,6 @@ from slt_bench.params.sources import Source
 Location = tuple[str | int, ...]
 MOST_ITERATIONS = 100
 _EPSILON = 1e-9  # 1 - 0.9 is a little less than 0.1
-_IMAGE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32}  # others have a size or a resolution
-_TRAIN_IMAGES = {"digits": 1438, "cifar10": 50_000, "cifar100": 50_000}
 
 
 class Infeasible(BenchError):
@@ -56,24 +54,28 @@ def check_fits(names: dict[str, Any], dataset: Dataset, network: Network, at: Lo
         Infeasible: they do not.
     """
     images = dataset.images
-    size = dataset.resolution or images.size or _IMAGE_SIZES[images.source]
-    if size < network.smallest_image:
+    release = images.release
+    size = dataset.resolution or images.size or (release.image_size if release else None)
+    if size is not None and size < network.smallest_image:
         raise Infeasible(
             at, f"network {names['network']} ({network.kind}) needs images of {network.smallest_image} pixels, "
             f"dataset {names['dataset']} has {size}"
         )  # fmt: skip
-    there = _TRAIN_IMAGES.get(images.source)
-    if there is not None and (images.train_images or 0) > there:
-        raise Infeasible(at, f"dataset {names['dataset']} asks for {images.train_images} of {there} training images")
+    if release is not None and (images.train_images or 0) > release.train_images:
+        raise Infeasible(
+            at, f"dataset {names['dataset']} asks for {images.train_images} of {release.train_images} training images"
+        )
     if (split := _split(images)) is not None and not all(split):
         raise Infeasible(at, f"validation {images.validation} of dataset {names['dataset']} leaves train or val empty")
 
 
 def _split(images: Images) -> tuple[int, int] | None:
     """Images of train and val; None where only the images tell."""
-    there = images.train_images or _TRAIN_IMAGES.get(images.source)
-    held_out = round(images.validation * (there or 0))
-    return (there - held_out, held_out) if there is not None else None
+    count = images.train_images or (images.release.train_images if images.release else None)
+    if count is None:
+        return None
+    held_out = images.held_out(count)
+    return count - held_out, held_out
 
 
 def check_schedule(

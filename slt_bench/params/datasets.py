@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,6 +10,22 @@ from pydantic import Field, model_validator
 from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
 
 Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Release:
+    """The facts of a source whose images are the same for everybody."""
+
+    image_size: int  # side in pixels
+    classes: int
+    train_images: int
+
+
+RELEASES = {
+    "digits": Release(8, 10, 1438),  # of 1,797 images without a test set of their own, 359 are taken for it
+    "cifar10": Release(32, 10, 50_000),
+    "cifar100": Release(32, 100, 50_000),
+}
 
 
 class Images(Model):
@@ -60,6 +77,15 @@ class Images(Model):
     def variable(self) -> str | None:
         """The environment variable that names the directory or tar of the images, so that nothing is downloaded."""
         return None if self.source in ("digits", "image_folder") else f"SLT_BENCH_{self.source.upper()}"
+
+    @property
+    def release(self) -> Release | None:
+        """The facts of the source's release; None where only the images tell."""
+        return RELEASES.get(self.source)
+
+    def held_out(self, count: int) -> int:
+        """Return how many of `count` training images are held out for validation."""
+        return round(self.validation * count)
 
     @model_validator(mode="after")
     def _what_belongs_to_the_source(self) -> Images:

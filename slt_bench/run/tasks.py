@@ -43,7 +43,7 @@ def prepare_dataset(params: Params, name: str) -> None:
 
         raise BenchError(f"there is no dataset '{name}'{did_you_mean(name, params.datasets)}")
     from slt_bench.data.manifest import read_origin
-    from slt_bench.data.write import prepare
+    from slt_bench.data.prepare import prepare
 
     manifest = prepare(params.datasets[name].images, paths.dataset_dir(name), params.machine.workers)
     counts = ", ".join(f"{count:,} {split}" for split, count in manifest.counts().items())

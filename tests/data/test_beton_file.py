@@ -12,24 +12,18 @@ import pytest
 
 from slt_bench.common.errors import BenchError
 from slt_bench.data.beton import JPG, RAW, BetonFile
-from slt_bench.data.decode.transform import Show
+from slt_bench.data.decode.transform import Transform
+from slt_bench.data.encode import EncodedImage, encode_image
 from slt_bench.data.loader import Loader
-from slt_bench.data.stored import Stored, store
-from slt_bench.params.datasets import Images, View
-from tests.conftest import PLAIN
-from tests.data.test_pixels import JPEGS, photo
-from tests.tiny_beton import TinyBeton
+from tests.tiny_beton import TinyBeton, tiny_beton
+from tests.toys_images import JPEGS, PIXELS, PLAIN, TINY_CROPS, photo
 
-PIXELS = Images(source="image_folder", path="images", write_mode="raw")
-VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, flip=True, resolution=8, resize=9)
 Forge = Callable[[TinyBeton], object]
 
 
 def tiny(*modes: int) -> TinyBeton:
     """Photographs of 24 x 40 pixels and a little more."""
-    pictures = [store(photo(24, 40 + number, number), JPEGS if mode == JPG else PIXELS, mode == JPG)
-                for number, mode in enumerate(modes)]  # fmt: skip
-    return TinyBeton(pictures, range(len(pictures)))
+    return tiny_beton([(mode, 24, 40 + number) for number, mode in enumerate(modes)])
 
 
 def test_a_tiny_file_is_whole(tmp_path: Path) -> None:
@@ -47,7 +41,7 @@ def test_the_order_of_the_allocation_table_does_not_matter(tmp_path: Path) -> No
 
 
 def test_pictures_of_one_size_have_a_side(tmp_path: Path) -> None:
-    stored = store(photo(9, 9), PIXELS, False)
+    stored = encode_image(photo(9, 9), PIXELS, False)
     assert BetonFile(TinyBeton([stored, stored], [0, 0]).write(tmp_path / "x.beton")).image_size == 9
 
 
@@ -72,8 +66,8 @@ def test_pictures_of_one_size_have_a_side(tmp_path: Path) -> None:
         (lambda b: b.table["size"].__setitem__(1, 2**64 - 1), "picture 1 goes beyond the file's pictures"),
         (lambda b: b.table["size"].__setitem__(2, b.table["size"][2] + 1), "picture 2 goes beyond the file's pictures"),
         (lambda b: b.table["size"].__setitem__(0, 0), "picture 0 lies outside the file's pictures"),
-        (lambda b: place(b, 1, 2**63), "picture 1 lies outside the file's pictures"),
-        (lambda b: place(b, 1, 0), "picture 1 lies outside the file's pictures"),
+        (lambda b: move_picture(b, 1, 2**63), "picture 1 lies outside the file's pictures"),
+        (lambda b: move_picture(b, 1, 0), "picture 1 lies outside the file's pictures"),
         (lambda b: b.samples["picture"]["mode"].__setitem__(0, 2), "picture 0 is stored in no known mode"),
         (lambda b: b.samples["picture"]["mode"].__setitem__(0, 1), "picture 0 has another number of bytes than pixels"),
         (lambda b: b.samples["picture"]["height"].__setitem__(1, 25), "picture 1 has another number of bytes than pixels"),
@@ -95,7 +89,7 @@ def test_a_forged_header_is_named_at_once(tmp_path: Path, forge: Forge, message:
     tracemalloc.stop()
 
 
-def place(beton: TinyBeton, number: int, begin: int) -> None:
+def move_picture(beton: TinyBeton, number: int, begin: int) -> None:
     """Say of a picture that it lies elsewhere, in both places that say it."""
     beton.samples["picture"]["begin"][number] = beton.table["begin"][number] = begin
 
@@ -124,21 +118,21 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("indices", [[3], [10**9], [-1], [0, 1, 2**62], [0.0], [True], [[0]]])
 def test_numbers_that_no_image_has_are_named(tmp_path: Path, indices: list[object]) -> None:
     with pytest.raises(BenchError, match=r"x\.beton (has no image (\d+|-1): it has 3, numbered|are a list of integers, not)"):
-        Loader(tiny(JPG, RAW, JPG).write(tmp_path / "x.beton"), VIEW, 1, indices=np.array(indices))
+        Loader(tiny(JPG, RAW, JPG).write(tmp_path / "x.beton"), TINY_CROPS, 1, indices=np.array(indices))
 
 
 @pytest.mark.parametrize("number", [3, 10**9, -1, -(2**62)])
 def test_a_number_that_no_image_has_is_named_in_a_batch(tmp_path: Path, number: int) -> None:
-    shown = Show(tiny(JPG, RAW, JPG).write(tmp_path / "x.beton"), VIEW, training=False)
+    shown = Transform(tiny(JPG, RAW, JPG).write(tmp_path / "x.beton"), TINY_CROPS, training=False)
     with pytest.raises(BenchError, match=rf"x\.beton has no image {number}: it has 3"):
         shown.batch(np.array([0, number, 1]), 0)
 
 
 def test_a_jpeg_of_another_size_than_the_file_says_is_named(tmp_path: Path) -> None:
     """libjpeg-turbo would scale it to the size that is asked for, and leave the rest of the memory as it was."""
-    larger, stored = store(photo(48, 80), JPEGS, True), store(photo(24, 40), JPEGS, True)
-    for data in (larger.data, store(photo(12, 20), JPEGS, True).data, store(photo(24, 39), JPEGS, True).data):
-        path = TinyBeton([stored, Stored(JPG, 24, 40, data)], [0, 1]).write(tmp_path / "x.beton")
-        for view, seed in ((VIEW, 0), (VIEW, None), (PLAIN, 0), (PLAIN, None)):
+    larger, stored = encode_image(photo(48, 80), JPEGS, True), encode_image(photo(24, 40), JPEGS, True)
+    for data in (larger.data, encode_image(photo(12, 20), JPEGS, True).data, encode_image(photo(24, 39), JPEGS, True).data):
+        path = TinyBeton([stored, EncodedImage(JPG, 24, 40, data)], [0, 1]).write(tmp_path / "x.beton")
+        for view, seed in ((TINY_CROPS, 0), (TINY_CROPS, None), (PLAIN, 0), (PLAIN, None)):
             with pytest.raises(BenchError, match=r"image 1 in .*x\.beton cannot be decoded"):
                 list(Loader(path, view, 2, seed=seed).epoch())

@@ -14,10 +14,11 @@ import torch
 
 from slt_bench.common.errors import BenchError
 from slt_bench.data.loader import Loader
-from slt_bench.data.manifest import FILES, read_manifest, verify_file
-from slt_bench.data.sources.registry import balanced_indices
-from slt_bench.data.write import prepare
-from tests.conftest import DIGITS, labels_of, pictures
+from slt_bench.data.manifest import FILES, read_manifest
+from slt_bench.data.prepare import prepare
+from slt_bench.data.sources.splits import balanced_indices
+from slt_bench.data.verify import verify_file
+from tests.toys_images import DIGITS, labels_of, pictures, raw_epoch
 
 
 def epoch_bytes(loader: Loader, number: int) -> bytes:
@@ -67,7 +68,7 @@ def test_augmentation_depends_on_seed_epoch_and_image_alone(digits_directory: Pa
     path = digits_directory / "train.beton"
 
     def shown(batch: int, indices: np.ndarray | None = None) -> set[bytes]:
-        batches = Loader(path, DIGITS, batch, seed=0, indices=indices).raw_epoch(2)
+        batches = raw_epoch(Loader(path, DIGITS, batch, seed=0, indices=indices), 2)
         return {image.tobytes() for images, _ in batches for image in images}
 
     small, large = shown(2), shown(719)  # both divide 1438
@@ -87,7 +88,7 @@ def test_crops_and_flips_are_what_they_say(digits_directory: Path) -> None:
 
     order = random.permutation(0, "order", 0, len(plain))
     seen = 0
-    for images, _ in Loader(digits_directory / "train.beton", DIGITS, 719, seed=0).raw_epoch(0):
+    for images, _ in raw_epoch(Loader(digits_directory / "train.beton", DIGITS, 719, seed=0), 0):
         for image in images:
             assert image.tobytes() in possible[order[seen]]
             seen += 1
@@ -163,7 +164,7 @@ def test_a_whole_file_is_read_once_and_again_when_it_was_touched(
 ) -> None:
     directory = shutil.copytree(digits_directory, tmp_path / "digits")
     manifest, read = read_manifest(directory), []
-    monkeypatch.setattr("slt_bench.data.manifest.sha256", lambda path: read.append(path) or manifest.files["test"].sha256)
+    monkeypatch.setattr("slt_bench.data.verify.sha256", lambda path: read.append(path) or manifest.files["test"].sha256)
     verify_file(directory, "test", manifest)
     verify_file(directory, "test", manifest)
     assert len(read) == 1
@@ -176,7 +177,7 @@ def test_an_error_while_making_batches_reaches_the_caller(digits_directory: Path
     def fail(*arguments: object) -> None:
         raise RuntimeError("in the thread")
 
-    monkeypatch.setattr("slt_bench.data.decode.transform._show", fail)
+    monkeypatch.setattr("slt_bench.data.decode.transform.fill_batch", fail)
     with pytest.raises(RuntimeError, match="in the thread"):
         list(Loader(digits_directory / "train.beton", DIGITS, 64, seed=0).epoch(0))
 

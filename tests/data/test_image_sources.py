@@ -13,13 +13,15 @@ from PIL import Image
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import exclusive
-from slt_bench.data import write as beton
-from slt_bench.data.manifest import FILES, read_manifest, verify_file
-from slt_bench.data.sources.registry import ImageSet, Split, load_images
+from slt_bench.data import prepare as preparing
+from slt_bench.data.manifest import FILES, read_manifest
+from slt_bench.data.prepare import prepare
 from slt_bench.data.sources.registry import image_folder as find_folder
-from slt_bench.data.write import prepare
+from slt_bench.data.sources.registry import load_images
+from slt_bench.data.sources.splits import ImageSet, Split
+from slt_bench.data.verify import verify_file
 from slt_bench.params.datasets import Images
-from tests.conftest import DIGITS
+from tests.toys_images import DIGITS
 
 
 def image_folder(path: Path, size: int) -> ImageSet:
@@ -108,7 +110,7 @@ def test_a_damaged_archive_is_never_a_smaller_dataset(folder: Path, tmp_path: Pa
 
 
 def test_no_space_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beton.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1 << 20))
+    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1 << 20))
     with pytest.raises(BenchError, match=r"no space for .*: about 64 MiB are needed, 1 MiB are free"):
         prepare(DIGITS.images, tmp_path / "digits")
     assert not list((tmp_path / "digits").glob("*.beton"))
@@ -116,7 +118,7 @@ def test_no_space_is_said_before_anything_is_written(tmp_path: Path, monkeypatch
 
 def test_no_space_does_not_cost_what_is_there(digits_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = shutil.copytree(digits_directory, tmp_path / "digits")
-    monkeypatch.setattr(beton.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1 << 20))
+    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1 << 20))
     with pytest.raises(BenchError, match="no space"):
         prepare(DIGITS.images, directory)
     verify_file(directory, "train", read_manifest(directory))

@@ -15,16 +15,18 @@ import pytest
 from PIL import Image
 
 from slt_bench.common.errors import BenchError
-from slt_bench.data import write as beton
+from slt_bench.data import prepare as preparing
 from slt_bench.data.beton import BetonFile
-from slt_bench.data.encode import Encoded
+from slt_bench.data.encoded_split import EncodedSplit
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import read_manifest
+from slt_bench.data.prepare import prepare
 from slt_bench.data.sources.imagenet import DEVKIT_TAR, TRAIN_TAR, VAL_TAR
 from slt_bench.data.sources.pictures import decode
-from slt_bench.data.sources.registry import Split, load_images
-from slt_bench.data.write import prepare
+from slt_bench.data.sources.registry import load_images
+from slt_bench.data.sources.splits import Split
 from slt_bench.params.datasets import Images, View
+from tests.toys_images import raw_epoch
 
 WNIDS = ["n01440764", "n02119789", "n15075141"]  # tench, kit fox and toilet tissue: first, in between and last
 IDS = {"n01440764": 449, "n02119789": 1, "n15075141": 1000}  # ILSVRC2012_ID: another order than that of the classes
@@ -162,7 +164,7 @@ def test_an_evaluation_sees_the_files_of_the_release(
     monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tmp_path / "release"))
     prepare(IMAGENET.model_copy(update={"jpeg_quality": 5, "max_resolution": 16}), tmp_path / "made")
     view = View(mean=[0.0] * 3, std=[1.0] * 3, resolution=24, resize=30)
-    ((shown, _),) = list(Loader(tmp_path / "made" / "test.beton", view, 64).raw_epoch())
+    ((shown, _),) = list(raw_epoch(Loader(tmp_path / "made" / "test.beton", view, 64)))
     for ours, file in zip(shown, sorted(tree.glob("val/*/*")), strict=True):
         theirs = tv.center_crop(tv.resize(Image.open(file).convert("RGB"), [30]), [24])
         assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
@@ -278,9 +280,9 @@ def test_space_is_estimated_from_what_images_take(tree: Path, tmp_path: Path, mo
     taken = sum(int(BetonFile(tmp_path / "made" / f"{name}.beton").sizes.sum()) for name in ("train", "test"))
     for free, enough in ((int(1.1 * taken), False), (int(1.3 * taken), True)):
         usage = shutil._ntuple_diskusage(0, 0, (64 << 20) + free)
-        monkeypatch.setattr(beton.shutil, "disk_usage", lambda _, usage=usage: usage)
+        monkeypatch.setattr(preparing.shutil, "disk_usage", lambda _, usage=usage: usage)
         with nullcontext() if enough else pytest.raises(BenchError, match="no space"):
-            beton._check_space([Encoded(split, IMAGENET, name) for name, split in splits().items()], tmp_path)
+            preparing._check_space([EncodedSplit(split, IMAGENET, name) for name, split in splits().items()], tmp_path)
 
 
 def splits() -> dict[str, Split]:

@@ -11,33 +11,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from slt_bench.data.decode import jpeg
-from slt_bench.data.stored import store
-from tests.data.test_pixels import JPEGS, decoded, photo
+from slt_bench.data.decode.jpeg_parts import cut
+from slt_bench.data.encode import encode_image
+from tests.toys_images import JPEGS, decoded, guarded_cut, photo
 
 HEIGHT, WIDTH, BOX = 90, 240, np.array([10, 20, 60, 200])
 UNCUT = (0, 0, 0, HEIGHT, WIDTH)
 Change = Callable[[NDArray[np.uint8]], object]
-GUARD = 0xA5
 
 
 @pytest.fixture(scope="module")
 def whole() -> NDArray[np.uint8]:
-    return store(photo(HEIGHT, WIDTH), JPEGS, True).data
+    return encode_image(photo(HEIGHT, WIDTH), JPEGS, True).data
 
 
 def place_of(data: NDArray[np.uint8], *kinds: int) -> int:
     """Where the first segment of such a kind begins."""
     return next(at for at in range(data.size - 1) if data[at] == 0xFF and data[at + 1] in kinds)
-
-
-def guarded_cut(data: NDArray[np.uint8], height: int, width: int, box: NDArray[np.int64]) -> tuple[int, ...]:
-    """`cut` into memory that is as large as it must be, beside bytes that have to stay as they are."""
-    most = -(-height // jpeg.MCU) * -(-width // jpeg.MCU) + 2
-    memory, places = np.full(data.size + 4 + 64, GUARD, np.uint8), np.full(most + 8, -7, np.int64)
-    found: tuple[int, ...] = jpeg.cut(data, height, width, box, memory[32:-32], places[4:-4])
-    assert np.all(memory[:32] == GUARD) and np.all(memory[-32:] == GUARD) and 0 <= found[0] <= data.size + 4
-    assert np.all(places[:4] == -7) and np.all(places[-4:] == -7)
-    return found
 
 
 def test_a_whole_jpeg_is_cut_and_has_its_own_size_alone(whole: NDArray[np.uint8]) -> None:
@@ -53,16 +43,16 @@ def test_a_jpeg_of_another_size_is_not_cut(whole: NDArray[np.uint8], height: int
 
 def test_memory_that_is_too_small_is_not_written(whole: NDArray[np.uint8]) -> None:
     starts = np.empty(1000, np.int64)
-    assert jpeg.cut(whole, HEIGHT, WIDTH, BOX, np.empty(whole.size, np.uint8), starts) == UNCUT
-    assert jpeg.cut(whole, HEIGHT, WIDTH, BOX, np.empty(whole.size + 4, np.uint8), starts[:3]) == UNCUT
+    assert cut(whole, HEIGHT, WIDTH, BOX, np.empty(whole.size, np.uint8), starts) == UNCUT
+    assert cut(whole, HEIGHT, WIDTH, BOX, np.empty(whole.size + 4, np.uint8), starts[:3]) == UNCUT
 
 
 def test_the_header_of_a_jpeg_cut_anywhere_is_read_inside_it(whole: NDArray[np.uint8]) -> None:
     """As Python, which looks after every place that is read; compiled code does not."""
-    coded = jpeg._header(whole)[1]
+    coded = jpeg.read_header(whole)[1]
     for length in range(whole.size):
-        found = jpeg._header.py_func(whole[:length])  # type: ignore[attr-defined]
-        assert found == (jpeg._header(whole) if length >= coded else (0, 0, 0, False))
+        found = jpeg.read_header.py_func(whole[:length])  # type: ignore[attr-defined]
+        assert found == (jpeg.read_header(whole) if length >= coded else (0, 0, 0, False))
         assert guarded_cut(whole[:length], HEIGHT, WIDTH, BOX)[0] <= length + 4
 
 
@@ -72,7 +62,7 @@ def test_a_segment_of_any_length_is_left_inside_the_jpeg(whole: NDArray[np.uint8
     data = whole.copy()
     at = place_of(data, kind)
     data[at + 2], data[at + 3] = length >> 8, length & 255
-    assert jpeg._header.py_func(data) == jpeg._header(data)  # type: ignore[attr-defined]
+    assert jpeg.read_header.py_func(data) == jpeg.read_header(data)  # type: ignore[attr-defined]
     assert guarded_cut(data, HEIGHT, WIDTH, BOX) == UNCUT
     assert not jpeg.decode(data, data.size, HEIGHT, WIDTH, np.empty(HEIGHT * WIDTH * 3, np.uint8))
 

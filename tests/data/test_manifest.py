@@ -13,15 +13,11 @@ import numpy as np
 import pytest
 
 from slt_bench.common.errors import BenchError
-from slt_bench.data.manifest import FILES, FileManifest, data_digest, read_manifest, read_origin, verify_file
+from slt_bench.data.manifest import FILES, read_manifest, read_origin
+from slt_bench.data.verify import verify_file
+from tests.toys_images import signed
 
 Edit = Callable[[dict[str, Any]], object]
-
-
-def signed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest with the digest of what it lists."""
-    files = {name: FileManifest.model_construct(**manifest["files"][name]) for name in FILES}
-    return manifest | {"digest": data_digest(manifest["classes"], files, manifest["held_out"])}
 
 
 @pytest.fixture
@@ -125,7 +121,7 @@ def test_a_manifest_that_is_no_manifest_is_named(tmp_path: Path, content: bytes)
 
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").mkdir()
-    with pytest.raises(BenchError, match=r"manifest\.json cannot be read \(Is a directory\): mend or delete it"):
+    with pytest.raises(BenchError, match=r"manifest\.json cannot be read \(Is a directory\): fix or delete it"):
         read_manifest(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(BenchError, match=r"manifest\.json cannot be read \(Not a directory\)"):
@@ -171,7 +167,7 @@ def test_a_file_that_cannot_be_read_is_named(dataset: Path, monkeypatch: pytest.
     def fail(path: Path) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("slt_bench.data.manifest.sha256", fail)
+    monkeypatch.setattr("slt_bench.data.verify.sha256", fail)
     with pytest.raises(BenchError, match=r"test\.beton cannot be read \(Permission denied\): delete it"):
         verify_file(dataset, "test", read_manifest(dataset))
 

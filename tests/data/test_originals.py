@@ -14,17 +14,16 @@ from pydantic import ValidationError
 from torchvision.transforms.v2 import functional as tv
 
 from slt_bench.common.errors import BenchError
-from slt_bench.data import encode as encoded
+from slt_bench.data import encoded_split
 from slt_bench.data.beton import JPG, RAW, BetonFile
+from slt_bench.data.encode import encode_original
 from slt_bench.data.loader import Loader
+from slt_bench.data.prepare import prepare
 from slt_bench.data.sources.pictures import Picture, decode
-from slt_bench.data.sources.registry import Arrays, load_images
-from slt_bench.data.stored import store_as_it_is
-from slt_bench.data.write import prepare
-from slt_bench.params.datasets import Images, View
-from tests.data.test_pixels import photo
-
-VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, flip=True, resolution=48, resize=55)
+from slt_bench.data.sources.registry import load_images
+from slt_bench.data.sources.splits import Arrays
+from slt_bench.params.datasets import Images
+from tests.toys_images import CROPS, photo, raw_epoch
 
 
 def jpeg(seed: int, mode: str = "RGB", **options: object) -> bytes:
@@ -87,7 +86,7 @@ def test_test_images_are_stored_as_they_are(folder: Path, options: dict[str, obj
 
 def test_what_an_evaluation_sees_is_what_torchvision_makes_of_the_files(folder: Path) -> None:
     path = prepared(folder, write_mode="jpg", jpeg_quality=20, max_resolution=64) / "test.beton"
-    (shown,) = [images for images, _ in Loader(path, VIEW, 64).raw_epoch()]
+    (shown,) = [images for images, _ in raw_epoch(Loader(path, CROPS, 64))]
     for ours, file in zip(shown, files(folder, "test"), strict=True):
         theirs = tv.center_crop(tv.resize(Image.open(file).convert("RGB"), [55]), [48])
         assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
@@ -98,32 +97,32 @@ def test_training_on_originals_sees_what_training_on_their_pixels_sees(folder: P
     originals = prepared(folder, write_mode="original")
     assert BetonFile(originals / "train.beton").bytes_of(0).tobytes() == files(folder, "train")[0].read_bytes()
     prepare(Images(source="image_folder", path=str(folder), validation=0.34), tmp_path / "pixels")
-    view = VIEW.model_copy(update={"resolution": 80, "resize": 80})  # no crop is twice as large
+    view = CROPS.model_copy(update={"resolution": 80, "resize": 80})  # no crop is twice as large
     for epoch in range(4):
         one, other = (
-            next(Loader(each / "train.beton", view, 8, seed=1).raw_epoch(epoch)) for each in (originals, tmp_path / "pixels")
+            next(raw_epoch(Loader(each / "train.beton", view, 8, seed=1), epoch)) for each in (originals, tmp_path / "pixels")
         )
         assert np.abs(one[0].astype(int) - other[0]).max() <= 1 and np.array_equal(one[1], other[1])
 
 
 def test_a_jpeg_that_the_loader_would_refuse_is_stored_as_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Picture(Path("x"), content=jpeg(0))
-    assert store_as_it_is(picture).mode == JPG
-    monkeypatch.setattr("slt_bench.data.stored.fits", lambda *_: False)
-    assert store_as_it_is(picture).mode == RAW
+    assert encode_original(picture).mode == JPG
+    monkeypatch.setattr("slt_bench.data.encode.fits", lambda *_: False)
+    assert encode_original(picture).mode == RAW
 
 
 def test_a_jpeg_of_which_parts_would_be_wrong_is_stored_as_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Picture(Path("x"), content=jpeg(0, restart_marker_blocks=3))
-    assert store_as_it_is(picture).mode == JPG
+    assert encode_original(picture).mode == JPG
 
     def wrong(data: object, height: int, width: int, box: np.ndarray, out: np.ndarray, starts: object) -> tuple[int, ...]:
         _, other = cv2.imencode(".jpg", np.zeros((height, width, 3), np.uint8))
         out[: other.size] = other.reshape(-1)
         return other.size, 0, 0, height, width
 
-    monkeypatch.setattr("slt_bench.data.stored.cut", wrong)
-    stored = store_as_it_is(picture)
+    monkeypatch.setattr("slt_bench.data.encode.cut", wrong)
+    stored = encode_original(picture)
     assert stored.mode == RAW and stored.data.tobytes() == decode(picture).tobytes()
 
 
@@ -152,7 +151,7 @@ def test_pixels_that_need_a_larger_page_than_the_files_get_one(tmp_path: Path, m
     jpeg_file.unlink()
     path = prepared(tmp_path / "images") / "test.beton"
     assert int(np.fromfile(path, "<u4", 2)[1]) == 16 << 20 and BetonFile(path).sizes.max() == 3 * 2400 * 1800
-    monkeypatch.setattr(encoded, "_LARGEST_PAGE", 8 << 20)
+    monkeypatch.setattr(encoded_split, "_LARGEST_PAGE", 8 << 20)
     with pytest.raises(BenchError, match=r"b/plain\.png: an image of 2400 x 1800 pixels is too large .* as pixels: shrink"):
         prepared(tmp_path / "images")
 
@@ -169,15 +168,15 @@ def test_space_is_estimated_for_test_images_as_they_are(tmp_path: Path) -> None:
     directory = prepared(tmp_path / "images")
     images = Images(source="image_folder", path=str(tmp_path / "images"))
     found = load_images(images)
-    parts = [encoded.Encoded(found.train, images, "train"), encoded.Encoded(found.test, images, "test")]
+    parts = [encoded_split.EncodedSplit(found.train, images, "train"), encoded_split.EncodedSplit(found.test, images, "test")]
     taken = sum((directory / f"{name}.beton").stat().st_size for name in ("train", "test"))
-    assert taken < (64 << 20) + encoded.estimate(parts) < 4 * taken
+    assert taken < (64 << 20) + encoded_split.estimate_bytes(parts) < 4 * taken
 
 
 def test_images_of_one_size_and_arrays_are_stored_as_pixels() -> None:
     images = Images(source="digits", write_mode="jpg")
     arrays = Arrays(np.zeros((3, 8, 8, 3), np.uint8), np.zeros(3, np.int64))
-    assert [encoded.Encoded(arrays, images, name)[0].mode for name in ("train", "test")] == [JPG, RAW]
+    assert [encoded_split.EncodedSplit(arrays, images, name)[0].mode for name in ("train", "test")] == [JPG, RAW]
     assert images.stored_how == "training images as JPEG of quality 90; test images as pixels"
 
 

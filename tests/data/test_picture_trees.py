@@ -17,7 +17,8 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from slt_bench.common.errors import BenchError
 from slt_bench.data.sources.pictures import ENDINGS, Picture, decode
-from slt_bench.data.sources.registry import Files, ImageSet, image_folder
+from slt_bench.data.sources.registry import image_folder
+from slt_bench.data.sources.splits import Files, ImageSet
 from slt_bench.params.datasets import Images
 
 Made = dict[str, bytes]
@@ -146,7 +147,7 @@ def test_links_in_an_archive_are_what_they_lead_to(root: Path, tmp_path: Path) -
     ],
 )
 def test_a_link_that_leads_nowhere_is_refused_by_name(root: Path, tmp_path: Path, bad: tarfile.TarInfo) -> None:
-    with pytest.raises(BenchError, match=r"train/dog: bad\.png is .*: mend or remove it"):
+    with pytest.raises(BenchError, match=r"train/dog: bad\.png is .*: fix or remove it"):
         found(tar_of(tmp_path / "pets.tar", members(root), bad))
 
 
@@ -179,7 +180,7 @@ def test_the_first_folder_named_as_a_split_is_the_split(root: Path, tmp_path: Pa
 def test_a_shadow_of_a_mac_leaves_no_trace_and_a_damaged_picture_no_address(root: Path, tmp_path: Path) -> None:
     shadow = ("train/cat/._0.png", b"\0\5\26\7")
     assert len(found(tar_of(tmp_path / "pets.tar", members(root), shadow)).train.labels) == 4
-    with pytest.raises(BenchError, match=r"unreadable image .*bad\.png: Pillow knows no such picture; mend or remove it$"):
+    with pytest.raises(BenchError, match=r"unreadable image .*bad\.png: Pillow knows no such picture; fix or remove it$"):
         train = found(tar_of(tmp_path / "bad.tar", members(root), ("train/cat/bad.png", b"\0\5\26\7"))).train
         list(map(train.__getitem__, range(5)))
 

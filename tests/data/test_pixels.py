@@ -14,28 +14,11 @@ from torchvision.transforms.v2 import functional as tv
 
 from slt_bench.common.errors import BenchError
 from slt_bench.data.decode import jpeg
-from slt_bench.data.decode.augment import draw, random_box, shorter_side, uniform
-from slt_bench.data.decode.resize import resample
-from slt_bench.data.stored import store
-from slt_bench.params.datasets import Images
-
-SIZES = [(96, 128), (127, 96), (301, 211), (64, 500), (1, 90), (90, 1), (17, 16), (600, 777), (33, 1000)]
-JPEGS = Images(source="image_folder", path="images", write_mode="jpg")
-
-
-def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Smooth colours with some grain, as photographs have them."""
-    random = np.random.default_rng(seed)
-    coarse = Image.fromarray(random.integers(0, 256, (5, 7, 3), dtype=np.uint8)).resize(
-        (width, height), Image.Resampling.BICUBIC
-    )
-    return (np.asarray(coarse).astype(int) + random.integers(-9, 10, (height, width, 3))).clip(0, 255).astype(np.uint8)
-
-
-def decoded(data: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    pixels = np.empty(height * width * 3, np.uint8)
-    assert jpeg.decode(data, data.size, height, width, pixels)
-    return pixels.reshape(height, width, 3)
+from slt_bench.data.decode.augment import random_crop_box, uniform
+from slt_bench.data.decode.jpeg_parts import cut
+from slt_bench.data.decode.resize import resample, resized_shape
+from slt_bench.data.encode import encode_image
+from tests.toys_images import JPEGS, SIZES, decoded, first, photo
 
 
 def parts(height: int, width: int) -> list[NDArray[np.int64]]:
@@ -51,12 +34,12 @@ def parts(height: int, width: int) -> list[NDArray[np.int64]]:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_a_part_of_a_jpeg_has_the_pixels_of_the_whole(height: int, width: int) -> None:
-    stored = store(photo(height, width), JPEGS, True)
+    stored = encode_image(photo(height, width), JPEGS, True)
     whole = decoded(stored.data, height, width)
     assert np.array_equal(whole, np.asarray(Image.open(BytesIO(stored.data.tobytes()))))
     out, starts = np.empty(stored.data.size + 4096, np.uint8), np.empty(100_000, np.int64)
     for box in parts(height, width):
-        size, top, left, part_height, part_width = jpeg.cut(stored.data, height, width, box, out, starts)
+        size, top, left, part_height, part_width = cut(stored.data, height, width, box, out, starts)
         assert size and top <= box[0] and left <= box[1]
         part = decoded(out[:size], part_height, part_width)
         y, x, h, w = box
@@ -65,9 +48,9 @@ def test_a_part_of_a_jpeg_has_the_pixels_of_the_whole(height: int, width: int) -
 
 
 def test_less_is_decoded_for_a_smaller_part() -> None:
-    stored = store(photo(600, 777), JPEGS, True)
+    stored = encode_image(photo(600, 777), JPEGS, True)
     out, starts = np.empty(stored.data.size + 4096, np.uint8), np.empty(100_000, np.int64)
-    sizes = [jpeg.cut(stored.data, 600, 777, np.array([0, 0, side, side]), out, starts)[0] for side in (100, 300, 590)]
+    sizes = [cut(stored.data, 600, 777, np.array([0, 0, side, side]), out, starts)[0] for side in (100, 300, 590)]
     assert sizes[0] < 0.15 * stored.data.size < sizes[1] < 0.5 * stored.data.size < sizes[2]
 
 
@@ -78,7 +61,7 @@ def test_a_jpeg_that_allows_no_cutting_is_used_whole() -> None:
         file = BytesIO()
         picture.save(file, "JPEG", **options)
         data = np.frombuffer(file.getvalue(), np.uint8)
-        assert jpeg.cut(data, 90, 120, np.array([5, 5, 20, 20]), out, starts) == (0, 0, 0, 90, 120)
+        assert cut(data, 90, 120, np.array([5, 5, 20, 20]), out, starts) == (0, 0, 0, 90, 120)
 
 
 def test_scales_halve_as_long_as_the_target_is_covered() -> None:
@@ -86,7 +69,7 @@ def test_scales_halve_as_long_as_the_target_is_covered() -> None:
 
 
 def test_damage_inside_a_jpeg_is_noticed() -> None:
-    stored = store(photo(90, 120), JPEGS, True)
+    stored = encode_image(photo(90, 120), JPEGS, True)
     pixels = np.empty(90 * 120 * 3, np.uint8)
     assert not jpeg.decode(stored.data[:40].copy(), 40, 90, 120, pixels)
 
@@ -107,11 +90,6 @@ def test_resizing_is_pillows_within_one_level(height: int, width: int, side: int
         ours = resampled(picture, (y, x, h, w), side)
         theirs = np.asarray(Image.fromarray(picture[y : y + h, x : x + w]).resize((side, side), Image.Resampling.BILINEAR))
         assert np.abs(ours.astype(int) - theirs).max() <= 1
-
-
-def first(key: int | np.uint64, image: int) -> np.uint64:
-    """The start of an image's sequence (numba gives it back as a plain int)."""
-    return np.uint64(draw(np.uint64(key), image))
 
 
 def test_crops_are_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,11 +126,11 @@ def test_crops_are_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
             patched.setattr(torch, "empty", empty)
             patched.setattr(torch, "randint", randint)
             theirs = RandomResizedCrop.get_params(torch.zeros(3, 1, 1).expand(3, height, width), [0.08, 1.0], [3 / 4, 4 / 3])
-        assert tuple(random_box(start, height, width, 0.08, 1.0)) == tuple(theirs)
+        assert tuple(random_crop_box(start, height, width, 0.08, 1.0)) == tuple(theirs)
 
 
 def test_crops_cover_the_asked_areas_and_shapes() -> None:
-    boxes = np.array([random_box(first(9, image), 400, 500, 0.08, 1.0) for image in range(4000)])
+    boxes = np.array([random_crop_box(first(9, image), 400, 500, 0.08, 1.0) for image in range(4000)])
     areas, aspects = boxes[:, 2] * boxes[:, 3] / 200_000, boxes[:, 3] / boxes[:, 2]
     assert areas.min() > 0.079 and areas.max() <= 1 and aspects.min() > 0.74 and aspects.max() < 1.35
     assert abs(np.median(np.log(aspects))) < 0.06 and 0.4 < areas.mean() < 0.55
@@ -163,18 +141,18 @@ def test_the_shorter_side_is_resized_as_torchvision_does() -> None:
     for height, width in [*SIZES, (500, 375), (333, 500), (256, 257)]:
         image = Image.fromarray(np.zeros((height, width, 3), np.uint8))
         if min(height, width) > 15:
-            assert tuple(shorter_side(height, width, 73)) == tv.resize(image, [73]).size[::-1]
+            assert tuple(resized_shape(height, width, 73)) == tv.resize(image, [73]).size[::-1]
 
 
 def test_a_jpeg_that_ends_early_is_not_cut() -> None:
     """Its last segments are missing; what lies behind it in the file is not read."""
-    stored = store(photo(90, 240), JPEGS, True)
+    stored = encode_image(photo(90, 240), JPEGS, True)
     last = max(at for at in range(stored.data.size - 1) if stored.data[at] == 0xFF and 0xD0 <= stored.data[at + 1] <= 0xD7)
     short = np.concatenate([stored.data[:last], np.array([0xFF, 0xD9], np.uint8)])
     out, starts = np.empty(stored.data.size + 4096, np.uint8), np.empty(1000, np.int64)
-    assert jpeg.cut(short, 90, 240, np.array([80, 200, 10, 40]), out, starts)[0] == 0
+    assert cut(short, 90, 240, np.array([80, 200, 10, 40]), out, starts)[0] == 0
 
 
 def test_an_image_too_wide_for_a_jpeg_is_named() -> None:
     with pytest.raises(BenchError, match=r"70000 x 2 pixels is too large for a JPEG: give the dataset a max_resolution"):
-        store(np.zeros((2, 70_000, 3), np.uint8), JPEGS, True)
+        encode_image(np.zeros((2, 70_000, 3), np.uint8), JPEGS, True)

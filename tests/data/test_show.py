@@ -6,13 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
@@ -20,20 +18,19 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.data.beton import BetonFile
 from slt_bench.data.decode import jpeg
-from slt_bench.data.decode.augment import random_box, shorter_side, uniform
-from slt_bench.data.decode.resize import resample
+from slt_bench.data.decode.augment import random_crop_box, uniform
+from slt_bench.data.decode.resize import resample, resized_shape
+from slt_bench.data.encode import stored_as_jpeg
 from slt_bench.data.loader import Loader
+from slt_bench.data.prepare import prepare
 from slt_bench.data.sources.registry import load_images
-from slt_bench.data.stored import stored_as_jpeg
-from slt_bench.data.write import prepare
 from slt_bench.experiment.cell import Cell
-from slt_bench.params.datasets import Dataset, Images, View
+from slt_bench.params.datasets import Dataset, Images
 from slt_bench.params.machine import Machine
 from slt_bench.run.evaluate import evaluate
 from slt_bench.search.run import search
 from slt_bench.ticket.file import read_ticket
-from tests.conftest import PLAIN
-from tests.data.test_pixels import SIZES, first, photo
+from tests.toys_images import CROPS, PLAIN, SIZES, first, photo, raw_epoch, stored_pictures
 
 
 @pytest.fixture
@@ -47,7 +44,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, flip=True, resolution=48, resize=55)
 Prepare = Callable[..., Path]
 
 
@@ -59,15 +55,6 @@ def prepared(folder: Path, tmp_path: Path) -> Prepare:
         return directory
 
     return make
-
-
-def stored_pictures(path: Path) -> list[NDArray[np.uint8]]:
-    """As anybody would decode them."""
-    file, found = BetonFile(path), []
-    for number in range(len(file)):
-        data, shape = file.bytes_of(number), (file.heights[number], file.widths[number], 3)
-        found.append(data.reshape(shape) if file.modes[number] else np.asarray(Image.open(BytesIO(data.tobytes()))))
-    return found
 
 
 def test_the_layout_is_read_as_ffcv_reads_it(prepared: Prepare) -> None:
@@ -85,7 +72,7 @@ def test_the_layout_is_read_as_ffcv_reads_it(prepared: Prepare) -> None:
 @pytest.mark.parametrize("mode", ["raw", "jpg"])
 def test_evaluation_shows_what_torchvision_would(prepared: Prepare, mode: str) -> None:
     path = prepared(write_mode=mode) / "test.beton"
-    (shown,) = [images for images, _ in Loader(path, VIEW, 64).raw_epoch()]
+    (shown,) = [images for images, _ in raw_epoch(Loader(path, CROPS, 64))]
     for ours, picture in zip(shown, stored_pictures(path), strict=True):
         theirs = tv.center_crop(tv.resize(Image.fromarray(picture), [55]), [48])
         assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
@@ -95,15 +82,15 @@ def test_evaluation_shows_what_torchvision_would(prepared: Prepare, mode: str) -
 def test_training_shows_the_crop_resized(prepared: Prepare, mode: str) -> None:
     """Cut out of the JPEG, not halved here: the images are not large enough but for some, which may differ a little."""
     path = prepared(write_mode=mode) / "train.beton"
-    loader, pictures, seen = Loader(path, VIEW, 6, seed=3), stored_pictures(path), set[bool]()
+    loader, pictures, seen = Loader(path, CROPS, 6, seed=3), stored_pictures(path), set[bool]()
     from slt_bench.common import random
 
     for epoch in range(3):
         key = np.uint64(random.key(3, "augmentation", epoch) & (2**64 - 1))
-        ((shown, _),) = list(loader.raw_epoch(epoch))
+        ((shown, _),) = list(raw_epoch(loader, epoch))
         for ours, image in zip(shown, random.permutation(3, "order", epoch, 6), strict=True):
             picture = pictures[image]
-            y, x, h, w = random_box(first(key, image), *picture.shape[:2], 0.08, 1.0)
+            y, x, h, w = random_crop_box(first(key, image), *picture.shape[:2], 0.08, 1.0)
             theirs = np.asarray(tv.resize(Image.fromarray(picture[y : y + h, x : x + w]), [48, 48]))
             mirrored = uniform(first(key, image), 63, 0.0, 1.0) < 0.5
             seen.add(mirrored)
@@ -117,13 +104,13 @@ def test_training_shows_the_crop_resized(prepared: Prepare, mode: str) -> None:
 def test_workers_and_processes_change_no_image(prepared: Prepare, mode: str) -> None:
     path = prepared(write_mode=mode) / "train.beton"
 
-    alone = Loader(path, VIEW, 4, seed=1)
-    many = Loader(path, VIEW, 4, seed=1, workers=3)
-    shares = [Loader(path, VIEW, 4, seed=1, workers=2, share=(rank, 2)) for rank in (0, 1)]
+    alone = Loader(path, CROPS, 4, seed=1)
+    many = Loader(path, CROPS, 4, seed=1, workers=3)
+    shares = [Loader(path, CROPS, 4, seed=1, workers=2, share=(rank, 2)) for rank in (0, 1)]
     for epoch in (0, 4):
-        ((images, labels),) = list(alone.raw_epoch(epoch))
-        ((again, _),) = list(many.raw_epoch(epoch))
-        halves = [next(share.raw_epoch(epoch)) for share in shares]
+        ((images, labels),) = list(raw_epoch(alone, epoch))
+        ((again, _),) = list(raw_epoch(many, epoch))
+        halves = [next(raw_epoch(share, epoch)) for share in shares]
         assert np.array_equal(again, images)
         assert np.array_equal(np.concatenate([half[0] for half in halves]), images)
         assert np.array_equal(np.concatenate([half[1] for half in halves]), labels)
@@ -131,8 +118,8 @@ def test_workers_and_processes_change_no_image(prepared: Prepare, mode: str) -> 
 
 def test_no_flip_is_no_flip(prepared: Prepare) -> None:
     path = prepared(write_mode="raw") / "train.beton"
-    plain, flipped = (Loader(path, VIEW.model_copy(update={"flip": flip}), 6, seed=3) for flip in (False, True))
-    ((straight, _),), ((some, _),) = list(plain.raw_epoch(0)), list(flipped.raw_epoch(0))
+    plain, flipped = (Loader(path, CROPS.model_copy(update={"flip": flip}), 6, seed=3) for flip in (False, True))
+    ((straight, _),), ((some, _),) = list(raw_epoch(plain, 0)), list(raw_epoch(flipped, 0))
     mirrored = [not np.array_equal(a, b) for a, b in zip(straight, some, strict=True)]
     assert 0 < sum(mirrored) < 6
     assert all(np.array_equal(a, b[:, ::-1] if turned else b) for a, b, turned in zip(straight, some, mirrored, strict=True))
@@ -141,8 +128,8 @@ def test_no_flip_is_no_flip(prepared: Prepare) -> None:
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
 def test_evaluation_sees_each_image_once_with_any_number_of_processes(digits_directory: Path, processes: int) -> None:
     path = digits_directory / "test.beton"
-    whole = [images.tobytes() for images, _ in Loader(path, PLAIN, 100).raw_epoch()]
-    dealt = [list(Loader(path, PLAIN, 100, share=(rank, processes)).raw_epoch()) for rank in range(processes)]
+    whole = [images.tobytes() for images, _ in raw_epoch(Loader(path, PLAIN, 100))]
+    dealt = [list(raw_epoch(Loader(path, PLAIN, 100, share=(rank, processes)))) for rank in range(processes)]
     assert sum(len(each) for each in dealt) == len(whole) == 4
     assert [dealt[number % processes][number // processes][0].tobytes() for number in range(4)] == whole
 
@@ -225,7 +212,7 @@ def test_real_images_are_shown_as_torchvision_shows_them() -> None:
     for index in range(0, 100, 4):
         picture = found[index]
         height, width = picture.shape[:2]
-        rows, columns = shorter_side(height, width, 256)
+        rows, columns = resized_shape(height, width, 256)
         grid = np.array([rows, columns, int(np.rint((rows - 224) / 2)), int(np.rint((columns - 224) / 2))])
         ours = np.empty((224, 224, 3), np.uint8)
         row = np.empty(3 * width + 16, np.float32)
@@ -242,13 +229,13 @@ def test_a_ticket_knows_how_its_images_are_shown(
     monkeypatch.chdir(tmp_path)
     images = Images(source="image_folder", path=str(folder), validation=0.34, write_mode="jpg")
     prepare(images, paths.dataset_dir("photos"))
-    dataset = Dataset(images=images, **VIEW.model_dump())
+    dataset = Dataset(images=images, **CROPS.model_dump())
     cell = make_cell(dataset_name="photos", dataset=dataset, recipe={"batch_size": 2, "epochs": 2, "scale": "dynamic"})
     search(cell, machine=Machine(workers=2))
     ticket = read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors")
     assert (ticket.ticket.spec.image_size, ticket.ticket.spec.resize) == (48, 55)
     metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir("photos"))
-    ((pixels, labels),) = Loader(paths.dataset_dir("photos") / "test.beton", VIEW, 64).epoch()
+    ((pixels, labels),) = Loader(paths.dataset_dir("photos") / "test.beton", CROPS, 64).epoch()
     with torch.no_grad():
         found = ticket.network.plain_module()(pixels).argmax(1)
     assert metrics["images"] == 6 and metrics["top1"] == pytest.approx(100 * float((found == labels).float().mean()))

@@ -15,16 +15,13 @@ from hypothesis import strategies as st
 
 from slt_bench.data.beton import JPG, RAW
 from slt_bench.data.loader import Loader
-from slt_bench.data.manifest import Manifest, read_manifest, verify_file
-from slt_bench.data.stored import store
-from slt_bench.data.write import prepare
+from slt_bench.data.manifest import Manifest, read_manifest
+from slt_bench.data.prepare import prepare
+from slt_bench.data.verify import verify_file
 from slt_bench.params.datasets import Images
-from tests.conftest import PLAIN
-from tests.data.test_beton_file import PIXELS, VIEW
-from tests.data.test_manifest import signed
-from tests.data.test_pixels import JPEGS, photo
 from tests.fuzz.harness import attempt, fuzzed
-from tests.tiny_beton import TinyBeton
+from tests.tiny_beton import TinyBeton, tiny_beton
+from tests.toys_images import PLAIN, TINY_CROPS, changed, raw_epoch, signed
 
 NUMBERS = st.sampled_from([0, 1, 2, 3, 7, 8, 9, 255, 256, 65_535, 2**16, 2**31, 2**32 - 1, 2**61, 2**63, 2**64 - 1])
 VALUES = st.recursive(
@@ -40,7 +37,7 @@ def shown(directory: Path, manifest: Manifest) -> Shown:
     found = [json.dumps([manifest.classes, manifest.files["train"].image_size]).encode()]
     for split in ("train", "val", "all", "test"):
         name, indices = manifest.split(split)
-        for images, labels in Loader(verify_file(directory, name, manifest), PLAIN, 64, indices=indices).raw_epoch():
+        for images, labels in raw_epoch(Loader(verify_file(directory, name, manifest), PLAIN, 64, indices=indices)):
             found += [images.tobytes(), labels.tobytes()]
     return found
 
@@ -104,49 +101,29 @@ def test_any_edit_of_a_manifest(dataset: tuple[Path, str, Shown], data: st.DataO
     check_manifest(dataset, json.dumps(manifest).encode())
 
 
-def changed(data: st.DataObject, content: bytes) -> bytes:
-    """Some bytes replaced, cut out, added or flipped, or the end cut off."""
-    found = bytearray(content)
-    for _ in range(data.draw(st.integers(1, 4))):
-        at, how = data.draw(st.integers(0, len(found))), data.draw(st.sampled_from(["flip", "replace", "cut"]))
-        if how == "flip" and at < len(found):
-            found[at] ^= 1 << data.draw(st.integers(0, 7))
-        elif how == "replace":
-            found[at : at + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
-        elif how == "cut" and data.draw(st.integers(0, 3)) == 0:
-            del found[at:]
-    return bytes(found)
-
-
 @fuzzed
 @given(st.data())
 def test_any_bytes_of_a_manifest(dataset: tuple[Path, str, Shown], data: st.DataObject) -> None:
     check_manifest(dataset, changed(data, dataset[1].encode()))
 
 
-def tiny(sizes: list[tuple[int, int, int]]) -> TinyBeton:
-    pictures = [store(photo(h, w, number), JPEGS if mode == JPG else PIXELS, mode == JPG)
-                for number, (mode, h, w) in enumerate(sizes)]  # fmt: skip
-    return TinyBeton(pictures, range(len(pictures)))
-
-
 def one_size() -> TinyBeton:
-    return tiny([(mode, 20, 70) for mode in (JPG, RAW, JPG, RAW)])
+    return tiny_beton([(mode, 20, 70) for mode in (JPG, RAW, JPG, RAW)])
 
 
 def many_sizes() -> TinyBeton:
-    return tiny([(JPG, 40, 70), (RAW, 3, 5), (JPG, 1, 90), (RAW, 30, 8)])
+    return tiny_beton([(JPG, 40, 70), (RAW, 3, 5), (JPG, 1, 90), (RAW, 30, 8)])
 
 
 def show_all(path: Path) -> None:
     """Every way of showing a file: twice the same, so that nothing comes from memory that was not written."""
-    for view in (VIEW, PLAIN):
+    for view in (TINY_CROPS, PLAIN):
         for seed in (None, 0):
             attempt(lambda view=view, seed=seed: show_twice(path, view, seed))  # type: ignore[misc]
 
 
 def show_twice(path: Path, view: Any, seed: int | None) -> None:
-    one, other = (b"".join(images.tobytes() + labels.tobytes() for images, labels in Loader(path, view, 1, seed).raw_epoch())
+    one, other = (b"".join(images.tobytes() + labels.tobytes() for images, labels in raw_epoch(Loader(path, view, 1, seed)))
                   for _ in range(2))  # fmt: skip
     assert one == other
 

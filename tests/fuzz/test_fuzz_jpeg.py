@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from slt_bench.data.decode import jpeg
-from slt_bench.data.stored import store
-from tests.data.test_jpeg_damage import guarded_cut
-from tests.data.test_pixels import JPEGS, photo
+from slt_bench.data.decode.jpeg_parts import cut
+from slt_bench.data.encode import encode_image
 from tests.fuzz.harness import fuzzed
-from tests.fuzz.test_fuzz_data import changed
+from tests.toys_images import JPEGS, changed, guarded_cut, photo
 
 
 def jpegs() -> list[bytes]:
     """As they are stored, and as others write them."""
-    found, picture = [store(photo(50, 150), JPEGS, True).data.tobytes()], Image.fromarray(photo(50, 150))
+    found, picture = [encode_image(photo(50, 150), JPEGS, True).data.tobytes()], Image.fromarray(photo(50, 150))
     for image, options in (
         (picture, {"progressive": True}), (picture, {"subsampling": 0, "restart_marker_blocks": 5}),
         (picture.convert("L"), {}), (picture.convert("CMYK"), {}), (picture, {"restart_marker_blocks": 5}),
@@ -57,11 +56,11 @@ def test_any_bytes_of_a_jpeg(data: st.DataObject, number: int, of_that_size: boo
     height, width = (50, 150) if of_that_size else (data.draw(SIDES), data.draw(SIDES))
     h, w = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
     box = np.array([data.draw(st.integers(0, height - h)), data.draw(st.integers(0, width - w)), h, w])
-    assert jpeg._header.py_func(content) == jpeg._header(content)  # type: ignore[attr-defined]
+    assert jpeg.read_header.py_func(content) == jpeg.read_header(content)  # type: ignore[attr-defined]
     decode_guarded(content, content.size, height, width)
     memory, starts = np.empty(content.size + 4, np.uint8), np.empty(1000, np.int64)
     size, _, _, part_height, part_width = guarded_cut(content, height, width, box)
     if size:
-        assert jpeg.cut(content, height, width, box, memory, starts)[0] == size
+        assert cut(content, height, width, box, memory, starts)[0] == size
         assert jpeg.fits(memory[:size], part_height, part_width)
         decode_guarded(memory, size, part_height, part_width)

@@ -20,9 +20,11 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_datas
 
 from slt_bench.data.beton import JPG
 from slt_bench.data.decode import jpeg
+from slt_bench.data.decode.jpeg_parts import cut
+from slt_bench.data.encode import encode_original
 from slt_bench.data.sources.pictures import Picture
-from slt_bench.data.sources.registry import ImageSet, image_folder
-from slt_bench.data.stored import store_as_it_is
+from slt_bench.data.sources.registry import image_folder
+from slt_bench.data.sources.splits import ImageSet
 from slt_bench.params.datasets import Images
 from tests.fuzz.harness import attempt, fuzzed
 
@@ -69,7 +71,7 @@ trees = st.builds(lambda first, more: [*first, *more], firsts, st.lists(steps, m
 @pytest.fixture(scope="module", autouse=True)
 def _compiled() -> None:
     """The loops are compiled before anybody looks at the clock."""
-    assert store_as_it_is(Picture(Path("x.jpg"), content=kinds()[0])).mode == JPG
+    assert encode_original(Picture(Path("x.jpg"), content=kinds()[0])).mode == JPG
 
 
 @contextmanager
@@ -239,7 +241,7 @@ def test_a_stored_original_is_shown_as_pillow_decodes_it(
     encoded = bytearray(file.getvalue())
     for place, value in damage:
         encoded[place % len(encoded)] = value
-    stored = attempt(lambda: store_as_it_is(Picture(Path("x.jpg"), content=bytes(encoded))))
+    stored = attempt(lambda: encode_original(Picture(Path("x.jpg"), content=bytes(encoded))))
     if stored is None:
         return
     expected = np.asarray(Image.open(BytesIO(encoded)).convert("RGB"))
@@ -253,7 +255,7 @@ def test_a_stored_original_is_shown_as_pillow_decodes_it(
     h, w = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
     box = np.array([data.draw(st.integers(0, height - h)), data.draw(st.integers(0, width - w)), h, w])
     out, starts = np.empty(stored.data.size + 4096, np.uint8), np.empty(10_000, np.int64)
-    size, top, left, rows, columns = jpeg.cut(stored.data, height, width, box, out, starts)
+    size, top, left, rows, columns = cut(stored.data, height, width, box, out, starts)
     part = np.empty((rows, columns, 3), np.uint8)
     assert jpeg.decode(out if size else stored.data, size or stored.data.size, rows, columns, part.reshape(-1))
     seen = part[box[0] - top :, box[1] - left :][:h, :w]

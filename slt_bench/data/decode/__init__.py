@@ -1,1 +1,4 @@
-"""From the bytes of a stored picture to what a network sees: parts of JPEGs, resizing, crops and flips."""
+"""From the bytes of a stored image to what a network sees: decoding of JPEG parts, resizing, crops and flips.
+
+`transform.Transform` is the way in; the other modules are its compiled steps.
+"""

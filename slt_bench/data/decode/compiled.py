@@ -1,4 +1,4 @@
-"""How the inner loops are compiled: by numba, once for all processes, without Python's lock."""
+"""The compilation of inner loops by numba: once for all processes, and running without Python's lock."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _cache_directory() -> str:
-    """One for each version of the loops: numba compiles a function anew when its own file changes, not when one that it
-    calls does."""
+    """Return the directory of numba's cache for this version of the loops.
+
+    Numba compiles a function anew when the function's own file changes, but not when a file changes whose functions it calls.
+    """
     home = Path.home() if os.access(Path.home(), os.W_OK) else Path(gettempdir())
     base = os.environ.get("NUMBA_CACHE_DIR", str(home / ".cache" / "slt-bench" / "numba"))
     content = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
     return str(Path(base) / hashlib.sha256(content).hexdigest()[:12])
 
 
-# Not in the environment: another process finds its own.
+# Set here, not in the environment, which other processes inherit: each finds the directory by itself.
 config.CACHE_DIR = _cache_directory()  # type: ignore[attr-defined]
 
 
 def compiled(function: F) -> F:
-    """`function` compiled at its first call, or loaded as another process compiled it."""
-    made: Any = numba.njit(nogil=True, cache=True)(function)
-    return made
+    """Decorate a function to be compiled at its first call, or loaded as another process compiled it."""
+    dispatcher: Any = numba.njit(nogil=True, cache=True)(function)
+    return dispatcher

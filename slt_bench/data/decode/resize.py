@@ -1,4 +1,4 @@
-"""Shrink and enlarge pictures as Pillow and torchvision do: bilinear with antialiasing, in two passes."""
+"""Resizing of images as Pillow and torchvision do it: bilinear with antialiasing, in two passes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,31 @@ from slt_bench.data.decode.compiled import compiled
 
 
 @compiled
-def _taps(start: float, extent: float, size: int, first: int, indices: Any, counts: Any, weights: Any) -> int:
-    """Which inputs each output is made of, and by which weights; returns the largest number of inputs.
+def resized_shape(height: int, width: int, side: int) -> tuple[int, int]:
+    """Compute height and width of an image whose shorter side is resized to `side`, as torchvision's `Resize` does."""
+    if height <= width:
+        return side, int(side * width / height)
+    return int(side * height / width), side
 
-    The `extent` inputs from `start` on are spread over `size` outputs, of which those from `first` on are wanted. An
-    output is a triangle over its inputs, as wide as two inputs or two outputs, whichever is more (Pillow's BILINEAR).
-    Weights are filled up with zeros to a multiple of four.
+
+@compiled
+def _taps(start: float, extent: float, size: int, first: int, indices: Any, counts: Any, weights: Any) -> int:
+    """Compute the inputs of each output along one axis, and their weights.
+
+    An output is a triangle over its inputs, as wide as two inputs or two outputs, whichever is more (Pillow's BILINEAR).
+
+    Args:
+        start: where the inputs begin that are spread, in pixels.
+        extent: how many inputs are spread, in pixels.
+        size: outputs that the inputs are spread over.
+        first: the first of these outputs that is wanted.
+        indices: int64[n], where the first input of each wanted output is written.
+        counts: int64[n], where the number of inputs is written.
+        weights: float32[n, at least as many as any output has inputs], where the weights are written, filled up with zeros
+            to a multiple of four.
+
+    Returns:
+        The largest number of inputs of an output.
     """
     scale = extent / size
     reach = max(scale, 1.0)
@@ -39,7 +58,17 @@ def _taps(start: float, extent: float, size: int, first: int, indices: Any, coun
 
 @compiled
 def _blend_rows(flat: Any, at: int, pitch: int, length: int, count: int, weights: Any, row: Any) -> None:
-    """row[:length] = the weighted sum of `count` rows from `at` on; four at a time, so that it stays in registers."""
+    """Blend rows of an image into one, four rows at a time, so that the sums stay in registers.
+
+    Args:
+        flat: uint8[bytes], the image.
+        at: where the first row's part begins.
+        pitch: bytes from one row to the next.
+        length: bytes of a row that are blended.
+        count: rows that are blended, at least one.
+        weights: float32[count, filled up with zeros to a multiple of four].
+        row: float32[at least length], where the result is written.
+    """
     for tap in range(0, count, 4):
         a, b, c, d = weights[tap], weights[tap + 1], weights[tap + 2], weights[tap + 3]
         rows = at + tap * pitch
@@ -58,10 +87,20 @@ def _blend_rows(flat: Any, at: int, pitch: int, length: int, count: int, weights
 
 @compiled
 def _blend_columns(row: Any, columns: Any, counts: Any, weights: Any, most: int, mirrored: bool, line: Any) -> None:
-    """line[x] = the weighted sum of the pixels of `row` from columns[x] on."""
+    """Blend the pixels of a row into a line of the result.
+
+    Args:
+        row: float32, the pixels from columns[0] on, and at least four more.
+        columns: int64[width], first input pixel of each output pixel.
+        counts: int64[width], number of inputs of each.
+        weights: float32[width, most], filled up with zeros to a multiple of four.
+        most: the largest of the counts.
+        mirrored: write the line with left and right exchanged.
+        line: uint8[width, 3], where the result is written.
+    """
     width, left, half = columns.size, columns[0], np.float32(0.5)
     for x in range(width):
-        p, place = 3 * (columns[x] - left), width - 1 - x if mirrored else x
+        p, x_out = 3 * (columns[x] - left), width - 1 - x if mirrored else x
         a, b, c, d = weights[x, 0], weights[x, 1], weights[x, 2], weights[x, 3]
         red = half + (a * row[p] + b * row[p + 3] + c * row[p + 6] + d * row[p + 9])
         green = half + (a * row[p + 1] + b * row[p + 4] + c * row[p + 7] + d * row[p + 10])
@@ -70,23 +109,23 @@ def _blend_columns(row: Any, columns: Any, counts: Any, weights: Any, most: int,
             for tap in range(4, counts[x]):
                 a, q = weights[x, tap], p + 3 * tap
                 red, green, blue = red + a * row[q], green + a * row[q + 1], blue + a * row[q + 2]
-        line[place, 0], line[place, 1], line[place, 2] = np.uint8(red), np.uint8(green), np.uint8(blue)
+        line[x_out, 0], line[x_out, 1], line[x_out, 2] = np.uint8(red), np.uint8(green), np.uint8(blue)
 
 
 @compiled
 def resample(pixels: Any, width: int, box: Any, grid: Any, out: Any, mirrored: bool, row: Any) -> None:
-    """Spread a box of a picture over a grid and write a window of it.
+    """Spread a box of an image over a grid and write a window of that grid.
 
-    Rows first, unlike Pillow, and without rounding in between: the results differ by 1 of 255 at most.
+    Rows come first, unlike in Pillow, and nothing is rounded in between: the results differ by 1 of 255 at most.
 
     Args:
-        pixels: uint8[height * width * 3].
-        width: of the picture.
+        pixels: uint8[height * width * 3], the image.
+        width: of the image, in pixels.
         box: float64[4], top, left, height and width of the part that is spread, in pixels.
-        grid: int64[4], height and width of the grid, and the row and column of it where the window begins.
-        out: uint8[h, w, 3], the window.
-        mirrored: write it with left and right exchanged.
-        row: float32, memory for a row of the picture and four pixels more.
+        grid: int64[4], height and width of the grid, and the row and column where the window begins.
+        out: uint8[h, w, 3], where the window is written.
+        mirrored: write the window with left and right exchanged.
+        row: float32[3 * width + 12 or more], memory to work in.
     """
     height_out, width_out = out.shape[0], out.shape[1]
     rows, columns = np.empty(height_out, np.int64), np.empty(width_out, np.int64)

@@ -1,4 +1,4 @@
-"""What is not taken of a tree of pictures: counted and named, since nothing is dropped without a word."""
+"""A record of the files and folders in a tree of pictures that are not used, since nothing is dropped without a word."""
 
 from __future__ import annotations
 
@@ -6,43 +6,56 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from slt_bench.data.sources.pictures import is_picture, shown
+from slt_bench.data.sources.pictures import escaped, is_picture
 
-_NAMED = 3  # of what is left out; the rest is counted
+_NAMED = 3  # folders and endings in a message; the rest is counted
 
 
 @dataclass
 class LeftOut:
-    """What is not taken of a tree."""
+    """The files and folders of a tree that are not used.
+
+    Attributes:
+        folders: their names, with where they lie.
+        hidden: number of hidden files.
+        outside: number of pictures that lie in no class.
+        endings: number of files that are no pictures, by ending.
+    """
 
     folders: list[str] = field(default_factory=list)
     hidden: int = 0
-    outside: int = 0  # pictures that lie in no class
-    endings: Counter[str] = field(default_factory=Counter)  # of files that are no pictures
+    outside: int = 0
+    endings: Counter[str] = field(default_factory=Counter)
 
-    def add(self, name: str, is_folder: bool, place: str) -> None:
-        """One more, in `place`."""
+    def add(self, name: str, is_folder: bool, parent: str) -> None:
+        """Record a file or folder.
+
+        Args:
+            name: of the file or folder.
+            is_folder: which of the two it is.
+            parent: the folder that it lies in; empty for the top of the tree.
+        """
         if is_folder:
-            self.folders.append(f"{shown(name)} in {shown(place)}" if place else shown(name))
+            self.folders.append(f"{escaped(name)} in {escaped(parent)}" if parent else escaped(name))
         elif is_hidden(name):
             self.hidden += 1
         elif is_picture(name):
             self.outside += 1
         else:
-            self.endings[shown(PurePosixPath(name).suffix.lower()) or "no ending"] += 1
+            self.endings[escaped(PurePosixPath(name).suffix.lower()) or "no ending"] += 1
 
     def update(self, other: LeftOut) -> None:
-        """What another has too."""
+        """Add all that another record holds."""
         self.folders += other.folders
         self.hidden, self.outside = self.hidden + other.hidden, self.outside + other.outside
         self.endings += other.endings
 
     def files(self) -> int:
-        """How many."""
+        """Return the number of files."""
         return self.hidden + self.outside + self.endings.total()
 
-    def words(self) -> str:
-        """All of it; empty if nothing is left out."""
+    def details(self) -> str:
+        """Name the first folders and endings and count the rest; empty if nothing was left out."""
         others = len(self.folders) - _NAMED
         parts = [f"folder {name}" for name in self.folders[:_NAMED]] + [counted(others, "more folder")] * (others > 0)
         if count := self.endings.total():
@@ -54,18 +67,18 @@ class LeftOut:
         parts += [counted(self.hidden, "hidden file")] * (self.hidden > 0)
         return ", ".join(parts)
 
-    def short(self) -> str:
-        """For a dataset's origin: ", left out: 1 folder, 4 files", or nothing."""
+    def summary(self) -> str:
+        """Count folders and files for a dataset's origin: ", left out: 1 folder, 4 files"; empty if nothing was left out."""
         counts = [(len(self.folders), "folder"), (self.files(), "file")]
-        parts = ", ".join(counted(count, what) for count, what in counts if count)
+        parts = ", ".join(counted(count, noun) for count, noun in counts if count)
         return f", left out: {parts}" if parts else ""
 
 
-def counted(number: int, what: str) -> str:
-    """Such as "1 folder" and "1,000 folders"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str) -> str:
+    """Return a count with its noun, such as "1 folder" or "1,000 folders"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def is_hidden(name: str) -> bool:
-    """Also what a NAS keeps, as @eaDir."""
+    """Decide whether a file or folder is hidden: by a dot, or by an @ as network storage marks its own (@eaDir)."""
     return name.startswith((".", "@"))

@@ -1,4 +1,4 @@
-"""Pictures in files and in archives: which names are pictures', and their pixels, read one by one."""
+"""Single pictures in files and archives: which names are pictures', what messages call them, and their pixels."""
 
 from __future__ import annotations
 
@@ -25,19 +25,27 @@ _ADDRESS = re.compile(r" object at 0x[0-9a-fA-F]+")
 
 @dataclass(frozen=True)
 class Picture:
-    """An encoded picture: a file, or bytes inside one, or bytes in memory where an archive is compressed."""
+    """An encoded picture: a file, some bytes inside a file, or bytes in memory where an archive is compressed.
+
+    Attributes:
+        path: the file, or the archive.
+        name: inside the archive; empty for a file.
+        offset: of the picture's first byte in the file.
+        size: bytes of the picture; None for the whole file.
+        content: the picture itself; None where the file is read.
+    """
 
     path: Path
-    name: str = ""  # inside an archive
+    name: str = ""
     offset: int = 0
     size: int | None = None
     content: bytes | None = None
 
     def read(self) -> bytes:
-        """Its bytes.
+        """Read the encoded picture.
 
         Raises:
-            BenchError: naming the file that cannot be read.
+            BenchError: the file cannot be read; the message names it.
         """
         if self.content is not None:
             return self.content
@@ -47,95 +55,110 @@ class Picture:
                     return file.read()
                 return os.pread(file.fileno(), self.size, self.offset)
         except OSError as error:
-            raise BenchError(f"unreadable image {name_of(self)}: {error.strerror}; mend or remove it") from error
+            raise BenchError(f"unreadable image {name_of(self)}: {error.strerror}; fix or remove it") from error
 
     def nbytes(self) -> int:
-        """How many bytes it has; 0 for a file that is gone."""
+        """Return the size of the encoded picture in bytes; 0 for a file that is gone, which `read` will name."""
         if self.size is not None:
             return self.size
         try:
             return self.path.stat().st_size
-        except OSError:  # whoever reads it will say so
+        except OSError:
             return 0
 
 
 def name_of(picture: Picture) -> str:
-    """For a message."""
-    return shown(f"{picture.path}: {picture.name}" if picture.name else str(picture.path))
+    """Return what a message calls a picture: its file, and its name in an archive."""
+    return escaped(f"{picture.path}: {picture.name}" if picture.name else str(picture.path))
 
 
-def shown(name: str) -> str:
-    """A name on one line, with what is not to be printed as escapes."""
-    plain = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in plain)
+def escaped(name: str) -> str:
+    """Return a name on one line, with escapes for characters that cannot be printed."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def check_name(name: str, where: str) -> None:
-    """A name must be UTF-8, since it is printed and written into files; `where` is the folder that it lies in.
+def check_name(name: str, location: str) -> None:
+    """Refuse a name that is not UTF-8, since names are printed and written into files.
+
+    Args:
+        name: of a file, folder or class.
+        location: the folder or variable that it was found in, for the message.
 
     Raises:
-        BenchError: it is not.
+        BenchError: the name is not UTF-8.
     """
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        raise BenchError(f"{shown(where)}: the name {shown(name)} is not UTF-8: rename it") from None
+        raise BenchError(f"{escaped(location)}: the name {escaped(name)} is not UTF-8: rename it") from None
 
 
 def is_picture(name: str) -> bool:
-    """By its ending."""
+    """Decide by its ending whether a file is a picture."""
     return name.lower().endswith(ENDINGS)
 
 
 def decode(picture: Picture, size: int | None = None) -> NDArray[np.uint8]:
-    """uint8[height, width, 3], fitted to a square of that size if one is given.
+    """Read and decode a picture as `decode_bytes` does."""
+    return decode_bytes(picture.read(), picture, size)
 
-    What Pillow makes of it in RGB, as torchvision's ImageFolder does: grey and CMYK pictures are converted, a PNG may be
-    called .JPEG, the orientation in EXIF is not applied. Unlike there, grey of 16 bits is scaled to 8.
+
+def decode_bytes(content: bytes, picture: Picture, size: int | None = None) -> NDArray[np.uint8]:
+    """Decode a picture to what Pillow makes of it in RGB, as torchvision's ImageFolder does.
+
+    Grey and CMYK pictures are converted, a PNG may be called .JPEG, the orientation in EXIF is not applied. Unlike in
+    ImageFolder, grey of 16 bits is scaled to 8.
+
+    Args:
+        content: the encoded picture.
+        picture: where it was read, for messages.
+        size: side in pixels of a square that the picture is resized and cropped to; None to leave its size.
+
+    Returns:
+        uint8[height, width, 3], RGB.
 
     Raises:
-        BenchError: naming a picture that cannot be decoded.
+        BenchError: the picture cannot be decoded; the message names it.
     """
-    return pixels_of(picture.read(), picture, size)
-
-
-def pixels_of(content: bytes, picture: Picture, size: int | None = None) -> NDArray[np.uint8]:
-    """The same for bytes that were read already; `picture` is for messages."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(BytesIO(content)) as image:
-            found = _in_rgb(image)
+            rgb = _in_rgb(image)
     except UnidentifiedImageError:
-        raise BenchError(f"unreadable image {name_of(picture)}: Pillow knows no such picture; mend or remove it") from None
+        raise BenchError(f"unreadable image {name_of(picture)}: Pillow knows no such picture; fix or remove it") from None
     except Exception as error:  # Pillow raises whatever its decoder raises
-        raise BenchError(f"unreadable image {name_of(picture)}: {reason(error)}; mend or remove it") from error
-    if size is not None and found.size != (size, size):
-        found = ImageOps.fit(found, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(found)
+        raise BenchError(f"unreadable image {name_of(picture)}: {reason(error)}; fix or remove it") from error
+    if size is not None and rgb.size != (size, size):
+        rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(rgb)
 
 
 def reason(error: Exception) -> str:
-    """What a library's error says, on one line, or its kind."""
-    return shown(_ADDRESS.sub("", " ".join(str(error).split()))) or type(error).__name__
+    """Return the message of a library's error on one line, without memory addresses; its type if it has no message."""
+    return escaped(_ADDRESS.sub("", " ".join(str(error).split()))) or type(error).__name__
 
 
 def _in_rgb(image: Image.Image) -> Image.Image:
-    """Pillow cuts grey of more than 8 bits off at 255: it is scaled where its range is known, and refused elsewhere."""
+    """Convert a picture to RGB.
+
+    Pillow cuts grey of more than 8 bits off at 255: such grey is scaled where its range is known, and refused elsewhere.
+    """
     from PIL import Image
 
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image.convert("RGB")
     tags = getattr(image, "tag_v2", {})
-    known = np.max(tags.get(_BITS, 16)) == 16 and tags.get(_PHOTOMETRIC) != _WHITE_IS_ZERO
-    if image.mode == "F" or not known or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+    is_16_bits = np.max(tags.get(_BITS, 16)) == 16 and tags.get(_PHOTOMETRIC) != _WHITE_IS_ZERO
+    if image.mode == "F" or not is_16_bits or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         raise ValueError(f"grey of mode {image.mode} has no known range (convert it to 8 or 16 bits)")
     grey = np.asarray(image).astype(np.int64)
     return Image.fromarray(((grey * 255 + 32_767) // 65_535).astype(np.uint8)).convert("RGB")
 
 
 def kind_of(path: Path) -> Literal["file", "folder", "nothing"]:
-    """What is there, of any path, be it no possible one; something that is neither file nor folder counts as nothing."""
+    """Tell what lies at a path, even an impossible one; what is neither file nor folder counts as nothing."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):

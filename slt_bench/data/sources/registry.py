@@ -1,139 +1,99 @@
-"""Image sources: where train and test images come from, with labels. Images are read one by one, when they are wanted."""
+"""All image sources by name: where train and test images come from, with labels. Images in files are read when wanted."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slt_bench.common import paths, random
+from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import sha256
-from slt_bench.common.random import Purpose
 from slt_bench.data.sources.imagenet import imagenet_release
-from slt_bench.data.sources.pictures import Picture, check_name, decode, kind_of, shown
-from slt_bench.data.sources.trees import check_classes, picture_tree
-from slt_bench.params.datasets import Images
+from slt_bench.data.sources.pictures import check_name, escaped, kind_of
+from slt_bench.data.sources.splits import Arrays, Files, ImageSet, balanced_indices
+from slt_bench.data.sources.trees import Classes, check_classes, picture_tree
+from slt_bench.params.datasets import RELEASES, Images, Release
 
 _TEST_SHARE_OF_DIGITS = 0.2
-_CLASSES = {"cifar10": 10, "cifar100": 100}
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """Images in memory: uint8[n, height, width, 3] and int64[n]."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        return self.images[index]
-
-    def take(self, indices: NDArray[np.int64]) -> Arrays:
-        return Arrays(self.images[indices], self.labels[indices])
-
-
-@dataclass(frozen=True)
-class Files:
-    """Images in files, decoded when they are read; `size` is the side of a square that they are fitted to, or None."""
-
-    pictures: list[Picture]
-    labels: NDArray[np.int64]
-    size: int | None = None
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        return decode(self.pictures[index], self.size)
-
-    def take(self, indices: NDArray[np.int64]) -> Files:
-        return Files([self.pictures[index] for index in indices], self.labels[indices], self.size)
-
-
-Split = Arrays | Files
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """All images of a dataset before the validation split."""
-
-    train: Split
-    test: Split
-    classes: list[str]
-    origin: str  # for a reader: which release, or which folder
 
 
 def load_images(images: Images) -> ImageSet:
     """Find the images of a source; small releases are read whole.
 
+    Args:
+        images: the source, and the folder or size that belongs to it.
+
+    Returns:
+        Train and test images.
+
     Raises:
-        BenchError: it is missing, unreadable or not of the expected form; a bad image is named.
+        BenchError: the source is missing, unreadable or not of the expected form; a bad image is named.
     """
     if images.source == "digits":
         return _digits(images.seed)
     if images.source == "image_folder":
         return image_folder(Path(images.path or ""), images)
     variable = images.variable or ""
-    given = os.environ.get(variable)
-    if given and kind_of(Path(given)) == "nothing":
-        raise BenchError(f"{variable} names {shown(given)}, which does not exist")
-    if images.source in _CLASSES:
-        return _cifar_or_folder(images, given, variable)
-    if not given:
+    location = os.environ.get(variable)
+    if location and kind_of(Path(location)) == "nothing":
+        raise BenchError(f"{variable} names {escaped(location)}, which does not exist")
+    if images.release is not None:
+        return _cifar_or_folder(images, images.release, location)
+    if not location:
         what = "the directory of the ImageNet release" if images.source == "imagenet" else "a directory or tar of sample images"
         raise BenchError(f"images of {images.source} cannot be downloaded: name {what} in the variable {variable}")
     if images.source == "imagenet_sample":
-        return image_folder(Path(given), images)
-    check_name(given, variable)
-    train, test, classes, origin = imagenet_release(Path(given))
+        return image_folder(Path(location), images)
+    check_name(location, variable)
+    train, test, classes, origin = imagenet_release(Path(location))
     return ImageSet(_files(train, classes, None), _files(test, classes, None), classes, origin)
 
 
-def balanced_indices(labels: NDArray[np.int64], count: int, seed: int, purpose: Purpose) -> NDArray[np.int64]:
-    """`count` indices with every class in its share (largest remainder), chosen at random and sorted."""
-    from slt_bench.common.rounding import round_to_total
-
-    sizes = np.bincount(labels).astype(np.int64)
-    quota = round_to_total(sizes.astype(np.float64) * (count / len(labels)), count, sizes)
-    order, ends = np.argsort(labels, kind="stable"), np.cumsum(sizes)
-    chosen = []
-    for label, (size, share) in enumerate(zip(sizes, quota, strict=True)):
-        members = order[ends[label] - size : ends[label]]
-        chosen.append(members[random.permutation(seed, purpose, label, int(size))[:share]])
-    return np.sort(np.concatenate(chosen))
-
-
 def image_folder(path: Path, images: Images) -> ImageSet:
-    """A directory or tar archive of split/class/image, with the splits train and test; classes in alphabetical order.
+    """Find the images of a directory or tar archive of split/class/image, with the splits train and test.
 
-    Images of another size are resized (shorter side, antialiased) and centre-cropped where `images.size` asks for squares.
-    Where there is no test, `images.test_images` of train are taken for it. What is left out is said.
+    Classes are in alphabetical order. What is left out is printed.
+
+    Args:
+        path: the directory or archive.
+        images: with a `size`, images of another size are resized (shorter side, antialiased) and centre-cropped; without a
+            folder test, `test_images` of train are taken for it.
+
+    Returns:
+        Train and test images.
+
+    Raises:
+        BenchError: the directory or archive is missing, damaged or no dataset, or something in it cannot be taken.
     """
     check_name(str(path), "the folder or archive of images")
-    found, left = picture_tree(path, ("train", "test"))
-    if words := left.words():
-        print(f"note: left out of {shown(str(path))}: {words}")
-    parts = found if found["test"] or images.test_images is None else {"train": found["train"]}
-    check_classes(path, parts)
-    classes = sorted(found["train"])
-    origin = f"images of {shown(path.name)}" + (f" (SHA-256 {sha256(path)[:12]})" if path.is_file() else "") + left.short()
-    train = _files(found["train"], classes, images.size)
-    if "test" in parts:
-        return ImageSet(train, _files(found["test"], classes, images.size), classes, origin)
+    splits, left_out = picture_tree(path, ("train", "test"))
+    if details := left_out.details():
+        print(f"note: left out of {escaped(str(path))}: {details}")
+    if not splits["test"] and images.test_images is not None:
+        del splits["test"]
+    check_classes(path, splits)
+    classes = sorted(splits["train"])
+    digest = f" (SHA-256 {sha256(path)[:12]})" if path.is_file() else ""
+    origin = f"images of {escaped(path.name)}{digest}{left_out.summary()}"
+    train = _files(splits["train"], classes, images.size)
+    if "test" in splits:
+        return ImageSet(train, _files(splits["test"], classes, images.size), classes, origin)
     test = balanced_indices(train.labels, min(images.test_images or 0, len(train.labels) - 1), images.seed, "test-subset")
     rest = np.setdiff1d(np.arange(len(train.labels)), test)
     return ImageSet(train.take(rest), train.take(test), classes, f"{origin}, a part of train as test")
 
 
-def _files(found: dict[str, list[Picture]], classes: list[str], size: int | None) -> Files:
-    labels = np.repeat(np.arange(len(classes)), [len(found[name]) for name in classes])
-    return Files([picture for name in classes for picture in found[name]], labels.astype(np.int64), size)
+def _files(pictures: Classes, classes: list[str], size: int | None) -> Files:
+    """Label the pictures of each class with the class's position in `classes`."""
+    labels = np.repeat(np.arange(len(classes)), [len(pictures[name]) for name in classes])
+    return Files([picture for name in classes for picture in pictures[name]], labels.astype(np.int64), size)
 
 
 def _digits(seed: int) -> ImageSet:
-    """scikit-learn's 1,797 digits of 8x8 pixels in 17 grey levels; a class-balanced fifth of them is the test set."""
+    """Load scikit-learn's 1,797 digits of 8x8 pixels in 17 grey levels; a class-balanced fifth becomes the test set."""
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
@@ -142,26 +102,37 @@ def _digits(seed: int) -> ImageSet:
     count = round(_TEST_SHARE_OF_DIGITS * len(grey))
     test = balanced_indices(everything.labels, count, seed, "digits-test")
     train = np.setdiff1d(np.arange(len(grey)), test)
-    classes = [str(digit) for digit in range(10)]
+    classes = [str(digit) for digit in range(RELEASES["digits"].classes)]
     return ImageSet(everything.take(train), everything.take(test), classes, "scikit-learn digits")
 
 
-def _cifar_or_folder(images: Images, given: str | None, variable: str) -> ImageSet:
-    if not given:
+def _cifar_or_folder(images: Images, release: Release, location: str | None) -> ImageSet:
+    """Load CIFAR from its release, downloaded if no location is given, or from a folder or archive of its images."""
+    if not location:
         return _cifar(images, paths.DOWNLOADS, download=True)
-    check_name(given, variable)
-    if Path(given).is_dir() and not (Path(given) / "train").is_dir():
-        return _cifar(images, Path(given), download=False)
-    found = image_folder(Path(given), images.model_copy(update={"size": 32, "test_images": None}))
-    if len(found.classes) != (expected := _CLASSES[images.source]):
-        raise BenchError(f"{variable} names {given}, which has {len(found.classes)} classes instead of {expected}")
-    return found
+    check_name(location, images.variable or "")
+    if Path(location).is_dir() and not (Path(location) / "train").is_dir():
+        return _cifar(images, Path(location), download=False)
+    fitted = images.model_copy(update={"size": release.image_size, "test_images": None})
+    image_set = image_folder(Path(location), fitted)
+    if (count := len(image_set.classes)) != release.classes:
+        raise BenchError(f"{images.variable} names {location}, which has {count} classes instead of {release.classes}")
+    return image_set
 
 
 def _cifar(images: Images, root: Path, download: bool) -> ImageSet:
-    """The standard release through torchvision, which downloads it and verifies its checksum.
+    """Load CIFAR's standard release with torchvision, which verifies its checksum.
 
-    `root` is the directory that holds its folder, or that folder itself.
+    Args:
+        images: source cifar10 or cifar100.
+        root: the directory that holds the release's folder, or that folder itself.
+        download: fetch the release into `root` if it is not there.
+
+    Returns:
+        Train and test images.
+
+    Raises:
+        BenchError: the release is missing and cannot be downloaded, or it is damaged.
     """
     from urllib.error import URLError
 

@@ -1,16 +1,14 @@
-"""Trees of split/class/picture, in directories and tar archives: what is taken of them, and what is left out, with its name."""
+"""Trees of split/class/picture in directories and tar archives: their classes and pictures, and what is left out."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from slt_bench.common.errors import BenchError
+from slt_bench.data.sources.folders import Directory, Folder
 from slt_bench.data.sources.left_out import LeftOut, is_hidden
-from slt_bench.data.sources.pictures import Picture, check_name, is_picture, kind_of, shown
+from slt_bench.data.sources.pictures import Picture, check_name, escaped, is_picture, kind_of
 from slt_bench.data.sources.tars import tar_tree
 
 _DEEPEST = 100  # folder in folder
@@ -19,155 +17,149 @@ _NAMED = 5  # classes in a message
 Classes = dict[str, list[Picture]]
 
 
-class Folder(Protocol):
-    """A folder on disk or in an archive; `entries` as `TarFolder` has them."""
+def pictures_below(folder: Folder, name: str, left_out: LeftOut) -> list[Picture]:
+    """List the pictures in a folder at any depth, links followed.
 
-    @property
-    def where(self) -> str: ...
+    Args:
+        folder: where to look.
+        name: what `left_out` calls the folder.
+        left_out: receives what is no picture, and hidden files and folders.
 
-    @property
-    def identity(self) -> object: ...
-
-    def entries(self) -> Sequence[tuple[str, Folder | Picture | str]]: ...
-
-
-@dataclass(frozen=True)
-class Directory:
-    """A folder on disk."""
-
-    path: Path
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return str(self.path)
-
-    @property
-    def identity(self) -> object:
-        """The same for the same folder, whatever link leads there."""
-        state = self.path.stat()
-        return state.st_dev, state.st_ino
-
-    def entries(self) -> list[tuple[str, Folder | Picture | str]]:
-        """Names and what they are, links followed; of what is neither a folder nor a file, what it is instead."""
-        try:
-            with os.scandir(self.path) as found:
-                return sorted(((each.name, _entry(each)) for each in found), key=lambda each: each[0])
-        except OSError as error:
-            raise BenchError(f"folder {shown(str(self.path))} cannot be read: {error.strerror}") from error
-
-
-def _entry(found: os.DirEntry[str]) -> Folder | Picture | str:
-    try:
-        if found.is_dir():
-            return Directory(Path(found.path))
-        if found.is_file():
-            return Picture(Path(found.path))
-    except OSError as error:
-        return f"cannot be reached ({error.strerror})"
-    return "is a link to what is not there" if found.is_symlink() else "is no file"
-
-
-def pictures_below(folder: Folder, place: str, left: LeftOut) -> list[Picture]:
-    """The pictures at any depth, links followed, in the order of torchvision's ImageFolder: by folder, then by name.
+    Returns:
+        The pictures in the order of torchvision's ImageFolder: by folder, then by name.
 
     Raises:
-        BenchError: naming a link that leads nowhere or back to where it lies, a name that is not UTF-8, an unreadable folder.
+        BenchError: a link leads nowhere or back to a folder above, a name is not UTF-8, or a folder cannot be read; the
+            message names it.
     """
     found: list[tuple[str, str, Picture]] = []
     waiting: list[tuple[Folder, str, list[object]]] = [(folder, "", [])]
     while waiting:
-        here, inside, above = waiting.pop()
-        if (identity := here.identity) in above:
-            raise BenchError(f"{shown(here.where)} leads back to a folder that it lies in: remove the link")
+        current, inside, above = waiting.pop()
+        if (identity := current.identity) in above:
+            raise BenchError(f"{escaped(current.location)} leads back to a folder that it lies in: remove the link")
         if len(above) == _DEEPEST:
-            raise BenchError(f"{shown(here.where)} lies in more than {_DEEPEST} folders: move its pictures up")
-        for name, entry in here.entries():
-            if is_hidden(name) or (_is_file(entry) and not is_picture(name)):
-                left.add(name, not _is_file(entry), place + inside)
+            raise BenchError(f"{escaped(current.location)} lies in more than {_DEEPEST} folders: move its pictures up")
+        for child, entry in current.entries():
+            if is_hidden(child) or (_is_file(entry) and not is_picture(child)):
+                left_out.add(child, not _is_file(entry), name + inside)
                 continue
-            check_name(name, here.where)
+            check_name(child, current.location)
             if isinstance(entry, str):
-                raise BenchError(f"{shown(here.where)}: {shown(name)} {entry}: mend or remove it")
+                raise BenchError(f"{escaped(current.location)}: {escaped(child)} {entry}: fix or remove it")
             if isinstance(entry, Picture):
-                found.append((inside, name, entry))
+                found.append((inside, child, entry))
             else:
-                waiting.append((entry, f"{inside}/{name}", [*above, identity]))
-    return [picture for _, _, picture in sorted(found, key=lambda each: each[:2])]
+                waiting.append((entry, f"{inside}/{child}", [*above, identity]))
+    return [picture for _, _, picture in sorted(found, key=lambda item: item[:2])]
 
 
-def classes_in(folder: Folder, split: str, left: LeftOut, wanted: Callable[[str], bool] = bool) -> Classes:
-    """class -> its pictures, of the folder of a split; classes without pictures too, unless their name is not wanted."""
+def classes_in(folder: Folder, split: str, left_out: LeftOut, is_class: Callable[[str], bool] = bool) -> Classes:
+    """Find the classes in the folder of a split, and the pictures of each.
+
+    Args:
+        folder: of the split.
+        split: its name, for `left_out`.
+        left_out: receives everything that is in no class, or no picture.
+        is_class: whether a folder of this name is a class; by default all are that are not hidden.
+
+    Returns:
+        Class -> pictures; classes without a picture too.
+
+    Raises:
+        BenchError: as `pictures_below` does.
+    """
     classes: Classes = {}
     for name, entry in folder.entries():
-        if isinstance(entry, Picture | str) or is_hidden(name) or not wanted(name):
-            left.add(name, not _is_file(entry), split)
+        if isinstance(entry, Picture | str) or is_hidden(name) or not is_class(name):
+            left_out.add(name, not _is_file(entry), split)
         else:
-            check_name(name, folder.where)
-            classes[name] = pictures_below(entry, f"{split}/{name}", left)
+            check_name(name, folder.location)
+            classes[name] = pictures_below(entry, f"{split}/{name}", left_out)
     return classes
 
 
 def _is_file(entry: Folder | Picture | str) -> bool:
+    """Decide whether an entry is no folder."""
     return isinstance(entry, Picture | str)
 
 
-def _places(
-    folder: Folder, splits: Sequence[str], left: LeftOut, inside: str, seen: set[object] | None
+def _find_splits(
+    folder: Folder, splits: Sequence[str], left_out: LeftOut, name: str, searched: set[object] | None
 ) -> dict[str, list[Folder]]:
-    """Where the splits lie: split -> folders of that name that hold folders, the uppermost of each branch.
+    """Find the folders of the splits, the uppermost in each branch of a tree.
 
     Args:
         folder: where to look.
-        splits: their names.
-        left: what else lies beside them and above.
-        inside: the folder's own name, for `left`.
-        seen: folders that were searched; None: the splits lie in this folder or nowhere.
+        splits: names of the splits.
+        left_out: receives what lies beside the splits and above them.
+        name: what `left_out` calls the folder.
+        searched: identities of folders that were searched before; None to look in this folder alone.
+
+    Returns:
+        Split -> folders of that name that hold folders.
     """
     found: dict[str, list[Folder]] = {}
-    for name, entry in folder.entries():
-        here: dict[str, list[Folder]] = {}
-        within = LeftOut()
-        if not isinstance(entry, Picture | str) and not is_hidden(name):
-            if name in splits and any(not _is_file(each) and not is_hidden(label) for label, each in entry.entries()):
-                here = {name: [entry]}
-            elif seen is not None and entry.identity not in seen:
-                seen.add(entry.identity)
-                here = _places(entry, splits, within, f"{inside}/{name}".lstrip("/"), seen)
-        if here:
-            left.update(within)
+    for child, entry in folder.entries():
+        below: dict[str, list[Folder]] = {}
+        left_out_below = LeftOut()
+        if not isinstance(entry, Picture | str) and not is_hidden(child):
+            if child in splits and any(not _is_file(inner) and not is_hidden(label) for label, inner in entry.entries()):
+                below = {child: [entry]}
+            elif searched is not None and entry.identity not in searched:
+                searched.add(entry.identity)
+                below = _find_splits(entry, splits, left_out_below, f"{name}/{child}".lstrip("/"), searched)
+        if below:
+            left_out.update(left_out_below)
         else:
-            left.add(name, not _is_file(entry), inside)
-        for split, folders in here.items():
+            left_out.add(child, not _is_file(entry), name)
+        for split, folders in below.items():
             found.setdefault(split, []).extend(folders)
     return found
 
 
 def picture_tree(path: Path, splits: Sequence[str]) -> tuple[dict[str, Classes], LeftOut]:
-    """split -> class -> pictures of a directory or tar of split/class/picture; in a tar, folders may lie above the splits.
+    """Find the pictures of a directory or tar archive of split/class/picture.
+
+    In an archive, other folders may lie above the splits.
+
+    Args:
+        path: the directory or archive.
+        splits: names of the splits.
+
+    Returns:
+        Split -> class -> pictures, without classes for a split that is missing; and what was left out.
 
     Raises:
-        BenchError: there is none, the archive is damaged, or something in it cannot be taken; it is named.
+        BenchError: nothing lies at the path, the archive is damaged, or something in it cannot be taken, which is named.
     """
-    left = LeftOut()
+    left_out = LeftOut()
     if (kind := kind_of(path)) == "file":
-        places = _places(tar_tree(path), splits, left, "", set())
+        found = _find_splits(tar_tree(path), splits, left_out, "", set())
     elif kind == "folder":
-        places = _places(Directory(path), splits, left, "", None)
+        found = _find_splits(Directory(path), splits, left_out, "", None)
     else:
-        raise BenchError(f"there is no image folder or archive {shown(str(path))}")
-    for split, folders in places.items():
+        raise BenchError(f"there is no image folder or archive {escaped(str(path))}")
+    for split, folders in found.items():
         if len(folders) > 1:
-            several = " and ".join(shown(each.where) for each in folders[:2])
+            several = " and ".join(escaped(folder.location) for folder in folders[:2])
             raise BenchError(f"the split {split} lies in two places, {several}: keep one of them")
-    return {split: classes_in(places[split][0], split, left) if split in places else {} for split in splits}, left
+    return {split: classes_in(found[split][0], split, left_out) if split in found else {} for split in splits}, left_out
 
 
 def check_classes(path: Path, splits: dict[str, Classes]) -> None:
-    """All splits have the same classes, each with a picture."""
+    """Refuse splits that do not have the same classes, or a class without a picture.
+
+    Args:
+        path: the directory or archive, for the message.
+        splits: split -> class -> pictures.
+
+    Raises:
+        BenchError: naming the classes that are missing or empty, and where.
+    """
     if not all(splits.values()):
         raise BenchError(
-            f"{shown(str(path))} is not a dataset: expected train/CLASS/IMAGE and test/CLASS/IMAGE with the same classes "
+            f"{escaped(str(path))} is not a dataset: expected train/CLASS/IMAGE and test/CLASS/IMAGE with the same classes "
             "(without test, test_images says how many of train to take); "
             f"found {' and '.join(f'{len(classes)} classes in {split}' for split, classes in splits.items())}"
         )
@@ -179,9 +171,10 @@ def check_classes(path: Path, splits: dict[str, Classes]) -> None:
         if empty := sorted(name for name, pictures in classes.items() if not pictures):
             faults.append(f"{_listed(empty)} without a picture in {split}")
     if faults:
-        raise BenchError(f"{shown(str(path))}: every class needs pictures in {' and '.join(splits)}, but {'; '.join(faults)}")
+        raise BenchError(f"{escaped(str(path))}: every class needs pictures in {' and '.join(splits)}, but {'; '.join(faults)}")
 
 
 def _listed(classes: list[str]) -> str:
+    """Name some classes: all of them if they are few, else the first ones and how many more."""
     more = f" and {len(classes) - _NAMED} more" if len(classes) > _NAMED else ""
-    return f"{'class' if len(classes) == 1 else 'classes'} {', '.join(map(shown, classes[:_NAMED]))}{more}"
+    return f"{'class' if len(classes) == 1 else 'classes'} {', '.join(map(escaped, classes[:_NAMED]))}{more}"
