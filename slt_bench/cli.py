@@ -150,5 +150,5 @@ def _doctor(options: argparse.Namespace) -> None:
     findings = examine()
     for finding in findings:
         print(finding)
-    if any(finding.mend for finding in findings):
-        raise BenchError("mend what is marked with ✗, then run `slt-bench doctor` again")
+    if any(finding.fix for finding in findings):
+        raise BenchError("fix what is marked with ✗, then run `slt-bench doctor` again")

@@ -1,9 +1,8 @@
-"""What a machine has and lacks for this project."""
+"""A check of what this project needs of a machine: each thing that was looked at, and how to fix what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 from slt_bench.doctor.finding import Finding
 
@@ -11,7 +10,7 @@ __all__ = ["Finding", "examine"]
 
 
 def examine() -> list[Finding]:
-    """Try what is needed: Python, libraries, system packages, disk, accelerator, environment, parameters and images."""
+    """Look at Python, libraries, system packages, disk, accelerator, environment, parameters and images."""
     from slt_bench.doctor.libraries import libraries, loaded, python
     from slt_bench.doctor.machine import machine
 
@@ -19,10 +18,11 @@ def examine() -> list[Finding]:
 
 
 def _project() -> Iterator[Finding]:
-    """What takes pydantic and the like to look at; where they are missing, that has been said."""
-    if all(find_spec(name) for name in ("pydantic", "ruamel", "PIL", "numpy")):
+    """Look at parameters and images, unless a library that reads them is missing, which `libraries` has found."""
+    try:
         from slt_bench.doctor.images import named_images
         from slt_bench.doctor.project import parameters
-
-        yield parameters()
-        yield from named_images()
+    except ModuleNotFoundError:
+        return
+    yield parameters()
+    yield from named_images()

@@ -1,4 +1,4 @@
-"""What the doctor finds, and how it says so."""
+"""The result of a single check, as `slt-bench doctor` prints it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `mend` is what to do where it is not well."""
+    """The result of a check of one thing.
+
+    Attributes:
+        what: the thing that was checked.
+        found: its state.
+        fix: what the user can do; empty where all is well.
+    """
 
     what: str
     found: str
-    mend: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
-        return f"{'✗' if self.mend else '✓'} {self.what}: {self.found}" + (f"\n    mend: {self.mend}" if self.mend else "")
+        """Return a marked line, and a second one with the fix if there is one."""
+        return f"{'✗' if self.fix else '✓'} {self.what}: {self.found}" + (f"\n    fix: {self.fix}" if self.fix else "")

@@ -1,11 +1,9 @@
-"""The variables that name images on this machine: whether what they name is there and looks like images."""
+"""A check of the environment variables that name images: whether these exist and look like images of their source."""
 
 from __future__ import annotations
 
-import lzma
 import os
 import tarfile
-import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -14,75 +12,85 @@ from typing import get_args
 from slt_bench.common.libraries import first_line
 from slt_bench.common.terminal import printable
 from slt_bench.data.sources.imagenet import TRAIN_TAR, VAL_TAR
+from slt_bench.data.sources.pictures import kind_of
+from slt_bench.data.sources.tars import DAMAGE
 from slt_bench.doctor.finding import Finding
 from slt_bench.params.datasets import Images
 
-_RELEASES = {"cifar10": ("cifar-10-batches-py", "data_batch_1"), "cifar100": ("cifar-100-python", "train")}
+_RELEASE_FILES = {"cifar10": ("cifar-10-batches-py", "data_batch_1"), "cifar100": ("cifar-100-python", "train")}
 _SPLITS = {"train", "test", "val"}
-_LOOKED_AT = 100  # members of an archive: all of a compressed one would take minutes
+_READ_MEMBERS = 100  # of an archive: to read all of a compressed one would take minutes
 
 
 def named_images() -> Iterator[Finding]:
-    """A finding for each variable that is set."""
+    """Yield a finding for each variable that is set."""
     for variable, source in variables().items():
-        if given := os.environ.get(variable):
+        if location := os.environ.get(variable):
             try:
-                wrong = _wrong(source, Path(given))
+                fault = _fault(source, Path(location))
             except OSError as error:
-                wrong = f"cannot be read ({error.strerror})"
-            mend = f"set {variable} to {_right(source)}" if wrong else ""
-            yield Finding(variable, f"{printable(given)} {wrong}".rstrip(), mend)
+                fault = f"cannot be read ({error.strerror})"
+            fix = f"set {variable} to {_expected(source)}" if fault else ""
+            yield Finding(variable, f"{printable(location)} {fault}".rstrip(), fix)
 
 
 def variables() -> dict[str, str]:
-    """Variable -> source, of all sources whose images a variable can name."""
+    """List variable -> source, for all sources whose images a variable can name."""
     sources = get_args(Images.model_fields["source"].annotation)
-    found = {Images.model_construct(source=source).variable: source for source in sources}
-    return {variable: source for variable, source in found.items() if variable}
+    named = {Images.model_construct(source=source).variable: source for source in sources}
+    return {variable: source for variable, source in named.items() if variable}
 
 
-def _right(source: str) -> str:
+def _expected(source: str) -> str:
+    """Describe what the variable of a source has to name."""
     if source == "imagenet":
         return "the directory of the ImageNet release"
     tree = "a folder or tar of split/class/image"
-    return f"the release's directory, or to {tree}" if source in _RELEASES else tree
+    return f"the release's directory, or to {tree}" if source in _RELEASE_FILES else tree
 
 
-def _wrong(source: str, path: Path) -> str:
-    """What is wrong with what a variable names, or nothing."""
-    if not path.exists():
-        return "does not exist"
+def _fault(source: str, path: Path) -> str:
+    """Describe what is wrong with the location of a source's images; empty if nothing is."""
+    kind = kind_of(path)
+    if kind == "nothing":
+        return "is neither a file nor a folder" if os.path.lexists(path) else "does not exist"
     if source == "imagenet":
-        return _wrong_release(path)
-    if path.is_dir():
-        return _wrong_folder(path, *_RELEASES.get(source, ()))
-    return _wrong_tar(path) if path.is_file() else "is neither a file nor a folder"
+        return _fault_of_imagenet(path) if kind == "folder" else "is no folder"
+    return _fault_of_folder(path, *_RELEASE_FILES.get(source, ())) if kind == "folder" else _fault_of_tar(path)
 
 
-def _wrong_folder(path: Path, release: str = "", part: str = "") -> str:
-    """Of split/class/image or, where there is one, of a release: the folder of that name or the one that it lies in."""
-    if release and any((folder / part).is_file() for folder in (path / release, path)):
+def _fault_of_folder(path: Path, release: str = "", file: str = "") -> str:
+    """Describe what is wrong with a folder of split/class/image, or of a release.
+
+    Args:
+        path: the folder; of a release, its own folder or the one above.
+        release: name of the release's own folder; empty if there is no release.
+        file: a file in the release's folder.
+
+    Returns:
+        A text; empty if nothing is wrong.
+    """
+    if release and any((folder / file).is_file() for folder in (path / release, path)):
         return ""
     if not (path / "train").is_dir():
         return f"holds neither {release} nor a folder train" if release else "holds no folder train"
     return "" if any(child.is_dir() for child in (path / "train").iterdir()) else "holds no classes in train"
 
 
-def _wrong_release(path: Path) -> str:
-    if not path.is_dir():
-        return "is no folder"
-    if not ((path / "train").is_dir() or (path / TRAIN_TAR).is_file()):
-        return f"holds neither train nor {TRAIN_TAR}"
-    if not ((path / "val").is_dir() or (path / VAL_TAR).is_file()):
-        return f"holds neither val nor {VAL_TAR}"
+def _fault_of_imagenet(path: Path) -> str:
+    """Describe which part of the ImageNet release is missing in a folder; empty if none is."""
+    for folder, archive in (("train", TRAIN_TAR), ("val", VAL_TAR)):
+        if not ((path / folder).is_dir() or (path / archive).is_file()):
+            return f"holds neither {folder} nor {archive}"
     return ""
 
 
-def _wrong_tar(path: Path) -> str:
+def _fault_of_tar(path: Path) -> str:
+    """Describe what is wrong with the beginning of an archive of split/class/image; empty if nothing is."""
     try:
         with tarfile.open(path) as archive:
-            names = [member.name for member in islice(archive, _LOOKED_AT)]
-    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError, OverflowError) as error:
+            names = [member.name for member in islice(archive, _READ_MEMBERS)]
+    except DAMAGE as error:
         return f"cannot be read as a tar archive ({first_line(error).rstrip(':')})"
-    splits = [name for name in names if _SPLITS & set(PurePosixPath(name).parts)]
-    return "" if splits or len(names) == _LOOKED_AT else "holds no folder train"
+    has_split = any(_SPLITS & set(PurePosixPath(name).parts) for name in names)
+    return "" if has_split or len(names) == _READ_MEMBERS else "holds no folder train"

@@ -1,17 +1,17 @@
-"""The machine: git, disk, accelerator, and what its environment says of processes and MLflow."""
+"""A check of the machine: git, disk, MLflow's store, accelerator, and the environment of several processes."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.common.files import check_writable
 from slt_bench.common.libraries import first_line
 from slt_bench.common.terminal import printable
 from slt_bench.doctor.finding import Finding
@@ -20,7 +20,7 @@ _WRITTEN = (paths.DATA, paths.OUTPUTS, paths.STATE)
 
 
 def machine() -> Iterator[Finding]:
-    """What does not depend on the project's parameters."""
+    """Yield a finding for each thing that does not depend on the project's parameters."""
     yield _git()
     yield _disk()
     yield _folder()
@@ -29,42 +29,46 @@ def machine() -> Iterator[Finding]:
         yield Finding("MLFLOW_TRACKING_URI", _without_password(os.environ["MLFLOW_TRACKING_URI"]))
     if os.environ.get("WORLD_SIZE"):
         yield _processes()
-    if "torch" in sys.modules:  # else it could not be loaded, which is said elsewhere
+    if "torch" in sys.modules:  # else `libraries` has found that it is missing or broken
         yield _accelerator()
 
 
 def _git() -> Finding:
-    there = shutil.which("git")
-    return Finding("git", there or "missing", "" if there else "sudo apt-get install git")
+    """Look for git, which tells what code a result was made with."""
+    path = shutil.which("git")
+    return Finding("git", path or "missing", "" if path else "sudo apt-get install git")
 
 
 def _disk() -> Finding:
+    """Check the free space of the disk that the working directory lies on."""
     free = shutil.disk_usage(".").free / 2**30
     return Finding("disk space here", f"{free:.1f} GiB free", "" if free > 2 else "make room: results need about 2 GiB")
 
 
 def _folder() -> Finding:
-    """Try to write: permissions alone do not tell of a disk that is mounted to be read only."""
-    here = printable(str(Path.cwd()))
-    try:
-        tempfile.TemporaryFile(dir=".").close()
-    except OSError as error:
-        return Finding("project folder", f"{here}: {error.strerror}", "run the command where you may write")
-    locked = [str(path) for path in _WRITTEN if path.exists() and not (path.is_dir() and os.access(path, os.W_OK | os.X_OK))]
-    if locked:
-        told = f"nothing can be written into {' and '.join(locked)} of {here}"
-        return Finding("project folder", told, "make them folders that you may write into")
-    return Finding("project folder", f"{here}, can be written")
+    """Write into the project's folders: permissions alone do not tell of a disk that is mounted to be read only."""
+    project, faults = printable(str(Path.cwd())), []
+    for directory in (Path(), *(path for path in _WRITTEN if path.exists())):
+        try:
+            check_writable(directory)
+        except BenchError as error:
+            faults.append(str(error))
+    if faults:
+        return Finding("project folder", f"{project}: {'; '.join(faults)}", "make each a folder that you may write into, or run elsewhere")
+    return Finding("project folder", f"{project}, can be written")
 
 
 def _store() -> Finding:
-    if paths.MLFLOW_STORE.exists() and not paths.MLFLOW_STORE.is_file():
+    """Check that MLflow's store is a file, if it exists."""
+    if not paths.MLFLOW_STORE.exists():
+        return Finding("MLflow store", "does not exist yet; the first search makes it")
+    if not paths.MLFLOW_STORE.is_file():
         return Finding("MLflow store", f"{paths.MLFLOW_STORE} is no file", "move it away")
-    there = paths.MLFLOW_STORE.is_file()
-    return Finding("MLflow store", str(paths.MLFLOW_STORE) if there else "not there yet; the first search makes it")
+    return Finding("MLflow store", str(paths.MLFLOW_STORE))
 
 
 def _without_password(address: str) -> str:
+    """Return an address with asterisks in place of its password."""
     try:
         password = urlsplit(address).password
     except ValueError:  # no address at all: shown as it is
@@ -73,17 +77,19 @@ def _without_password(address: str) -> str:
 
 
 def _processes() -> Finding:
+    """Check the variables by which several processes find each other."""
     from slt_bench.compute.torchrun import place
 
     try:
         here = place()
     except BenchError as error:
-        told, _, how = str(error).rpartition(": ")
-        return Finding("several processes", told, how)
+        fault, _, fix = str(error).rpartition(": ")
+        return Finding("several processes", fault, fix)
     return Finding("several processes", f"this is number {here.rank} of {here.count}" if here else "no: WORLD_SIZE is 1")
 
 
 def _accelerator() -> Finding:
+    """Look for a GPU that torch can use."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -91,5 +97,5 @@ def _accelerator() -> Finding:
         if torch.cuda.is_available():
             return Finding("accelerator", f"{torch.cuda.get_device_name()}, {cores} CPU cores")
     except (RuntimeError, AssertionError) as error:
-        return Finding("accelerator", f"there, but of no use: {first_line(error)}", "mend its driver")
+        return Finding("accelerator", f"a GPU that cannot be used: {first_line(error)}", "repair or update its driver")
     return Finding("accelerator", f"none: searches run on {cores} CPU cores")

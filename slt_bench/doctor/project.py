@@ -1,4 +1,4 @@
-"""The project's parameters."""
+"""A check of the project's parameters."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from slt_bench.experiment.load import load_params
 
 
 def parameters() -> Finding:
-    """Whether params.yaml can be read and holds no mistake."""
+    """Read params.yaml and tell its first mistake, if it has one."""
     try:
         params = load_params(paths.PARAMS)
     except (BenchError, OSError) as error:
         mistakes = str(error).splitlines()
         more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-        there = paths.PARAMS.is_file()
-        how = "mend it; `slt-bench check` lists all mistakes" if there else "run the command in the root of a project"
-        return Finding(str(paths.PARAMS), printable(mistakes[0]) + more, how)
+        is_project = paths.PARAMS.is_file()
+        fix = "correct it; `slt-bench check` lists all mistakes" if is_project else "run the command in the root of a project"
+        return Finding(str(paths.PARAMS), printable(mistakes[0]) + more, fix)
     return Finding(str(paths.PARAMS), f"{len(params.tables)} tables, no mistake found")

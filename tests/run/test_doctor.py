@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import re
 import sys
 import tarfile
 from importlib.metadata import PackageNotFoundError, version
@@ -52,10 +53,10 @@ def of(variable: str) -> Finding:
 
 
 def marked(findings: list[Finding]) -> list[str]:
-    return [finding.what for finding in findings if finding.mend]
+    return [finding.what for finding in findings if finding.fix]
 
 
-def test_all_is_well_where_all_is_there(here: Path) -> None:
+def test_all_is_well_where_all_is_importable(here: Path) -> None:
     findings = examine()
     assert set(marked(findings)) <= {"disk space here"}, findings
     assert {library.distribution for library in LIBRARIES} <= {finding.what for finding in findings}
@@ -86,8 +87,8 @@ def test_folders_and_archives_of_pictures(here: Path, monkeypatch: pytest.Monkey
     for path in (*good, *bad):
         monkeypatch.setenv(variable, str(path))
         found = of(variable)
-        assert bool(found.mend) == (path in bad) and str(path) in found.found, found
-        assert f"set {variable} to" in found.mend or not found.mend
+        assert bool(found.fix) == (path in bad) and str(path) in found.found, found
+        assert f"set {variable} to" in found.fix or not found.fix
 
 
 @pytest.mark.parametrize(("variable", "name", "part"), RELEASES)
@@ -96,18 +97,18 @@ def test_a_release_or_the_folder_around_it(
 ) -> None:
     release = tree(here / "around", name) / name
     monkeypatch.setenv(variable, str(release.parent))
-    assert of(variable).mend
+    assert of(variable).fix
     (release / part).touch()
-    assert not of(variable).mend
+    assert not of(variable).fix
     monkeypatch.setenv(variable, str(release))
-    assert not of(variable).mend
+    assert not of(variable).fix
 
 
 def test_the_release_of_imagenet_has_two_parts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tree(here / "release", "train")))
-    assert "val" in of("SLT_BENCH_IMAGENET").found and of("SLT_BENCH_IMAGENET").mend
+    assert "val" in of("SLT_BENCH_IMAGENET").found and of("SLT_BENCH_IMAGENET").fix
     (here / "release" / "ILSVRC2012_img_val.tar").touch()
-    assert not of("SLT_BENCH_IMAGENET").mend
+    assert not of("SLT_BENCH_IMAGENET").fix
 
 
 def test_a_library_that_is_missing_or_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,28 +121,33 @@ def test_a_library_that_is_missing_or_too_old(monkeypatch: pytest.MonkeyPatch) -
     found = {finding.what: finding for finding in of_libraries.libraries()}
     assert marked(list(found.values())) == ["torch", "numba"]
     assert "0.1, but >=" in found["torch"].found
-    assert "missing; preparing and loading images" in found["numba"].found and "slt-bench[data]" in found["numba"].mend
+    assert "missing; preparing and loading images" in found["numba"].found and "slt-bench[data]" in found["numba"].fix
 
 
 @pytest.mark.parametrize("error", ["RuntimeError('operator torchvision::nms does not exist')", "ImportError('libGL.so.1')"])
 def test_libraries_that_do_not_go_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
     (tmp_path / "broken_library.py").write_text(f"raise {error}")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(of_libraries._LOADED, "a broken one", "broken_library")
+    monkeypatch.setitem(of_libraries._COMPILED, "a broken one", "broken_library")
     found = next(of_libraries.loaded())
-    assert found.what == "a broken one" and error.split("'")[1] in found.found and "make setup" in found.mend
+    assert found.what == "a broken one" and error.split("'")[1] in found.found and "make setup" in found.fix
 
 
 def test_the_decoder_of_jpegs(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not of_libraries._turbojpeg().mend
+    assert not of_libraries._turbojpeg().fix
     for name in (None, "libnothing.so.9"):
         monkeypatch.setattr(ctypes.util, "find_library", lambda _, name=name: name)
-        assert "libturbojpeg" in of_libraries._turbojpeg().mend
+        assert "libturbojpeg" in of_libraries._turbojpeg().fix
+
+
+def test_the_system_packages_are_those_of_make_setup() -> None:
+    makefile = (Path(__file__).parent.parent.parent / "Makefile").read_text()
+    assert re.findall(r"^APT +:= (.*)$", makefile, re.M) == [of_libraries.APT_PACKAGES]
 
 
 def test_what_ffcv_is_built_with_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(of_libraries, "_LOADED", {})
-    monkeypatch.setattr(of_libraries, "_is_there", lambda name: name != "ffcv")
+    monkeypatch.setattr(of_libraries, "_COMPILED", {})
+    monkeypatch.setattr(of_libraries, "_is_importable", lambda name: name != "ffcv")
     monkeypatch.setenv("PATH", "")
     assert [finding.what for finding in of_libraries.loaded() if "missing" in finding.found] == ["system packages for ffcv"]
 
@@ -156,11 +162,11 @@ def test_folders_that_cannot_be_written(here: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_parameters_with_mistakes(here: Path) -> None:
-    assert not parameters().mend
+    assert not parameters().fix
     (here / "params.yaml").write_text(GOOD.replace("epochs: 2", "epochs: two").replace("width: 0.125", "width: -1"))
-    assert "params.yaml:4: " in parameters().found and "(and 1 more)" in parameters().found and parameters().mend
+    assert "params.yaml:4: " in parameters().found and "(and 1 more)" in parameters().found and parameters().fix
     (here / "params.yaml").unlink()
-    assert "is missing" in parameters().found and parameters().mend == "run the command in the root of a project"
+    assert "is missing" in parameters().found and parameters().fix == "run the command in the root of a project"
 
 
 def test_what_the_environment_says(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +174,6 @@ def test_what_the_environment_says(here: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@host:5000")
     found = {finding.what: finding for finding in machine()}
     assert found["MLFLOW_TRACKING_URI"].found == "https://me:***@host:5000"
-    assert "RANK is not set" in found["several processes"].found and "unset WORLD_SIZE" in found["several processes"].mend
+    assert "RANK is not set" in found["several processes"].found and "unset WORLD_SIZE" in found["several processes"].fix
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[broken\n")
     assert str(next(finding for finding in machine() if finding.what == "MLFLOW_TRACKING_URI")).count("\n") == 0
