@@ -1,15 +1,9 @@
-"""Files that are whole or not there, and locks that the operating system frees."""
+"""Files that are written whole or not at all, and locks that the operating system frees."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,7 +17,17 @@ from slt_bench.common.errors import BenchError
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, flushed to disk, once the block has ended well."""
+    """Replace a file whole: yields a temporary path beside it, which takes its place once the block has ended well.
+
+    Args:
+        path: of the file; its directory is made if need be.
+
+    Yields:
+        The temporary path; its content is flushed to disk before it takes the file's place.
+
+    Raises:
+        BenchError: the file cannot be written; the old one is still there.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +44,17 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced(directory: Path) -> Iterator[Path]:
-    """An empty directory beside `directory` that takes its place, old content and all, once the block has ended well."""
+    """Replace a directory whole: yields an empty one beside it, which takes its place once the block has ended well.
+
+    Args:
+        directory: its old content is gone afterwards.
+
+    Yields:
+        The empty directory.
+
+    Raises:
+        BenchError: the directory cannot be written.
+    """
     fresh = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     try:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -61,13 +75,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing. (Libraries that write by themselves hide a full disk behind errors of their own.)"""
+    """Write a whole file or nothing.
+
+    Libraries hand over bytes instead of writing by themselves: some hide a full disk behind errors of their own.
+    """
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 
 
 def check_writable(directory: Path) -> None:
-    """Make sure, before hours of work, that its results can be written.
+    """Check, before hours of work, that files can be written into a directory; it is made if need be.
 
     Raises:
         BenchError: they cannot.
@@ -82,7 +99,7 @@ def check_writable(directory: Path) -> None:
 
 @contextmanager
 def exclusive(directory: Path) -> Iterator[None]:
-    """Hold the lock of a directory; the operating system frees it with the process, however that ends.
+    """Hold the lock of a directory during the block; the operating system frees it with the process, however that ends.
 
     Raises:
         BenchError: another process holds it.
@@ -92,14 +109,14 @@ def exclusive(directory: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BenchError(f"another process is at work in {directory}; wait for it or end it") from None
-        for left in directory.glob(".*.tmp"):  # by a process that was killed
-            left.unlink(missing_ok=True)
+        for leftover in directory.glob(".*.tmp"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
         yield
 
 
 @contextmanager
 def in_turn(file: Path) -> Iterator[None]:
-    """While others wait: for what must be made once."""
+    """Hold the lock of a file during the block while other processes wait for it: for work that must be done once."""
     with _lock_file(file) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -114,6 +131,6 @@ def _lock_file(path: Path) -> IO[str]:
 
 
 def sha256(path: Path) -> str:
-    """Of a file, in hex."""
+    """Compute the SHA-256 of a file's content, in 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The libraries that this package needs, and what for; `pyproject.toml` declares the same to installers."""
+"""The libraries that this package needs and their purposes, as `pyproject.toml` declares them to installers."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ _PURPOSES = {
     "coding": "coding masks",
     "pipeline": "the pipeline with its view in MLflow",
 }
-_AGAIN = "install slt-bench and its libraries again (`make setup`)"
+_REINSTALL = "install slt-bench and its libraries again (`make setup`)"
 
 
 @dataclass(frozen=True)
 class Library:
-    """A library: the module that is imported, what installers call it, and the extra that it belongs to ("": none)."""
+    """A library by its module and by its name for installers."""
 
-    module: str
-    distribution: str
-    extra: str = ""
+    module: str  # as it is imported
+    distribution: str  # as it is installed
+    extra: str = ""  # the extra of this package that brings it; "" for a library that is always needed
 
     @property
     def purpose(self) -> str:
-        """What needs it."""
+        """The part of this package that needs the library."""
         return _PURPOSES[self.extra]
 
     @property
     def install(self) -> str:
-        """The command that brings it."""
+        """The command that installs the library."""
         return f"pip install 'slt-bench[{self.extra}]'" if self.extra else "pip install slt-bench"
 
 
@@ -60,21 +60,21 @@ LIBRARIES = (
 
 
 def first_line(error: BaseException, most: int = 200) -> str:
-    """The beginning of what an error says, or its kind where it says nothing."""
+    """Give the first line of an error's message, or the error's class where there is no message."""
     lines = str(error).strip().splitlines()
     return lines[0][:most] if lines else type(error).__name__
 
 
 def fix(error: ImportError) -> str | None:
-    """One line that names the library that cannot be imported and how to get it; None for a module of this package."""
+    """Name in one line the library that cannot be imported, and its fix; None for a module of this package."""
     name, missing = error.name or "", isinstance(error, ModuleNotFoundError)
     package = name.partition(".")[0]
     if package in ("slt_bench", "stages"):
         return None
-    known = next((each for each in LIBRARIES if package == each.module or name == each.distribution), None)
+    known = next((library for library in LIBRARIES if package == library.module or name == library.distribution), None)
     if missing and known is not None and name in (known.module, known.distribution):
         return f"{known.purpose} needs {known.distribution}: {known.install}"
     if missing and known is None:
-        return f"a library needs {name or 'a module that it does not name'}, which is missing: {_AGAIN}"
-    what = known.distribution if known else name or "a library"
-    return f"{what} cannot be loaded ({first_line(error)}); `slt-bench doctor` says what is missing"
+        return f"a library needs {name or 'a module that it does not name'}, which is missing: {_REINSTALL}"
+    subject = known.distribution if known else name or "a library"
+    return f"{subject} cannot be loaded ({first_line(error)}); `slt-bench doctor` says what is missing"

@@ -20,33 +20,83 @@ Purpose = Literal[
 
 
 def key(seed: int, purpose: Purpose, index: int = 0) -> int:
-    """The 128-bit key of a stream; `index` is the layer, the epoch or the class, whatever the purpose counts."""
+    """Compute the 128-bit key of a stream.
+
+    Args:
+        seed: of the cell or of the dataset.
+        purpose: what the numbers are for.
+        index: the layer, the epoch or the class, whatever the purpose counts, from 0.
+
+    Returns:
+        The first 16 bytes of the SHA-256 of the stream's name, little-endian.
+    """
     name = f"slt-bench/{seed}/{purpose}/{index}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
 
 
 def words(seed: int, purpose: Purpose, index: int, count: int) -> NDArray[np.uint64]:
-    """The first `count` 64-bit words of a stream."""
+    """Draw the first words of a stream.
+
+    Args:
+        seed: names the stream, together with purpose and index: see `key`.
+        purpose: see `key`.
+        index: see `key`.
+        count: how many.
+
+    Returns:
+        uint64[count].
+    """
     return np.random.Philox(key=key(seed, purpose, index)).random_raw(count)
 
 
 def uniform(seed: int, purpose: Purpose, index: int, count: int) -> NDArray[np.float64]:
-    """`count` values in the open interval (0, 1), on a grid of 2^-32, symmetric about 1/2."""
+    """Draw uniform values in the open interval (0, 1), on a grid of 2^-32, symmetric about 1/2.
+
+    Args:
+        seed: names the stream, together with purpose and index: see `key`.
+        purpose: see `key`.
+        index: see `key`.
+        count: how many.
+
+    Returns:
+        float64[count].
+    """
     halves = words(seed, purpose, index, (count + 1) // 2).astype("<u8", copy=False).view("<u4")
     return (halves[:count].astype(np.float64) + 0.5) * 2.0**-32
 
 
 def normal(seed: int, purpose: Purpose, index: int, count: int) -> NDArray[np.float64]:
-    """`count` standard normal values: the inverse of the distribution function at `uniform`."""
+    """Draw standard normal values: the inverse of the distribution function at `uniform`.
+
+    Args:
+        seed: names the stream, together with purpose and index: see `key`.
+        purpose: see `key`.
+        index: see `key`.
+        count: how many.
+
+    Returns:
+        float64[count].
+    """
     return _inverse_normal(uniform(seed, purpose, index, count))
 
 
 def permutation(seed: int, purpose: Purpose, index: int, count: int) -> NDArray[np.int64]:
-    """A uniformly random order of range(count)."""
+    """Draw a uniformly random order.
+
+    Args:
+        seed: names the stream, together with purpose and index: see `key`.
+        purpose: see `key`.
+        index: see `key`.
+        count: how many numbers to order.
+
+    Returns:
+        int64[count]: the numbers from 0 to count - 1.
+    """
     return np.argsort(words(seed, purpose, index, count), kind="stable")
 
 
 def _polynomial(coefficients: tuple[float, ...], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Evaluate a polynomial by Horner's rule; the coefficients are those of rising powers."""
     value = np.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         value = value * x + coefficient
@@ -78,7 +128,10 @@ _NEAR_TAIL = (
 
 
 def _inverse_normal(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """AS 241 on (0, 1). The far tail of the algorithm (u < 1.4e-11) is out of reach of a 2^-32 grid."""
+    """Compute the inverse normal distribution function by AS 241 on float64[n] in (0, 1).
+
+    The algorithm's far tail (u < 1.4e-11) is left out: a 2^-32 grid does not reach it.
+    """
     centred = u - 0.5
     square = 0.180625 - centred * centred
     result = centred * _polynomial(_CENTRE[0], square) / _polynomial(_CENTRE[1], square)
@@ -91,7 +144,7 @@ def _inverse_normal(u: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _half_log(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log(x) / 2 from IEEE operations only (libm's last bit differs between machines)."""
+    """Compute log(x) / 2 from IEEE operations only (libm's last bit differs between machines)."""
     mantissa, exponent = np.frexp(x)
     low = mantissa < np.sqrt(0.5)
     mantissa = np.where(low, 2.0 * mantissa, mantissa)

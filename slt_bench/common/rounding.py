@@ -1,4 +1,4 @@
-"""Exact rounding: real-valued shares to integers that sum to a given total."""
+"""Exact rounding of real-valued shares to integers that sum to a total."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from slt_bench.common.errors import BenchError
 
 
 def round_to_total(shares: NDArray[np.float64], total: int, room: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Largest-remainder rounding with a cap per layer; equal remainders go to the lower layer.
+    """Round shares by largest remainders, with a cap on each layer; equal remainders go to the lower layer.
 
     Args:
-        shares: real-valued share of each layer, summing to about `total`.
+        shares: float64[layers], at least 0, summing to about `total`.
         total: the exact sum of the result.
-        room: the most that each layer can take.
+        room: int64[layers], the most that each layer can take.
+
+    Returns:
+        int64[layers], each in [0, room].
 
     Raises:
         BenchError: `total` is more than all the room.

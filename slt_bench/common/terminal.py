@@ -1,4 +1,4 @@
-"""What is printed can be printed on any terminal: what its encoding lacks is replaced by something readable."""
+"""Output that any terminal can show: a sign that its encoding lacks is replaced by a readable one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HANDLER = "slt_bench.stand_ins"
 
 
 def _stand_in(error: UnicodeError) -> tuple[str, int]:
-    """An error handler as `codecs` asks for; also a file name's bytes that are no text become `?`."""
+    """Handle an encoding error as `codecs` wants it; bytes of a file name that are no text become `?` too."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_STAND_INS.get(char, "?") for char in error.object[error.start : error.end]), error.end
@@ -27,22 +27,22 @@ codecs.register_error(_HANDLER, _stand_in)
 
 
 def printable(text: str) -> str:
-    """The text, or its Python form where it holds line breaks or control characters."""
+    """Give the text, or its Python form where it holds line breaks or control characters."""
     return text if text.isprintable() else repr(text)
 
 
 def make_printable() -> None:
-    """Let standard output and error stand in for what they cannot encode."""
+    """Let standard output and error print a readable sign in place of one that they cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_HANDLER)
 
 
 def flush_output() -> None:
-    """Write what is still to be written to standard output.
+    """Write out the buffer of standard output.
 
     Raises:
-        OSError: naming it.
+        OSError: with `standard output` as its file name.
     """
     try:
         if sys.stdout is not None:  # as it is for a process that was started without one
@@ -52,8 +52,8 @@ def flush_output() -> None:
         raise
 
 
-def drop_what_cannot_be_written() -> None:
-    """Else the interpreter stumbles over it as it ends, with an exit status of its own."""
+def discard_unwritable_output() -> None:
+    """Discard buffered output that cannot be written: the interpreter would end with an error and a status of its own."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

@@ -1,4 +1,4 @@
-"""Small helpers over words and plain values: grouping, hints for misspelt names, numbers for a reader."""
+"""Small helpers for words and plain values: grouping, hints for misspelt names, digests, numbers for a reader."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ K = TypeVar("K")
 
 
 def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
-    """Items by a key that they have in common, in the order of the first of each."""
-    found: dict[K, list[T]] = {}
+    """Group items by a key; the groups are in the order of their first items."""
+    groups: dict[K, list[T]] = {}
     for item in items:
-        found.setdefault(key(item), []).append(item)
-    return found
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested groups as dotted keys."""
+    """Flatten nested dicts: {"a": {"b": 1}} becomes {"a.b": 1}."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         name = f"{prefix}{key}"
@@ -30,23 +30,23 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def did_you_mean(word: str, valid: Any) -> str:
-    """A hint for a misspelt word, or nothing."""
-    near = get_close_matches(word, list(valid), n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    """Give a hint for a misspelt word, the end of a message; empty where no valid word is near."""
+    matches = get_close_matches(word, list(valid), n=1)
+    return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
 def digest(content: Any) -> str:
-    """Twelve hex digits of the SHA-256 of canonical JSON."""
+    """Compute the digest of plain values: the first twelve hex digits of the SHA-256 of their canonical JSON."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
 
 
 def percent(ratio: float) -> str:
-    """0.5 -> 50, 0.832 -> 83-2 (no dots: DVC reads them as paths)."""
+    """Write a ratio in percent for an id: 0.5 -> 50, 0.832 -> 83-2 (no dots: DVC reads them as paths)."""
     return f"{100 * ratio:.10g}".replace(".", "-")
 
 
 def duration(seconds: float) -> str:
-    """For a reader: 45 s, 12 min, 3.5 h."""
+    """Write a duration for a reader: 45 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

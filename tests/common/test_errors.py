@@ -38,9 +38,9 @@ def test_a_missing_library_is_named_with_the_command_that_brings_it(
     library: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, library.module, None)
-    status, told = ends(lambda: __import__(library.module), capsys)
-    assert status == 2 and told == f"error: {library.purpose} needs {library.distribution}: {library.install}\n"
-    assert (f"[{library.extra}]" in told) == bool(library.extra)
+    status, last_words = ends(lambda: __import__(library.module), capsys)
+    assert status == 2 and last_words == f"error: {library.purpose} needs {library.distribution}: {library.install}\n"
+    assert (f"[{library.extra}]" in last_words) == bool(library.extra)
 
 
 WITHOUT = """
@@ -62,19 +62,19 @@ def test_commands_without_an_extra_say_which(missing: str, command: str, tmp_pat
     (tmp_path / "params.yaml").write_text(GOOD)
     script = WITHOUT.format(missing=missing, command=command.split())
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
-    told = done.stderr.splitlines()[-1]
-    assert done.returncode == 2 and told.endswith(": pip install 'slt-bench[data]'"), done.stderr
-    assert "preparing and loading images needs" in told and "Traceback" not in done.stderr
+    last_words = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and last_words.endswith(": pip install 'slt-bench[data]'"), done.stderr
+    assert "preparing and loading images needs" in last_words and "Traceback" not in done.stderr
 
 
 def test_a_library_that_is_broken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     error = ImportError("libGL.so.1: cannot open it\nand more", name="cv2")
-    status, told = ends(fail(error), capsys)
-    assert status == 2 and told.startswith("error: opencv-python cannot be loaded (libGL.so.1: cannot open it);")
-    _, told = ends(fail(ModuleNotFoundError("No module named 'numba.old'", name="numba.old")), capsys)
-    assert told.startswith("error: numba cannot be loaded (No module named 'numba.old')")
-    _, told = ends(fail(ModuleNotFoundError("No module named 'deep'", name="deep")), capsys)
-    assert told.startswith("error: a library needs deep, which is missing")
+    status, last_words = ends(fail(error), capsys)
+    assert status == 2 and last_words.startswith("error: opencv-python cannot be loaded (libGL.so.1: cannot open it);")
+    _, last_words = ends(fail(ModuleNotFoundError("No module named 'numba.old'", name="numba.old")), capsys)
+    assert last_words.startswith("error: numba cannot be loaded (No module named 'numba.old')")
+    _, last_words = ends(fail(ModuleNotFoundError("No module named 'deep'", name="deep")), capsys)
+    assert last_words.startswith("error: a library needs deep, which is missing")
 
 
 def test_a_mistake_in_this_package_is_no_message() -> None:

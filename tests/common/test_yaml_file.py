@@ -38,9 +38,9 @@ def refused(file: Path, content: str | bytes, message: str) -> None:
     for pure in (False, True):
         with pytest.raises(BenchError) as caught, within(10):
             read_yaml(file, pure)
-        told = str(caught.value)
-        assert told.startswith(str(file)) and told.isprintable() and len(told) < len(str(file)) + 300, told
-        assert re.fullmatch(message, told.removeprefix(str(file))), told
+        shown = str(caught.value)
+        assert shown.startswith(str(file)) and shown.isprintable() and len(shown) < len(str(file)) + 300, shown
+        assert re.fullmatch(message, shown.removeprefix(str(file))), shown
 
 
 @pytest.mark.parametrize(

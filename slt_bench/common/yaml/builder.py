@@ -1,4 +1,4 @@
-"""What a YAML parser tells, put together to plain values; what is not plain, or would take long, is refused by its line."""
+"""Build plain values from the events of a YAML parser; whatever is not plain, or would take long, is refused by its line."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ruamel.yaml import events
 from slt_bench.common.errors import BenchError
 from slt_bench.common.yaml.text import NULLS, check_text, one_line, scalar, shown
 
-DEPTH = 50
-VALUES = 20_000
+DEPTH = 50  # lists and mappings that may lie in each other
+VALUES = 20_000  # values that a file may hold, with all that its aliases repeat
 Lines = dict[str | int, int]
 
 
 @dataclass
 class _Anchored:
-    """What an anchor names."""
+    """A value that an anchor names."""
 
     value: Any = None
-    values: int | None = None  # with all below it; None while it is being read
+    values: int | None = None  # their number, with all below it; None while it is being read
 
 
 @dataclass
@@ -30,7 +30,7 @@ class _Open:
 
     node: Any
     line: int
-    before: int  # values read before it
+    before: int  # number of values read before it
     anchored: _Anchored
     key: str | None = None  # of the value that comes next; None where a key comes next
     merging: bool = False  # that key is a merge key
@@ -43,19 +43,19 @@ class _Open:
 
 @dataclass
 class Builder:
-    """Takes the events of a parser one by one, without recursion; then `root` is what the file says."""
+    """Builder of a document: takes the events of a parser one by one, without recursion; then `root` is its value."""
 
     path: Path
     root: Any = None
     lines: dict[int, Lines] = field(default_factory=dict)  # by the identity of a dict or list
-    _nodes: list[Any] = field(default_factory=list)  # alive, those that are merged away too: an identity is told once
+    _nodes: list[Any] = field(default_factory=list)  # kept alive, merged ones too: an identity must not be given twice
     _documents: int = 0
     _values: int = 0  # read so far, aliases with all that they stand for
     _open: list[_Open] = field(default_factory=list)
     _anchors: dict[str, _Anchored] = field(default_factory=dict)
 
     def take(self, event: Any) -> None:
-        """The next event.
+        """Take the next event.
 
         Raises:
             BenchError: one line that names file, line and key.
@@ -78,7 +78,7 @@ class Builder:
             self._refuse(line, "the file is read as YAML 1.2: take %YAML out")
 
     def _node(self, event: Any, line: int) -> None:
-        """A scalar, or the beginning of a list or mapping."""
+        """Take a scalar, or the beginning of a list or mapping."""
         key_of = self._open[-1] if self._open and self._open[-1].wants_key else None
         anchored = _Anchored()
         if event.anchor is not None:
@@ -148,7 +148,7 @@ class Builder:
         self._put(anchored.value, anchored.values, line)
 
     def _put(self, value: Any, values: int, line: int) -> None:
-        """A whole value, in what is being read."""
+        """Put a whole value into the list or mapping that is being read."""
         self._values += values
         if self._values > VALUES:
             self._refuse(line, f"more than {VALUES:,} values, with all that aliases repeat: take some out")
@@ -160,13 +160,13 @@ class Builder:
             self.lines[id(holder.node)][len(holder.node)] = line
             holder.node.append(value)
         elif holder.merging:
-            holder.merged += [(line, each) for each in (value if isinstance(value, list) else [value])]
+            holder.merged += [(line, source) for source in (value if isinstance(value, list) else [value])]
             holder.key = None
         else:
             holder.node[holder.key], holder.key = value, None
 
     def _merge(self, node: dict[str, Any], source: Any, line: int) -> None:
-        """What a merge key brings: keys that are not there yet, with the lines in which they are written."""
+        """Add the keys that a merge key brings, unless they are there already, with the lines in which they are written."""
         if not isinstance(source, dict):
             self._refuse(line, "merge key << takes a mapping, or a list of mappings")
         for key in source:
@@ -180,8 +180,8 @@ class Builder:
             self._refuse(line, f"tag {tag} has no meaning here: take it out")
 
     def _refuse(self, line: int, message: str) -> NoReturn:
-        place: list[str | int] = []
-        for each in self._open:
-            part = len(each.node) if isinstance(each.node, list) else each.key
-            place += [] if part is None else [part]
-        raise BenchError(f"{self.path}:{line}: {shown(tuple(place))}: {message}")
+        keys: list[str | int] = []
+        for holder in self._open:
+            key = len(holder.node) if isinstance(holder.node, list) else holder.key
+            keys += [] if key is None else [key]
+        raise BenchError(f"{self.path}:{line}: {shown(tuple(keys))}: {message}")

@@ -1,4 +1,4 @@
-"""The text of a YAML file: its bytes, its scalars by YAML 1.2's core schema, and how a message shows what stands in it."""
+"""The text of a YAML file: its bytes, its scalars by YAML 1.2's core schema, and its form in a message."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 from slt_bench.common.errors import BenchError
 
-BYTES = 300_000
-DIGITS = 100
+BYTES = 300_000  # that a file may have
+DIGITS = 100  # that a number may have
 Scalar = str | int | float | bool | None
-# What YAML prints, less what its versions disagree on: breaks of lines beyond ASCII, and a byte order mark within the text.
+# All but the characters that YAML prints, less those on which its versions disagree: breaks of lines beyond ASCII, and a byte
+# order mark within the text.
 _FORBIDDEN = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _INTEGER = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
 _OTHER_BASE = re.compile(r"0(o)[0-7]+|0(x)[0-9a-fA-F]+")
@@ -29,7 +30,7 @@ _NAME = re.compile(r"[\w.-]+")
 
 
 def read_text(path: Path) -> str:
-    """The text of a file of reasonable size, UTF-8 with or without a byte order mark.
+    """Read the text of a file of reasonable size, UTF-8 with or without a byte order mark.
 
     Raises:
         BenchError: one line that names the file, and the line of what is not text.
@@ -64,10 +65,10 @@ def _read(path: Path) -> bytes:
 
 
 def scalar(text: str) -> Scalar:
-    """A plain scalar as the value that it stands for.
+    """Convert a plain scalar to its value: null, a boolean, a number or text.
 
     Raises:
-        ValueError: it is a number, but none that Python computes with.
+        ValueError: it is a number that is too long, too large or too small.
     """
     if text in _WORDS:
         return _WORDS[text]
@@ -88,10 +89,10 @@ def scalar(text: str) -> Scalar:
 
 
 def check_text(text: str) -> str:
-    """The text of a quoted scalar, the same.
+    """Check the text of a quoted scalar, and return it.
 
     Raises:
-        ValueError: an escape has brought in what no text may hold.
+        ValueError: an escape has brought in a character that no text may hold.
     """
     wrong = _FORBIDDEN.search(text)
     if wrong is not None:
@@ -100,14 +101,14 @@ def check_text(text: str) -> str:
 
 
 def one_line(text: str, most: int = 300) -> str:
-    """Text as part of a message: without its middle if it is long, and with escapes for what is not printed."""
-    escaped = "".join(each if each.isprintable() else repr(each)[1:-1] for each in _without_middle(text, most))
+    """Make text part of a message: without its middle if it is long, and with escapes for control characters."""
+    escaped = "".join(char if char.isprintable() else repr(char)[1:-1] for char in _without_middle(text, most))
     return _without_middle(escaped, most)
 
 
-def shown(place: tuple[str | int, ...]) -> str:
-    """The place of a value in a message: `tables.one.rows[2].sparsity`."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{_shown_key(part)}" for part in place]
+def shown(keys: tuple[str | int, ...]) -> str:
+    """Name the place of a value in a message by the keys that lead to it: `tables.one.rows[2].sparsity`."""
+    parts = [f"[{key}]" if isinstance(key, int) else f".{_shown_key(key)}" for key in keys]
     return one_line("".join(parts).removeprefix("."), 150) or "top level"
 
 

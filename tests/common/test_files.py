@@ -1,0 +1,73 @@
+"""Files are written whole or not at all, and one process at a time holds a lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slt_bench.common.errors import BenchError
+from slt_bench.common.files import atomic, check_writable, exclusive, replaced, sha256, write_bytes, write_text
+from tests.full_disk import largest_file
+
+
+def test_an_interrupted_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "before")
+    with pytest.raises(KeyboardInterrupt), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "before")
+    with (
+        pytest.raises(BenchError, match=r"cannot write .*No space left on device; nothing that was there is lost"),
+        atomic(path),
+    ):
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "before"
+
+
+def test_a_file_that_becomes_too_large_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "before")
+    with largest_file(1000), pytest.raises(BenchError, match=r"cannot write .*file: File too large; nothing that was there"):
+        write_bytes(path, bytes(10_000))
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_is_replaced_whole_or_stays(tmp_path: Path) -> None:
+    directory = tmp_path / "figures"
+    directory.mkdir()
+    write_text(directory / "old", "old")
+    with pytest.raises(KeyboardInterrupt), replaced(directory) as fresh:
+        write_text(fresh / "new", "half")
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.rglob("*")] == ["figures", "old"]
+    with replaced(directory) as fresh:
+        write_text(fresh / "new", "whole")
+    assert [path.name for path in tmp_path.rglob("*")] == ["figures", "new"]
+
+
+def test_a_place_that_cannot_be_written_is_named_beforehand(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "in the way")
+    with pytest.raises(BenchError, match=r"cannot write into .*below: Not a directory"):
+        check_writable(tmp_path / "file" / "below")
+    check_writable(tmp_path / "new" / "directory")
+    assert not list((tmp_path / "new" / "directory").iterdir())
+
+
+def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "abc")
+    assert sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with exclusive(tmp_path), pytest.raises(BenchError, match="another process is at work"), exclusive(tmp_path):
+        pass
+    (tmp_path / ".half.123.tmp").touch()  # of a process that was killed
+    with exclusive(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
