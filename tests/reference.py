@@ -1,6 +1,6 @@
 """Edge-popup as the papers describe it, naive and independent: masked layers, a full sort, one layer at a time.
 
-Nothing here is shared with the engine but the numbers that it is given: weights, roles, scores and batches.
+Nothing here is shared with the engine but the numbers: weights, roles, scores and batches.
 """
 
 from __future__ import annotations
@@ -56,10 +56,11 @@ class NaiveEdgePopup:
 
     Args:
         module: a plain network; its convolutions and linear layers are replaced.
-        weights, roles, scores: of each of them, in module order, in the shape of the layer.
+        weights: of each such layer, in module order, in the shape of the layer.
+        roles: as the weights: FREE, PRUNED or LOCKED.
+        scores: as the weights.
         keep: edges to keep: one number for all layers together, or one for each layer.
         scale: none, static or dynamic.
-        rates: the learning rate of every step.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class NaiveEdgePopup:
 
 
 def replace_layers(module: nn.Module, numbers: Iterator[tuple[Tensor, Tensor, Tensor]]) -> Iterator[Masked]:
-    """Put a masked layer in place of each convolution and linear layer; yields them."""
+    """Put a masked layer in place of each convolution and linear layer; yields the masked layers."""
     for name, child in module.named_children():
         if isinstance(child, nn.Conv2d | nn.Linear):
             masked = Masked(child, *next(numbers))

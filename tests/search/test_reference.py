@@ -1,4 +1,4 @@
-"""The fast engine against a naive one (tests/reference.py): the same masks on every position after 50 steps."""
+"""The fast engine against a naive one (tests/reference.py): equal masks on every position after a number of steps."""
 
 import pytest
 import torch
@@ -14,16 +14,34 @@ from slt_bench.search.schedules import Phase, learning_rate
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.reference import NaiveEdgePopup
 
-STEPS = 50
 RECIPE, PHASE = Recipe(epochs=5, batch_size=8, learning_rate=0.1), Phase(5, 0.5)
 SOURCES = {"dense": (0.0, 0.0), "pruned": (0.3, 0.0), "frozen": (0.25, 0.25)}
+# The combinations of Conv-6 hold every pair of source, selection and scale.
+LONG = [
+    ("dense", "global", "none"),
+    ("pruned", "local", "dynamic"),
+    ("frozen", "local", "static"),
+    ("frozen", "global", "dynamic"),
+]
+SHORT = [
+    ("dense", "local", "static"),
+    ("dense", "global", "dynamic"),
+    ("pruned", "local", "none"),
+    ("pruned", "global", "static"),
+    ("frozen", "global", "none"),
+]
+RESNET = [("dense", "local", "none"), ("pruned", "global", "static"), ("frozen", "local", "dynamic")]
 
 
-@pytest.mark.parametrize("scale", ["none", "static", "dynamic"])
-@pytest.mark.parametrize("selection", ["global", "local"])
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("kind", ["conv6", pytest.param("resnet18", marks=pytest.mark.slow)])
-def test_masks_after_50_steps(kind: str, source: str, selection: str, scale: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "source", "selection", "scale", "steps"),
+    [
+        *(("conv6", *combination, 50) for combination in LONG),
+        *(("conv6", *combination, 10) for combination in SHORT),
+        *(pytest.param("resnet18", *combination, 50, marks=pytest.mark.slow) for combination in RESNET),
+    ],
+)
+def test_masks_of_both_engines(kind: str, source: str, selection: str, scale: str, steps: int) -> None:
     """Equal but for ties in floating point: an edge on which they differ has a score within 1e-5 of its threshold."""
     fast, naive = both(kind, source, selection, scale)
     optimizer, keep = Sgd(fast.learned, 0.9, 1e-4), fast.keep_for(0.5)
@@ -31,7 +49,7 @@ def test_masks_after_50_steps(kind: str, source: str, selection: str, scale: str
     prototypes = torch.randn(10, 3, 8, 8, generator=generator)
     fast.train().select(keep)
     first = fast.mask.clone()
-    for number in range(STEPS):
+    for number in range(steps):
         labels = torch.randint(0, 10, (8,), generator=generator)
         images = prototypes[labels] + torch.randn(8, 3, 8, 8, generator=generator)
         rate = learning_rate(RECIPE, PHASE, number, 10)
@@ -40,12 +58,12 @@ def test_masks_after_50_steps(kind: str, source: str, selection: str, scale: str
         fast.select(keep)
         naive.step(images, labels, rate)
     assert int((first ^ fast.mask).sum()) > 0.02 * fast.mask.numel(), "the search has hardly moved"
-    theirs = torch.empty(fast.source.size, dtype=torch.bool)
+    naive_mask = torch.empty(fast.source.size, dtype=torch.bool)
     for layer, masked in zip(fast.source.layers, naive.layers, strict=True):
-        layer.view(theirs).copy_(masked.mask)
+        layer.view(naive_mask).copy_(masked.mask)
     roles = fast.source.roles
-    assert theirs[roles == LOCKED].all() and int(theirs.sum()) == fast.counts().kept
-    differing = fast.mask ^ theirs[roles == FREE]
+    assert naive_mask[roles == LOCKED].all() and int(naive_mask.sum()) == fast.counts().kept
+    differing = fast.mask ^ naive_mask[roles == FREE]
     for start, stop in bounds(fast, selection):
         magnitude, kept = fast.learned.detach()[start:stop].abs(), fast.mask[start:stop]
         if differing[start:stop].any():
@@ -53,20 +71,21 @@ def test_masks_after_50_steps(kind: str, source: str, selection: str, scale: str
             torch.testing.assert_close(magnitude[differing[start:stop]], threshold.expand(int(differing[start:stop].sum())),
                                        rtol=1e-5, atol=0)  # fmt: skip
     assert int(differing.sum()) <= 4  # none at all where this was written
-    for ours, other in zip(batch_norm_statistics(fast.module), batch_norm_statistics(naive.module), strict=True):
-        torch.testing.assert_close(ours, other, rtol=1e-3, atol=1e-4)
+    statistics = (batch_norm_statistics(engine.module) for engine in (fast, naive))
+    for of_fast, of_naive in zip(*statistics, strict=True):
+        torch.testing.assert_close(of_fast, of_naive, rtol=1e-3, atol=1e-4)
 
 
 def both(kind: str, source: str, selection: str, scale: str) -> tuple[MaskedNetwork, NaiveEdgePopup]:
-    """The two engines with the same weights, roles and scores."""
+    """Both engines, with equal weights, roles and scores."""
     modules = [registry.build(kind, 0.125, 8, 10) for _ in range(2)]
     layers = registry.searchable_layers(modules[0])
     roles = random_roles(0, freeze([layer.shape for layer in layers], *SOURCES[source], "erk", "joint"))
-    made = make_source(layers, 0, "kaiming_uniform", roles)
-    fast = MaskedNetwork(modules[0], made, initial_scores(made, 0), "scores", scale, selection)
-    scores = torch.zeros(made.size).masked_scatter(roles == FREE, initial_scores(made, 0))
-    parts = [[x.view(each) for x in layers] for each in (made.weights, roles, scores)]
-    locked = made.budget.locked.tolist()
+    network = make_source(layers, 0, "kaiming_uniform", roles)
+    fast = MaskedNetwork(modules[0], network, initial_scores(network, 0), "scores", scale, selection)
+    scores = torch.zeros(network.size).masked_scatter(roles == FREE, initial_scores(network, 0))
+    parts = [[layer.view(vector) for layer in layers] for vector in (network.weights, roles, scores)]
+    locked = network.budget.locked.tolist()
     free = fast.keep_for(0.5)
     keep = [free[0] + sum(locked)] if selection == "global" else [a + b for a, b in zip(free, locked, strict=True)]
     return fast, NaiveEdgePopup(modules[1], *parts, keep, scale)
