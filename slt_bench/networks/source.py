@@ -37,7 +37,7 @@ class SourceNetwork:
 
     @property
     def budget(self) -> Budget:
-        """How many edges of each layer are pruned, locked and free."""
+        """Numbers of pruned, locked and free edges of each layer."""
         return count_roles(self.layers, self.roles)
 
     def to(self, device: torch.device | str) -> SourceNetwork:

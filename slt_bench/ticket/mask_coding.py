@@ -54,7 +54,7 @@ def unpack(packed: Tensor, size: int) -> Tensor:
 
 
 def encode(mask: Tensor, stops: Sequence[int]) -> CodedMask:
-    """Entropy-code a mask layer by layer, each edge of a layer being kept with the same probability k / n.
+    """Entropy-code a mask layer by layer, with one probability k / n for all edges of a layer to be kept.
 
     The words are those of the range coder of the library `constriction` (32-bit words, 64-bit state, 24-bit probabilities).
 
@@ -72,7 +72,7 @@ def encode(mask: Tensor, stops: Sequence[int]) -> CodedMask:
     bits, kept = mask.numpy().astype(np.int32), []
     for part in np.split(bits, stops[:-1]):
         kept.append(int(part.sum()))
-        if 0 < kept[-1] < len(part):  # else there is nothing to tell
+        if 0 < kept[-1] < len(part):  # else the counts say it all
             encoder.encode(part, _bernoulli(kept[-1], len(part)))
     return CodedMask(torch.from_numpy(encoder.get_compressed().astype("<u4").view(np.uint8)), kept)
 

@@ -29,13 +29,13 @@ JSON = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[bytes, TicketFile]]]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[bytes, TicketFile]]]:
     """A folder to write in, and the four forms of ticket files as bytes and as read."""
-    directory, found = tmp_path_factory.mktemp("tickets"), {}
+    directory, forms = tmp_path_factory.mktemp("tickets"), {}
     for name, (ticket, form) in _FORMS.items():
         save_ticket(ticket, directory / name, **form)
-        found[name] = ((directory / name).read_bytes(), read_ticket(directory / name))
-    return directory, found
+        forms[name] = ((directory / name).read_bytes(), read_ticket(directory / name))
+    return directory, forms
 
 
 def check(path: Path, content: bytes, known: TicketFile) -> None:
@@ -43,8 +43,8 @@ def check(path: Path, content: bytes, known: TicketFile) -> None:
     read = attempt(lambda: read_ticket(path))
     if read is not None:
         assert read.ticket.spec == known.ticket.spec
-        ours, theirs = (each.network.plain_module().state_dict() for each in (read, known))
-        assert all(theirs[name].equal(value) for name, value in ours.items()) and ours.keys() == theirs.keys()
+        weights, expected = (file.network.plain_module().state_dict() for file in (read, known))
+        assert all(expected[name].equal(value) for name, value in weights.items()) and weights.keys() == expected.keys()
 
 
 def parts(content: bytes) -> tuple[dict[str, Any], bytes]:
@@ -58,39 +58,39 @@ def whole_again(header: dict[str, Any], rest: bytes) -> bytes:
     return struct.pack("<Q", len(text)) + text + rest
 
 
-def places(node: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def key_paths(node: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Paths to all values below a node."""
     inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    return [at, *(place for key, value in inside for place in places(value, (*at, key)))] if at else [
-        place for key, value in inside for place in places(value, (key,))
+    return [at, *(key_path for key, value in inside for key_path in key_paths(value, (*at, key)))] if at else [
+        key_path for key, value in inside for key_path in key_paths(value, (key,))
     ]  # fmt: skip
 
 
-def put(node: Any, place: tuple[Any, ...], value: Any, how: str) -> None:
-    """Replace, remove or double what lies at a place."""
-    for key in place[:-1]:
+def put(node: Any, key_path: tuple[Any, ...], value: Any, how: str) -> None:
+    """Replace, remove or double the value at a key path."""
+    for key in key_path[:-1]:
         node = node[key]
     if how == "remove":
-        del node[place[-1]]
+        del node[key_path[-1]]
     elif how == "add" and isinstance(node, dict):
-        node[f"{place[-1]}2"] = value
+        node[f"{key_path[-1]}2"] = value
     elif how == "add":
-        node.insert(place[-1], value)
+        node.insert(key_path[-1], value)
     else:
-        node[place[-1]] = value
+        node[key_path[-1]] = value
 
 
 @fuzzed
 @given(st.data(), st.sampled_from(list(_FORMS)))
-def test_any_edit_of_our_header(whole: Any, data: st.DataObject, form: str) -> None:
-    directory, found = whole
-    content, known = found[form]
+def test_any_edit_of_the_header_of_the_ticket(files: Any, data: st.DataObject, form: str) -> None:
+    directory, forms = files
+    content, known = forms[form]
     outer, rest = parts(content)
     header = json.loads(outer["__metadata__"]["slt-bench"])
     for _ in range(data.draw(st.integers(1, 2))):
-        place = data.draw(st.sampled_from(places(header)))
-        put(header, place, data.draw(JSON), data.draw(st.sampled_from(["replace", "remove", "add"])))
-        if not places(header):
+        key_path = data.draw(st.sampled_from(key_paths(header)))
+        put(header, key_path, data.draw(JSON), data.draw(st.sampled_from(["replace", "remove", "add"])))
+        if not key_paths(header):
             break
     outer["__metadata__"]["slt-bench"] = json.dumps(header)
     check(directory / "edited", whole_again(outer, rest), known)
@@ -98,21 +98,26 @@ def test_any_edit_of_our_header(whole: Any, data: st.DataObject, form: str) -> N
 
 @fuzzed
 @given(st.data(), st.sampled_from(list(_FORMS)))
-def test_any_edit_of_the_header_of_safetensors(whole: Any, data: st.DataObject, form: str) -> None:
-    directory, found = whole
-    content, known = found[form]
+def test_any_edit_of_the_header_of_safetensors(files: Any, data: st.DataObject, form: str) -> None:
+    directory, forms = files
+    content, known = forms[form]
     outer, rest = parts(content)
-    place = data.draw(st.sampled_from(places(outer)))
+    key_path = data.draw(st.sampled_from(key_paths(outer)))
     types = st.sampled_from(["F32", "F16", "BF16", "I32", "U32", "I16", "U16", "I8", "U8", "BOOL", "F64", "F8_E5M2"])
-    put(outer, place, data.draw(types if place[-1] == "dtype" else JSON), data.draw(st.sampled_from(["replace", "remove"])))
+    put(
+        outer,
+        key_path,
+        data.draw(types if key_path[-1] == "dtype" else JSON),
+        data.draw(st.sampled_from(["replace", "remove"])),
+    )
     check(directory / "edited", whole_again(outer, rest), known)
 
 
 @fuzzed
 @given(st.data(), st.sampled_from(list(_FORMS)))
-def test_any_bytes_changed_cut_or_added(whole: Any, data: st.DataObject, form: str) -> None:
-    directory, found = whole
-    content, known = found[form]
+def test_any_bytes_changed_cut_or_added(files: Any, data: st.DataObject, form: str) -> None:
+    directory, forms = files
+    content, known = forms[form]
     changed = bytearray(content)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(changed) - 1))

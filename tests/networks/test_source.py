@@ -33,9 +33,9 @@ def source(p: float = 0.0, lock: float = 0.0, seed: int = 0, init: str = "kaimin
 
 
 def test_known_answer() -> None:
-    made = source(0.3, 0.2, seed=7)
-    assert hashlib.sha256(made.weights.numpy().tobytes()).hexdigest()[:16] == WEIGHTS
-    assert hashlib.sha256(made.roles.numpy().tobytes()).hexdigest()[:16] == ROLES
+    drawn = source(0.3, 0.2, seed=7)
+    assert hashlib.sha256(drawn.weights.numpy().tobytes()).hexdigest()[:16] == WEIGHTS
+    assert hashlib.sha256(drawn.roles.numpy().tobytes()).hexdigest()[:16] == ROLES
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_every_kind_of_source_has_the_same_weights() -> None:
 
 
 def test_counts_are_exact_per_layer() -> None:
-    made, budget = source(0.3, 0.2), freeze(SHAPES, 0.3, 0.2, "erk", "joint")
+    drawn, budget = source(0.3, 0.2), freeze(SHAPES, 0.3, 0.2, "erk", "joint")
     for index, layer in enumerate(LAYERS):
-        roles = made.roles[layer.start : layer.stop]
+        roles = drawn.roles[layer.start : layer.stop]
         assert int((roles == PRUNED).sum()) == budget.pruned[index]
         assert int((roles == LOCKED).sum()) == budget.locked[index]
-    assert made.count(PRUNED) == round(0.3 * N) and made.count(LOCKED) == round(0.2 * N)
+    assert drawn.count(PRUNED) == round(0.3 * N) and drawn.count(LOCKED) == round(0.2 * N)
 
 
 def test_pruning_more_only_adds() -> None:
@@ -73,8 +73,8 @@ def test_pruning_more_only_adds() -> None:
 
 @pytest.mark.parametrize("init", ["kaiming_uniform", "kaiming_normal", "signed_kaiming_constant"])
 def test_inits_have_the_standard_deviation_of_he(init: str) -> None:
-    made, layer = source(init=init), LAYERS[3]
-    weights = made.weights[layer.start : layer.stop]
+    drawn, layer = source(init=init), LAYERS[3]
+    weights = drawn.weights[layer.start : layer.stop]
     assert float(weights.std()) == pytest.approx(np.sqrt(2 / layer.fan_in), rel=0.05)
     if init == "signed_kaiming_constant":
         assert weights.abs().unique().numel() == 1

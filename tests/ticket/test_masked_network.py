@@ -21,9 +21,9 @@ def make(source: str = "frozen", scale: str = "none", learns: str = "scores", in
     module = registry.build("conv2", 0.125, 8, 10)
     layers = registry.searchable_layers(module)
     roles = random_roles(0, freeze([x.shape for x in layers], *SOURCES[source], "epl", "joint"))
-    made = make_source(layers, 0, init, roles)
-    learned = made.weights[made.roles == FREE] if learns == "weights" else initial_scores(made, 0)
-    return MaskedNetwork(module, made, learned, learns, scale)
+    drawn = make_source(layers, 0, init, roles)
+    learned = drawn.weights[drawn.roles == FREE] if learns == "weights" else initial_scores(drawn, 0)
+    return MaskedNetwork(module, drawn, learned, learns, scale)
 
 
 def naive_weights(network: MaskedNetwork, scores: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -80,7 +80,7 @@ def test_counts_are_exact(sparsity: float) -> None:
     assert counts.kept == n - round(sparsity * n)
     assert counts.pruned == round(0.25 * n) and counts.locked == round(0.25 * n)
     layers = network.layer_counts()
-    assert sum(one.kept for one in layers) == counts.kept and sum(one.total for one in layers) == n
+    assert sum(layer.kept for layer in layers) == counts.kept and sum(layer.total for layer in layers) == n
 
 
 @pytest.mark.parametrize("scale", ["none", "static", "dynamic"])
@@ -98,9 +98,9 @@ def test_ends_work_where_roundings_disagree() -> None:
     module = registry.build("conv2", 1 / 256, 4, 10)
     layers = registry.searchable_layers(module)
     budget = freeze([x.shape for x in layers], 0.5, 0.5, "erk", "joint")
-    made = make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
-    assert made.size % 2 == 1 and made.count(FREE) == 0
-    network = MaskedNetwork(module, made, initial_scores(made, 0), "scores", "none")
+    drawn = make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
+    assert drawn.size % 2 == 1 and drawn.count(FREE) == 0
+    network = MaskedNetwork(module, drawn, initial_scores(drawn, 0), "scores", "none")
     network.select(network.keep_for(0.5))
     assert network(torch.zeros(2, 3, 4, 4)).shape == (2, 10)
 
@@ -135,12 +135,12 @@ def test_what_is_learned_takes_memory_for_free_edges_alone(freezing_ratio: float
     module = registry.build("conv6", 0.5, 32, 10)
     layers, half = registry.searchable_layers(module), freezing_ratio / 2
     roles = random_roles(0, freeze([x.shape for x in layers], half, half, "epl", "joint"))
-    made = make_source(layers, 0, "kaiming_uniform", roles)
-    network = MaskedNetwork(module, made, initial_scores(made, 0), "scores", "none")
+    drawn = make_source(layers, 0, "kaiming_uniform", roles)
+    network = MaskedNetwork(module, drawn, initial_scores(drawn, 0), "scores", "none")
     optimizer = Sgd(network.learned, 0.9, 1e-4)
     network.select(network.keep_for(0.5))
     network(torch.randn(2, 3, 32, 32)).sum().backward()
-    free = round((1 - freezing_ratio) * made.size)
+    free = round((1 - freezing_ratio) * drawn.size)
     assert network.learned.grad is not None
     for vector in (network.learned, optimizer.velocity, network.mask, network.learned.grad):
         assert abs(vector.numel() - free) <= 1 and vector.untyped_storage().nbytes() == vector.numel() * vector.element_size()
@@ -150,14 +150,14 @@ def test_what_is_learned_takes_memory_for_free_edges_alone(freezing_ratio: float
 def test_a_compiled_network_computes_the_same() -> None:
     from torch._dynamo.utils import counters
 
-    found = []
+    results = []
     for compiled in (False, True):
         module, source = make_ticket().spec.build()
         network = MaskedNetwork(module, source, initial_scores(source, 0), "scores", "dynamic", compiled=compiled).train()
         network.select(network.keep_for(0.5))
         logits = network(torch.linspace(-1, 1, 4 * 3 * 64).reshape(4, 3, 8, 8))
         logits.square().sum().backward()
-        found.append((logits.detach(), network.learned.grad))
+        results.append((logits.detach(), network.learned.grad))
     assert counters["stats"]["unique_graphs"] >= 1 and not counters["graph_break"]
-    for plain, ours in zip(*found, strict=True):
-        torch.testing.assert_close(plain, ours, rtol=1e-3, atol=1e-4)
+    for plain, of_compiled in zip(*results, strict=True):
+        torch.testing.assert_close(plain, of_compiled, rtol=1e-3, atol=1e-4)

@@ -120,8 +120,8 @@ def test_a_damaged_code_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "ticket"
     save_ticket(make_ticket(), path, mask="coded")
     whole = path.read_bytes()
-    for place in range(len(whole) - 300, len(whole), 7):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+    for position in range(len(whole) - 300, len(whole), 7):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x40]) + whole[position + 1 :])
         with pytest.raises(BenchError, match="damaged"):
             read_ticket(path)
 
@@ -153,8 +153,8 @@ def test_any_flipped_byte_is_noticed(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "ticket"
     save_ticket(make_child_ticket() if kind == "child" else make_ticket(), path)
     whole = path.read_bytes()
-    for place in [*range(0, len(whole), 13), *range(len(whole) - 40, len(whole))]:
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+    for position in [*range(0, len(whole), 13), *range(len(whole) - 40, len(whole))]:
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x40]) + whole[position + 1 :])
         with pytest.raises(BenchError, match=r"damaged|no ticket|not known to this version"):
             read_ticket(path)
 
