@@ -1,4 +1,4 @@
-"""The ticket: a mask over a source network, its file, and what is refused as damaged.
+"""The ticket: a mask over a source network, its file, its sizes, and the checks that refuse a damaged one.
 
-Others take `masked_network`, `ticket.Ticket` and `file.read_ticket`. Nothing here knows how a mask was found.
+Others take `masked_network`, `ticket.Ticket`, `file` and `sizes`. Nothing here knows how a mask was found.
 """

@@ -38,6 +38,7 @@ class _Open:
 
     @property
     def wants_key(self) -> bool:
+        """Whether the next scalar is a key of the mapping."""
         return isinstance(self.node, dict) and self.key is None
 
 

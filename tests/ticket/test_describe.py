@@ -1,0 +1,43 @@
+"""The text that describes a ticket file to a reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slt_bench.networks.budget import freeze
+from slt_bench.networks.source import FREE
+from slt_bench.ticket.describe import describe
+from slt_bench.ticket.file import read_ticket, save_ticket
+from slt_bench.ticket.ticket import TicketSource
+from tests.toys_tickets import FROM_TICKET, FROZEN, SOURCES, make_ticket
+
+
+def test_description(tmp_path: Path) -> None:
+    ticket, path = make_ticket(), tmp_path / "ticket"
+    save_ticket(ticket, path)
+    text = describe(read_ticket(path))
+    _, source = ticket.spec.build()
+    shapes = [layer.shape for layer in source.layers]
+    assert freeze(shapes, 0.25, 0.25, "epl", "joint").free.sum() == source.count(FREE)
+    assert f"{source.count(FREE):,} bits" in text and f"{path.stat().st_size:,} bytes" in text
+    assert "cell, identity 0123456789ab" in text
+    assert "frozen: pruned 25 % + locked 25 % (epl)" in text and "features.0.weight" in text and "digest matches" in text
+    save_ticket(make_ticket(learned="weights"), path)
+    assert "no ticket" in describe(read_ticket(path))
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "text"),
+    [
+        (SOURCES["dense"], "dense", "dense"),
+        (SOURCES["pruned"], "randomly pruned", "pruned 40 % (erk)"),
+        (FROZEN.model_copy(update={"lock_rule": "mirrored"}), "frozen", "pruned 25 % + locked 25 % (epl, mirrored)"),
+        (FROM_TICKET, "from ticket", "pruned 50 % + locked 10 % (as the ticket of a_b_c_d_e_f_g)"),
+        (FROM_TICKET.model_copy(update={"shuffled": True}), "from ticket",
+         "pruned 50 % + locked 10 % (as the ticket of a_b_c_d_e_f_g, shuffled)"),
+    ],
+)  # fmt: skip
+def test_a_source_for_a_reader(source: TicketSource, kind: str, text: str) -> None:
+    assert (source.kind, str(source)) == (kind, text)
