@@ -106,7 +106,20 @@ class BetonFile:
         return samples, self._read(ALLOCATION, table_begin, rows, "allocation table"), begin
 
     def _read(self, kind: np.dtype[np.void], begin: int, count: int, name: str) -> NDArray[np.void]:
-        """Read `count` records that begin at an offset; `name` is for the message."""
+        """Read records of the file.
+
+        Args:
+            kind: layout of a record.
+            begin: offset of the first one.
+            count: how many there are.
+            name: what the message calls them.
+
+        Returns:
+            kind[count], mapped into memory.
+
+        Raises:
+            _Damaged: the file is too short.
+        """
         if count * kind.itemsize > len(self.content) - begin:
             raise _Damaged(f"its {len(self.content)} bytes have no room for its {name}")
         return np.frombuffer(self.content, kind, count, begin)

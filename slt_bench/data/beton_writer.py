@@ -20,6 +20,7 @@ def _encoded_field() -> RGBImageField:
     """Return ffcv's image field with an `encode` that copies encoded images (a subclass would be another type in the file)."""
 
     def encode(destination: Any, image: EncodedImage, malloc: Callable[[int], Any]) -> None:
+        """Fill in an image's sample, and copy its bytes into memory of the file."""
         destination["mode"], destination["height"], destination["width"] = image.mode, image.height, image.width
         destination["data_ptr"], memory = malloc(image.data.nbytes)
         memory[:] = image.data

@@ -88,7 +88,16 @@ class Loader:
             yield pixels.permute(0, 3, 1, 2), torch.from_numpy(labels).to(self.device)
 
     def _prefetched(self, make_batch: Callable[[NDArray[np.int64], int], T], epoch: int, first: int) -> Iterator[T]:
-        """Yield make_batch(image numbers, key of the epoch) for the batches of an epoch, from batch `first` on."""
+        """Make the batches of an epoch in threads, ahead of the search.
+
+        Args:
+            make_batch: called with a batch's image numbers, int64[b], and the key of the epoch.
+            epoch: number of the epoch.
+            first: batch to begin with.
+
+        Returns:
+            An iterator over the batches in order.
+        """
         key = 0 if self.seed is None else random.key(self.seed, "augmentation", epoch)
         batches = self._batches(epoch)[first:]
         return prefetch(lambda indices: make_batch(indices, key), batches, self.workers, self.workers + 2)

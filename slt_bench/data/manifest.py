@@ -50,6 +50,7 @@ class FileManifest(Model):
 
     @model_validator(mode="after")
     def _adds_up(self) -> FileManifest:
+        """Refuse counts per class that do not sum to the number of images."""
         if sum(self.per_class) != self.images:
             raise ValueError(f"per_class sums to {sum(self.per_class)} instead of {self.images} images")
         return self
@@ -76,6 +77,7 @@ class Manifest(Model):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Manifest:
+        """Refuse files, classes, a split or a digest that contradict each other."""
         if missing := [name for name in FILES if name not in self.files]:
             raise ValueError(f"files has no entry {missing[0]}")
         if twice := sorted((Counter(self.classes) - Counter(set(self.classes))).keys()):

@@ -79,7 +79,21 @@ def _held_out(labels: NDArray[np.int64], images: Images) -> NDArray[np.int64]:
 
 
 def _subset(split: Split, count: int | None, name: str, seed: int, purpose: Purpose) -> Split:
-    """Take a class-balanced random subset of `count` images; all of them if `count` is None."""
+    """Take a class-balanced random subset of a split.
+
+    Args:
+        split: the images.
+        count: how many to take; None for all.
+        name: of the split, for the message.
+        seed: of the choice.
+        purpose: of the choice.
+
+    Returns:
+        The subset, in the order of the split.
+
+    Raises:
+        BenchError: the split has fewer images.
+    """
     if count is None:
         return split
     if count > len(split.labels):
@@ -128,14 +142,26 @@ def _write_and_verify(split: EncodedSplit, classes: int, path: Path, workers: in
 
 
 def _write_in_pages(split: EncodedSplit, classes: int, path: Path, workers: int, page: int) -> FileManifest:
-    """Do the work of `_write_and_verify` with pages of a fixed size, in bytes.
+    """Write a .beton file with pages of a fixed size, and compare what was written.
+
+    Args:
+        split: the images.
+        classes: number of classes of the dataset.
+        path: the file.
+        workers: threads that encode.
+        page: bytes of a page.
+
+    Returns:
+        The file's entry in the manifest.
 
     Raises:
+        BenchError: an image cannot be stored, or the file reads back differently.
         _PageTooSmall: an image needs a larger page.
     """
     labels, shapes, hasher = split.split.labels, set(), hashlib.sha256()
 
     def encoded_images() -> Iterator[EncodedImage]:
+        """Yield the images for the writer, checked and noted in digest and shapes."""
         encoded = prefetch(split.__getitem__, range(len(split)), workers, split.most_waiting(workers, page))
         for number, (image, label) in enumerate(zip(encoded, labels, strict=True)):
             split.check(image, number)

@@ -54,7 +54,9 @@ def _folder() -> Finding:
         except BenchError as error:
             faults.append(str(error))
     if faults:
-        return Finding("project folder", f"{project}: {'; '.join(faults)}", "make each a folder that you may write into, or run elsewhere")
+        return Finding(
+            "project folder", f"{project}: {'; '.join(faults)}", "make each a folder that you may write into, or run elsewhere"
+        )
     return Finding("project folder", f"{project}, can be written")
 
 

@@ -20,7 +20,7 @@ from slt_bench.data.sources.registry import image_folder as find_folder
 from slt_bench.data.sources.registry import load_images
 from slt_bench.data.sources.splits import ImageSet, Split
 from slt_bench.data.verify import verify_file
-from slt_bench.params.datasets import Images
+from slt_bench.params.datasets import RELEASES, Images
 from tests.toys_images import DIGITS
 
 
@@ -145,6 +145,12 @@ def test_a_folder_of_other_classes_is_not_cifar10(folder: Path, monkeypatch: pyt
     monkeypatch.setenv("SLT_BENCH_CIFAR10", str(folder))
     with pytest.raises(BenchError, match="which has 2 classes instead of 10"):
         load_images(Images(source="cifar10"))
+
+
+def test_the_facts_of_a_release_are_those_of_its_images() -> None:
+    source, release = load_images(DIGITS.images), RELEASES["digits"]
+    assert len(source.train.labels) == release.train_images and len(source.classes) == release.classes
+    assert source.train[0].shape == (release.image_size, release.image_size, 3)
 
 
 @pytest.mark.skipif("SLT_BENCH_CIFAR10" not in os.environ, reason="SLT_BENCH_CIFAR10 names no CIFAR-10 images")

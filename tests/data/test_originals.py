@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -18,24 +17,21 @@ from slt_bench.data import encoded_split
 from slt_bench.data.beton import JPG, RAW, BetonFile
 from slt_bench.data.encode import encode_original
 from slt_bench.data.loader import Loader
+from slt_bench.data.manifest import FILES
 from slt_bench.data.prepare import prepare
 from slt_bench.data.sources.pictures import Picture, decode
 from slt_bench.data.sources.registry import load_images
 from slt_bench.data.sources.splits import Arrays
 from slt_bench.params.datasets import Images
-from tests.toys_images import CROPS, photo, raw_epoch
+from tests.toys_images import CROPS, file_of, photo, raw_epoch
 
 
 def jpeg(seed: int, mode: str = "RGB", **options: object) -> bytes:
-    file = BytesIO()
-    Image.fromarray(photo(90, 130 + seed, seed)).convert(mode).save(file, "JPEG", **options)
-    return file.getvalue()
+    return file_of(Image.fromarray(photo(90, 130 + seed, seed)).convert(mode), **options)
 
 
 def png(seed: int) -> bytes:
-    file = BytesIO()
-    Image.fromarray(photo(130, 100, seed)).save(file, "PNG")
-    return file.getvalue()
+    return file_of(Image.fromarray(photo(130, 100, seed)), "PNG")
 
 
 KINDS: list[tuple[Callable[[int], bytes], int]] = [
@@ -126,29 +122,39 @@ def test_a_jpeg_of_which_parts_would_be_wrong_is_stored_as_pixels(monkeypatch: p
     assert stored.mode == RAW and stored.data.tobytes() == decode(picture).tobytes()
 
 
-def large(root: Path) -> list[Path]:
-    """A JPEG of more than a page of ffcv's, and a small file whose pixels are as much."""
-    noise = np.random.default_rng(0).integers(0, 256, (1900, 1900, 3), dtype=np.uint8)
+def small_tree(root: Path) -> Path:
+    """Make a folder of two classes with a small picture each in train and test."""
     for split in ("train", "test"):
         for name in "ab":
             (root / split / name).mkdir(parents=True)
             Image.new("RGB", (40, 30)).save(root / split / name / "0.png")
-    Image.fromarray(noise).save(root / "test/a/noise.jpg", quality=100, subsampling=0)
-    Image.new("RGB", (2400, 1800), "teal").save(root / "test/b/plain.png")
-    return [root / "test/a/noise.jpg", root / "test/b/plain.png"]
+    return root
 
 
 def test_a_picture_larger_than_a_page_of_ffcv_is_stored(tmp_path: Path) -> None:
-    jpeg_file, plain = large(tmp_path / "images")
-    assert jpeg_file.stat().st_size > 8 << 20 and plain.stat().st_size < 1 << 20
-    stored = BetonFile(prepared(tmp_path / "images") / "test.beton")
-    assert stored.sizes.tolist() == [3600, jpeg_file.stat().st_size, 3600, 3 * 2400 * 1800]
-    assert stored.bytes_of(1).tobytes() == jpeg_file.read_bytes()
+    """A JPEG of more than a page, and a small file whose pixels are as much; the space for them was estimated well."""
+    root = small_tree(tmp_path / "images")
+    noise = np.random.default_rng(0).integers(0, 256, (1900, 1900, 3), dtype=np.uint8)
+    noise_file, plain_file = root / "test/a/noise.jpg", root / "test/b/plain.png"
+    Image.fromarray(noise).save(noise_file, quality=100, subsampling=0)
+    Image.new("RGB", (2400, 1800), "teal").save(plain_file)
+    assert noise_file.stat().st_size > 8 << 20 and plain_file.stat().st_size < 1 << 20
+    directory = prepared(root)
+    stored = BetonFile(directory / "test.beton")
+    assert stored.sizes.tolist() == [3600, noise_file.stat().st_size, 3600, 3 * 2400 * 1800]
+    assert stored.bytes_of(1).tobytes() == noise_file.read_bytes()
+    images = Images(source="image_folder", path=str(root))
+    source = load_images(images)
+    splits = [
+        encoded_split.EncodedSplit(source.train, images, "train"),
+        encoded_split.EncodedSplit(source.test, images, "test"),
+    ]
+    taken = sum((directory / f"{name}.beton").stat().st_size for name in FILES)
+    assert taken < (64 << 20) + encoded_split.estimate_bytes(splits) < 4 * taken
 
 
 def test_pixels_that_need_a_larger_page_than_the_files_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jpeg_file, _ = large(tmp_path / "images")
-    jpeg_file.unlink()
+    Image.new("RGB", (2400, 1800), "teal").save(small_tree(tmp_path / "images") / "test/b/plain.png", compress_level=1)
     path = prepared(tmp_path / "images") / "test.beton"
     assert int(np.fromfile(path, "<u4", 2)[1]) == 16 << 20 and BetonFile(path).sizes.max() == 3 * 2400 * 1800
     monkeypatch.setattr(encoded_split, "_LARGEST_PAGE", 8 << 20)
@@ -157,20 +163,9 @@ def test_pixels_that_need_a_larger_page_than_the_files_get_one(tmp_path: Path, m
 
 
 def test_a_picture_wider_than_the_format_can_say_is_named(tmp_path: Path) -> None:
-    large(tmp_path / "images")
-    Image.new("RGB", (70_000, 20)).save(tmp_path / "images/test/b/plain.png")
+    Image.new("RGB", (70_000, 20)).save(small_tree(tmp_path / "images") / "test/b/plain.png")
     with pytest.raises(BenchError, match=r"b/plain\.png: an image of 70000 x 20 pixels is too large"):
         prepared(tmp_path / "images")
-
-
-def test_space_is_estimated_for_test_images_as_they_are(tmp_path: Path) -> None:
-    large(tmp_path / "images")
-    directory = prepared(tmp_path / "images")
-    images = Images(source="image_folder", path=str(tmp_path / "images"))
-    found = load_images(images)
-    parts = [encoded_split.EncodedSplit(found.train, images, "train"), encoded_split.EncodedSplit(found.test, images, "test")]
-    taken = sum((directory / f"{name}.beton").stat().st_size for name in ("train", "test"))
-    assert taken < (64 << 20) + encoded_split.estimate_bytes(parts) < 4 * taken
 
 
 def test_images_of_one_size_and_arrays_are_stored_as_pixels() -> None:

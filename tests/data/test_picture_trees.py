@@ -20,15 +20,14 @@ from slt_bench.data.sources.pictures import ENDINGS, Picture, decode
 from slt_bench.data.sources.registry import image_folder
 from slt_bench.data.sources.splits import Files, ImageSet
 from slt_bench.params.datasets import Images
+from tests.toys_images import file_of
 
 Made = dict[str, bytes]
 
 
 def picture(seed: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
-    file = BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 256, (6, 7, 3), dtype=np.uint8)
-    Image.fromarray(pixels).convert(mode).save(file, kind)
-    return file.getvalue()
+    return file_of(Image.fromarray(pixels).convert(mode), kind)
 
 
 @pytest.fixture

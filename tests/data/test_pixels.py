@@ -18,7 +18,7 @@ from slt_bench.data.decode.augment import random_crop_box, uniform
 from slt_bench.data.decode.jpeg_parts import cut
 from slt_bench.data.decode.resize import resample, resized_shape
 from slt_bench.data.encode import encode_image
-from tests.toys_images import JPEGS, SIZES, decoded, first, photo
+from tests.toys_images import JPEGS, SIZES, decoded, file_of, first, photo
 
 
 def parts(height: int, width: int) -> list[NDArray[np.int64]]:
@@ -58,9 +58,7 @@ def test_a_jpeg_that_allows_no_cutting_is_used_whole() -> None:
     """Others wrote it: no restart markers, full chroma, grey, progressive."""
     picture, out, starts = Image.fromarray(photo(90, 120)), np.empty(10**6, np.uint8), np.empty(10**4, np.int64)
     for options in ({}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_rows": 1, "subsampling": 1}):
-        file = BytesIO()
-        picture.save(file, "JPEG", **options)
-        data = np.frombuffer(file.getvalue(), np.uint8)
+        data = np.frombuffer(file_of(picture, **options), np.uint8)
         assert cut(data, 90, 120, np.array([5, 5, 20, 20]), out, starts) == (0, 0, 0, 90, 120)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +12,7 @@ from slt_bench.data.decode import jpeg
 from slt_bench.data.decode.jpeg_parts import cut
 from slt_bench.data.encode import encode_image
 from tests.fuzz.harness import fuzzed
-from tests.toys_images import JPEGS, changed, guarded_cut, photo
+from tests.toys_images import JPEGS, changed, file_of, guarded_cut, photo
 
 
 def jpegs() -> list[bytes]:
@@ -24,9 +22,7 @@ def jpegs() -> list[bytes]:
         (picture, {"progressive": True}), (picture, {"subsampling": 0, "restart_marker_blocks": 5}),
         (picture.convert("L"), {}), (picture.convert("CMYK"), {}), (picture, {"restart_marker_blocks": 5}),
     ):  # fmt: skip
-        file = BytesIO()
-        image.save(file, "JPEG", **options)
-        found.append(file.getvalue())
+        found.append(file_of(image, **options))
     return found
 
 

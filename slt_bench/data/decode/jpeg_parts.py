@@ -61,7 +61,16 @@ def _segments(data: Any, start: int, starts: Any, needed: int) -> int:
 
 @compiled
 def _put(out: Any, at: int, value: int) -> int:
-    """Write 16 bits, high byte first, and return the offset behind them."""
+    """Write 16 bits, high byte first.
+
+    Args:
+        out: uint8[bytes].
+        at: offset of the first byte.
+        value: from 0 to 65,535.
+
+    Returns:
+        The offset behind them.
+    """
     out[at], out[at + 1] = value >> 8, value & 255
     return at + 2
 

@@ -11,7 +11,16 @@ from slt_bench.data.decode.compiled import compiled
 
 @compiled
 def resized_shape(height: int, width: int, side: int) -> tuple[int, int]:
-    """Compute height and width of an image whose shorter side is resized to `side`, as torchvision's `Resize` does."""
+    """Compute the size of an image whose shorter side is resized, as torchvision's `Resize` does.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        side: of the result, the shorter one, in pixels.
+
+    Returns:
+        Height and width of the result, in pixels.
+    """
     if height <= width:
         return side, int(side * width / height)
     return int(side * height / width), side

@@ -87,7 +87,16 @@ def image_folder(path: Path, images: Images) -> ImageSet:
 
 
 def _files(pictures: Classes, classes: list[str], size: int | None) -> Files:
-    """Label the pictures of each class with the class's position in `classes`."""
+    """Label the pictures of each class.
+
+    Args:
+        pictures: class -> pictures.
+        classes: names of the classes; a label is a position in this list.
+        size: side in pixels of the square that images are fitted to; None to leave them in their own size.
+
+    Returns:
+        All pictures, class by class.
+    """
     labels = np.repeat(np.arange(len(classes)), [len(pictures[name]) for name in classes])
     return Files([picture for name in classes for picture in pictures[name]], labels.astype(np.int64), size)
 
@@ -107,7 +116,19 @@ def _digits(seed: int) -> ImageSet:
 
 
 def _cifar_or_folder(images: Images, release: Release, location: str | None) -> ImageSet:
-    """Load CIFAR from its release, downloaded if no location is given, or from a folder or archive of its images."""
+    """Load CIFAR from its release, or from a folder or archive of its images.
+
+    Args:
+        images: source cifar10 or cifar100.
+        release: the source's facts, which a folder of images has to fit.
+        location: the release, folder or archive; None to download the release.
+
+    Returns:
+        Train and test images.
+
+    Raises:
+        BenchError: the images are missing, damaged or of another number of classes.
+    """
     if not location:
         return _cifar(images, paths.DOWNLOADS, download=True)
     check_name(location, images.variable or "")

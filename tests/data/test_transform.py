@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
-from slt_bench.common import paths
+from slt_bench.common import paths, random
 from slt_bench.common.errors import BenchError
 from slt_bench.data.beton import BetonFile
 from slt_bench.data.decode import jpeg
@@ -33,25 +33,29 @@ from slt_bench.ticket.file import read_ticket
 from tests.toys_images import CROPS, PLAIN, SIZES, first, photo, raw_epoch, stored_pictures
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photographs of many sizes."""
+    root = tmp_path_factory.mktemp("photos")
     for split in ("train", "test"):
         for number, (height, width) in enumerate([*SIZES[:4], (600, 777), (480, 640)]):
-            path = tmp_path / "images" / split / f"n{number % 2:08d}" / f"{number}.png"
+            path = root / "images" / split / f"n{number % 2:08d}" / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(photo(height, width, number)).save(path)
-    return tmp_path / "images"
+    return root / "images"
 
 
 Prepare = Callable[..., Path]
 
 
-@pytest.fixture
-def prepared(folder: Path, tmp_path: Path) -> Prepare:
+@pytest.fixture(scope="module")
+def prepared(folder: Path) -> Prepare:
+    """Prepare the photographs, once for all tests that ask for the same options; they leave the files as they are."""
+
     def make(**options: object) -> Path:
-        directory = tmp_path / "-".join(map(str, options.values()))
-        prepare(Images(source="image_folder", path=str(folder), validation=0.34, **options), directory, workers=2)
+        directory = folder.parent / "-".join(map(str, options.values()))
+        if not directory.is_dir():
+            prepare(Images(source="image_folder", path=str(folder), validation=0.34, **options), directory, workers=2)
         return directory
 
     return make
@@ -83,8 +87,6 @@ def test_training_shows_the_crop_resized(prepared: Prepare, mode: str) -> None:
     """Cut out of the JPEG, not halved here: the images are not large enough but for some, which may differ a little."""
     path = prepared(write_mode=mode) / "train.beton"
     loader, pictures, seen = Loader(path, CROPS, 6, seed=3), stored_pictures(path), set[bool]()
-    from slt_bench.common import random
-
     for epoch in range(3):
         key = np.uint64(random.key(3, "augmentation", epoch) & (2**64 - 1))
         ((shown, _),) = list(raw_epoch(loader, epoch))
@@ -159,6 +161,7 @@ np.savez(sys.argv[2], images=images, labels=labels)
 """
 
 
+@pytest.mark.slow
 def test_ffcvs_own_loader_reads_the_files(prepared: Prepare, tmp_path: Path) -> None:
     """What is written is ffcv's format, JPEGs that can be cut included.
 
@@ -183,12 +186,12 @@ def test_images_are_stored_as_asked(prepared: Prepare) -> None:
     assert stored_as_jpeg(again, 1000).sum() == 500
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_threads_change_nothing_of_what_is_written(folder: Path, tmp_path: Path, workers: int) -> None:
+def test_threads_change_nothing_of_what_is_written(folder: Path, prepared: Prepare, tmp_path: Path) -> None:
     images = Images(source="image_folder", path=str(folder), validation=0.34, write_mode="jpg")
-    prepare(images, tmp_path / "one", workers=1)
-    prepare(images, tmp_path / "more", workers=workers)
-    assert (tmp_path / "one" / "train.beton").read_bytes() == (tmp_path / "more" / "train.beton").read_bytes()
+    with_two = (prepared(write_mode="jpg") / "train.beton").read_bytes()
+    for workers in (1, 3):
+        prepare(images, tmp_path / str(workers), workers=workers)
+        assert (tmp_path / str(workers) / "train.beton").read_bytes() == with_two
 
 
 def test_an_image_too_large_for_the_format_is_named(tmp_path: Path) -> None:
