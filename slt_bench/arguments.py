@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     track = commands.add_parser("track", help="rebuild MLflow's view of the result files, without duplicates")
     track.add_argument("table", nargs="?", help="one table; all if left out")
     commands.add_parser("schema", help="write the JSON schema of params.yaml for editors")
-    commands.add_parser("doctor", help="what is there, what is missing, and how to mend it")
+    commands.add_parser("doctor", help="what is there, what is missing, and how to fix it")
     return parser
 
 
