@@ -175,18 +175,13 @@ def main() -> None:
         return
     if changed:
         raise BenchError("params.yaml had changed; pipelines/ now follows it: run the same command again")
-    write_text(CODE, _json({stage: code_digest(*modules) for stage, modules in _MODULES.items()}))
+    write_text(CODE, _json({stage: code_digest(*entries) for stage, entries in ENTRIES.items()}))
 
 
-_MODULES = {
+ENTRIES = {  # the functions that each stage calls
     "prepare": ["slt_bench.data.prepare:prepare"],
     "cell": list(OF_A_CELL),
-    "report": [
-        "slt_bench.report.table:write_table",
-        "slt_bench.report.figures.draw:draw_figures",
-        "slt_bench.report.page:write_page",
-        "slt_bench.tracking.runs:track",
-    ],
+    "report": ["slt_bench.run.tasks:report_table", "slt_bench.run.tasks:track_table"],
 }
 
 if __name__ == "__main__":
