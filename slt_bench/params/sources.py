@@ -43,12 +43,16 @@ class Source(Model):
         """For a reader: dense, or what is frozen and by which layout."""
         shares = [f"pruned {100 * self.prune_ratio:g} %"] if self.prune_ratio else []
         shares += [f"locked {100 * self.lock_ratio:g} %"] if self.lock_ratio else []
-        how = f"{self.layout}, mirrored" if self.lock_rule == "mirrored" else str(self.layout)
-        if self.ticket:
-            _, _, _, search, _, sparsity, seed = self.ticket.split("_")
-            how = f"as {search} {sparsity}{f' {seed}' if self.ticket_seed is not None else ''}"
-            how += ", shuffled" if self.shuffled else ""
-        return f"{' + '.join(shares)} ({how})" if shares else "dense"
+        spread = self._parent if self.ticket else str(self.layout)
+        spread += ", mirrored" if self.lock_rule == "mirrored" else ""
+        spread += ", shuffled" if self.shuffled else ""
+        return f"{' + '.join(shares)} ({spread})" if shares else "dense"
+
+    @property
+    def _parent(self) -> str:
+        """The ticket that gives the roles, for a reader."""
+        _, _, _, search, _, sparsity, seed = str(self.ticket).split("_")
+        return f"as {search} {sparsity}{f' {seed}' if self.ticket_seed is not None else ''}"
 
     @property
     def id(self) -> str:

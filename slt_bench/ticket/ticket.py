@@ -15,41 +15,21 @@ from slt_bench.networks import registry
 from slt_bench.networks.budget import Budget, freeze
 from slt_bench.networks.registry import Layer
 from slt_bench.networks.source import FREE, SourceNetwork, make_source, random_roles
-from slt_bench.params.base import Model, PositiveRgb, Ratio, Rgb, Seed
+from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Scale, WeightInit
 from slt_bench.params.searches import Learned
-from slt_bench.params.sources import Layout, LockRule
+from slt_bench.params.sources import Source
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 
-class TicketSource(Model):
-    """The source network as the header of a ticket file names it: these keys are on disk, whatever params.yaml calls them."""
-
-    prune_ratio: Ratio = 0.0
-    lock_ratio: Ratio = 0.0
-    layout: Layout | None = None
-    lock_rule: LockRule | None = None
-    ticket: str | None = None  # layout from_ticket: id of the cell whose ticket gives the roles
-    ticket_identity: str | None = None  # identity of that cell
-    ticket_seed: Seed | None = None  # seed of that cell, where it differs from the ticket's
-    shuffled: bool = False
+class TicketSource(Source):
+    """The source network as the header of a ticket file names it: a file may hold any text for the parent's id."""
 
     @property
-    def kind(self) -> Literal["dense", "randomly pruned", "frozen", "from ticket"]:
-        """The rule that gives every edge its role."""
-        if self.ticket:
-            return "from ticket"
-        return "frozen" if self.lock_ratio else "randomly pruned" if self.prune_ratio else "dense"
-
-    def __str__(self) -> str:
-        """Describe the source network for a reader: dense, or the frozen shares and how they are spread."""
-        shares = [f"pruned {100 * self.prune_ratio:g} %"] if self.prune_ratio else []
-        shares += [f"locked {100 * self.lock_ratio:g} %"] if self.lock_ratio else []
-        spread = f"as the ticket of {self.ticket}" if self.ticket else str(self.layout)
-        spread += ", mirrored" if self.lock_rule == "mirrored" else ""
-        spread += ", shuffled" if self.shuffled else ""
-        return f"{' + '.join(shares)} ({spread})" if shares else "dense"
+    def _parent(self) -> str:
+        """The ticket that gives the roles, for a reader."""
+        return f"as the ticket of {self.ticket}"
 
 
 class Spec(Model):
@@ -128,9 +108,8 @@ class Spec(Model):
 
     @model_validator(mode="after")
     def _no_more_is_frozen_than_there_is(self) -> Spec:
-        frozen = self.source.prune_ratio + self.source.lock_ratio
-        if frozen > 1 + 1e-9:
-            raise ValueError(f"prune_ratio + lock_ratio is {frozen:g}, more than 1")
+        if self.source.freezing_ratio > 1 + 1e-9:
+            raise ValueError(f"prune_ratio + lock_ratio is {self.source.freezing_ratio:g}, more than 1")
         return self
 
 
