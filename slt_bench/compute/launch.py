@@ -12,13 +12,10 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slt_bench.common.errors import Preempted
 from slt_bench.compute.torchrun import place
-
-if TYPE_CHECKING:
-    pass
 
 _POLL = 0.05  # seconds between looks at the processes
 _CRASHED = (1, -signal.SIGABRT)  # not a word that all say alike: perhaps only since another process was gone

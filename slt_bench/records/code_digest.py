@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 PACKAGE = Path(__file__).parent.parent
 OF_A_CELL = ("slt_bench.search.run:search", "slt_bench.run.evaluate:evaluate")  # what a cell runs
@@ -86,7 +86,7 @@ class _Module:
         """Local name -> where it comes from in this package; a module has the name ""."""
         found: dict[str, _Place] = {}
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "slt_bench":
+            if _imports_package(node):
                 for alias in node.names:
                     inner = f"{node.module}.{alias.name}"
                     found[alias.asname or alias.name] = (inner, "") if _file(inner) else (node.module or "", alias.name)
@@ -100,7 +100,7 @@ class _Module:
                     yield self.name, node.id
                 elif node.id in self.imports:
                     yield self.imports[node.id]
-            elif (module := self._module_of(node)) is not None and isinstance(node, ast.Attribute):
+            elif (module := self.module_of(node)) is not None and isinstance(node, ast.Attribute):
                 yield module, node.attr
 
     def normalised(self, statement: ast.stmt) -> ast.AST:
@@ -114,7 +114,7 @@ class _Module:
         files = (self.path.with_suffix(suffix) for suffix in (".yaml", ".html"))
         return [file.read_bytes() for file in files if file.is_file()]
 
-    def _module_of(self, node: ast.AST) -> str | None:
+    def module_of(self, node: ast.AST) -> str | None:
         """The module of this package whose attribute an expression takes."""
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             module, name = self.imports.get(node.value.id, ("", "-"))
@@ -127,11 +127,11 @@ class _Normaliser(ast.NodeTransformer):
         self.module = module
 
     def visit(self, node: ast.AST) -> Any:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "slt_bench":
+        if _imports_package(node):
             return ast.Pass()
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-        if isinstance(node, ast.Attribute) and self.module._module_of(node) is not None:
+        if isinstance(node, ast.Attribute) and self.module.module_of(node) is not None:
             return ast.Name(node.attr, node.ctx)
         if isinstance(node, ast.Name) and self.module.imports.get(node.id, ("", ""))[1]:
             return ast.Name(self.module.imports[node.id][1], node.ctx)
@@ -151,6 +151,11 @@ def _bound(statement: ast.stmt) -> list[str]:
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return []
     return [""]
+
+
+def _imports_package(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
+    """Whether a statement imports something of this package."""
+    return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "slt_bench"
 
 
 def _file(name: str) -> Path | None:
