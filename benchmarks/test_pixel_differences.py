@@ -162,7 +162,7 @@ def test_accuracy_with_reduced_decoding(benchmark, enlarged, monkeypatch, kind) 
             for name, found in accuracies.items():
                 cell = make_cell(name, enlarged, kind, seed)
                 search(cell)
-                found.append(evaluate(paths.cell_dir(cell.id), paths.dataset_dir(name))["last_top1"])
+                found.append(evaluate(cell.directory, paths.dataset_dir(name))["last_top1"])
 
     benchmark.pedantic(run, rounds=1)
     pairs = [a - b for a, b in zip(accuracies["jpegs"], accuracies["decoded"], strict=True)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from slt_bench.arguments import parser
 from slt_bench.common import paths
@@ -17,9 +19,11 @@ from slt_bench.run.tasks import (
     report_all,
     report_table,
     search_cell,
-    tables_of,
     track_table,
 )
+
+if TYPE_CHECKING:
+    from slt_bench.experiment.experiments import Experiments
 
 
 def main() -> None:
@@ -38,27 +42,26 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from slt_bench.experiment.grid import cells_of
-
-    params = load()
-    cells = cells_of(params, params.tables)
-    print(f"{paths.PARAMS}: {len(params.tables)} tables, {len(cells)} cells, no mistake found")
+    experiments = load()
+    cells = experiments.cells()
+    print(f"{paths.PARAMS}: {len(experiments.tables)} tables, {len(cells)} cells, no mistake found")
 
 
 def _plan(options: argparse.Namespace) -> None:
     from slt_bench.common.text import duration
-    from slt_bench.experiment.grid import expand
+    from slt_bench.run.announce import announcement
     from slt_bench.run.plan import plan
 
-    params = load()
+    experiments = load()
+    tables = _tables(experiments, options.table)
     if options.slurm:
         from slt_bench.run.slurm import array_job
 
-        print(array_job(params, tables_of(params, options.table)), end="")
+        print(array_job(experiments, tables), end="")
         return
-    for table in tables_of(params, options.table):
-        planned = plan(expand(params, table))
-        print(f"{table}: {params.tables[table].title}")
+    for table in tables:
+        planned = plan(experiments.tables[table].cells)
+        print(f"{table}: {experiments.tables[table].table.title}")
         for each in planned:
             took = duration(each.seconds) if each.seconds is not None else "?"
             about = "about" if each.is_left else "took"
@@ -68,6 +71,12 @@ def _plan(options: argparse.Namespace) -> None:
         known = duration(sum(seconds for seconds in left if seconds is not None))
         rest = f"{len(left)} left" + (f", about {known}" if left and None not in left else ", time unknown" if left else "")
         print(f"  {len(planned) - len(left)} of {len(planned)} cells done; {rest}\n")
+    print("\n".join(announcement(experiments, experiments.cells(tables).values())))
+
+
+def _tables(experiments: Experiments, table: str | None) -> list[str]:
+    """The named table, or all."""
+    return list(experiments.tables) if table is None else [experiments.table(table).name]
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -77,30 +86,28 @@ def _prepare(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     from slt_bench.run.targets import run_targets
 
-    params = load()
+    experiments = load()
     if options.workers is not None:
-        params = params.model_copy(update={"machine": params.machine.model_copy(update={"workers": options.workers})})
-    run_targets(params, options.targets, options.jobs or len(options.devices) or 1, options.devices, options.part)
+        machine = experiments.params.machine.model_copy(update={"workers": options.workers})
+        experiments = replace(experiments, params=experiments.params.model_copy(update={"machine": machine}))
+    run_targets(experiments, options.targets, options.jobs, options.devices, options.part)
 
 
 def _search(options: argparse.Namespace) -> None:
     from slt_bench.experiment.cell import Cell
-    from slt_bench.experiment.grid import find
     from slt_bench.params.machine import Machine
 
-    params = load()
     if options.given is None:
-        search_cell(params, find(params, options.cell))
+        experiments = load()
+        search_cell(experiments.params.machine, experiments.cell(options.cell))
     else:  # by the process that started this one, which may have read other parameters
         given = json.loads(options.given)
-        search_cell(params.model_copy(update={"machine": Machine(**given["machine"])}), Cell.model_validate(given["cell"]))
+        search_cell(Machine(**given["machine"]), Cell.model_validate(given["cell"]))
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from slt_bench.experiment.grid import find
-
-    params = load()
-    evaluate_cell(params, find(params, options.cell))
+    experiments = load()
+    evaluate_cell(experiments.params.machine, experiments.cell(options.cell))
 
 
 def _ticket(options: argparse.Namespace) -> None:
@@ -117,23 +124,23 @@ def _ticket(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    params = load()
+    experiments = load()
     if options.table is None:
-        print(f"wrote {report_all(params)}")
+        print(f"wrote {report_all(experiments)}")
     else:
-        print(report_table(params, *tables_of(params, options.table)))
+        print(report_table(experiments.table(options.table)))
 
 
 def _results(options: argparse.Namespace) -> None:
-    params = load()
-    keep_tables(params, [name for table in options.tables for name in tables_of(params, table)])
+    experiments = load()
+    keep_tables(experiments, [experiments.table(table).name for table in options.tables])
     print(f"wrote {paths.RESULTS}/")
 
 
 def _track(options: argparse.Namespace) -> None:
-    params = load()
-    for table in tables_of(params, options.table):
-        track_table(params, table, required=True)
+    experiments = load()
+    for table in _tables(experiments, options.table):
+        track_table(experiments.tables[table], required=True)
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""page: the reports of all tables -> outputs/report.html."""
+"""page: the results of all tables -> outputs/report.html."""
 
 from slt_bench.common import paths
 from slt_bench.common.errors import run_command
@@ -8,9 +8,8 @@ from slt_bench.run.tasks import load
 
 
 def main() -> None:
-    """Write it."""
-    params = load()
-    write_page(params, {table: lines(params, table) for table in params.tables}, paths.PAGE)
+    """Write the page and say where it is."""
+    write_page([(experiment, lines(experiment)) for experiment in load().tables.values()], paths.PAGE)
     print(f"open {paths.PAGE} in a browser")
 
 

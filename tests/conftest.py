@@ -69,6 +69,7 @@ def make_cell() -> Callable[..., Cell]:
     def make(**parts: Any) -> Cell:
         recipe = {"epochs": 3, "batch_size": 64, "learning_rate": 0.1} | parts.pop("recipe", {})
         defaults: dict[str, Any] = {
+            "table": "one",
             "dataset_name": "digits",
             "dataset": DIGITS,
             "network_name": "tiny",

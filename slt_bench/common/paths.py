@@ -9,6 +9,10 @@ SCHEMA = Path("docs/params.schema.json")
 DATA = Path("data")
 DOWNLOADS = Path("data/downloads")
 OUTPUTS = Path("outputs")
+CELLS = OUTPUTS / "cells"
+TABLES = OUTPUTS / "tables"
+SET_ASIDE = OUTPUTS / "set-aside"  # results that no table declares any more
+PLAN = OUTPUTS / "plan.json"  # what DVC follows
 RESULTS = Path("results")  # small tables as they came out somewhere, kept in the repository
 PAGE = OUTPUTS / "report.html"  # of all tables
 STATE = Path(".state")  # what lets an interrupted search go on: no DVC output, since DVC deletes outputs before a run
@@ -20,14 +24,14 @@ def dataset_dir(dataset: str) -> Path:
     return DATA / dataset
 
 
-def cell_dir(cell_id: str) -> Path:
-    """Ticket, history and metrics of a cell."""
-    return OUTPUTS / "cells" / cell_id
+def cells_dir(table: str) -> Path:
+    """The results of a table's cells, a directory each."""
+    return CELLS / table
 
 
 def table_dir(table: str) -> Path:
     """Markdown, CSV, LaTeX and figures of a table."""
-    return OUTPUTS / "tables" / table
+    return TABLES / table
 
 
 def state_dir(cell_id: str, identity: str) -> Path:

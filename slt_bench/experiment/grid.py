@@ -1,4 +1,4 @@
-"""Tables to cells: the grid that each row spans."""
+"""The grid of cells that each row of a table spans."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any
 
-from slt_bench.common.errors import BenchError
 from slt_bench.common.text import did_you_mean, grouped
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.checks import Infeasible, Location, check_fits, check_schedule, check_ticket, sparsity_of
@@ -16,50 +15,29 @@ from slt_bench.params.tables import Params, Row, Table
 _LONGEST = 200  # characters of an id, which names folders and files
 
 
-def expand_row(params: Params, table_name: str, index: int) -> list[Cell]:
-    """The cells of one row, each once, seeds last.
+def families(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Group cells that must run one after another: each with those that need its ticket."""
+    return list(grouped(cells, lambda cell: cell.source.parent.id if cell.source.parent else cell.id).values())
+
+
+def expand_row(params: Params, name: str, table: Table, index: int) -> list[tuple[Cell | None, Cell]]:
+    """Expand one row of a table to its cells, seeds last; before each stands the cell that its source is made from, if any.
+
+    Args:
+        params: what the names in the row stand for.
+        name, table: of the table.
+        index: of the row, from 0.
 
     Raises:
         Infeasible: a name that does not exist, or numbers that do not go together.
     """
-    table = params.tables[table_name]
-    pairs = _cells_of_row(params, table, table.rows[index], ("tables", table_name, "rows", index))
-    return list({cell.id: cell for _, cell in pairs}.values())
+    return list(_cells_of_row(params, name, table, table.rows[index], ("tables", name, "rows", index)))
 
 
-def expand(params: Params, table_name: str) -> list[Cell]:
-    """The cells that a table needs, each once, in the order of its rows; one whose ticket another needs comes before it."""
-    table, found = params.tables[table_name], dict[str, Cell]()
-    for index, row in enumerate(table.rows):
-        for parent, cell in _cells_of_row(params, table, row, ("tables", table_name, "rows", index)):
-            found |= {each.id: each for each in (parent, cell) if each is not None and each.id not in found}
-    return list(found.values())
-
-
-def cells_of(params: Params, tables: Iterable[str]) -> dict[str, Cell]:
-    """The cells that tables need, by id; one that several need is there once."""
-    return {cell.id: cell for table in tables for cell in expand(params, table)}
-
-
-def find(params: Params, cell_id: str) -> Cell:
-    """The cell of that id, in any table."""
-    cells = cells_of(params, params.tables)
-    if cell_id not in cells:
-        raise BenchError(
-            f"there is no cell '{cell_id}'{did_you_mean(cell_id, [*cells, *params.tables])}; `slt-bench plan` lists them"
-        )
-    return cells[cell_id]
-
-
-def families(cells: list[Cell]) -> list[list[Cell]]:
-    """Cells that must run one after another: each with those that need its ticket."""
-    return list(grouped(cells, lambda cell: cell.source.ticket or cell.id).values())
-
-
-def _cells_of_row(params: Params, table: Table, row: Row, at: Location) -> Iterator[tuple[Cell | None, Cell]]:
-    """Each cell, and before it the one whose ticket its source is made from, if any."""
+def _cells_of_row(params: Params, name: str, table: Table, row: Row, at: Location) -> Iterator[tuple[Cell | None, Cell]]:
     axes: dict[str, list[Any]] = {
-        "dataset": row.dataset or table.dataset,
+        "table": [name],
+        "dataset": [table.dataset],
         "network": row.network or table.network,
         "recipe": row.recipe or table.recipe,
         "search": row.search,
@@ -83,6 +61,7 @@ def _cell(params: Params, chosen: dict[str, Any], source: Source, row: Row | Non
     look_up = _named(params, chosen, row, at)
     search = look_up("search", params.searches)
     cell = Cell(
+        table=chosen["table"],
         dataset_name=chosen["dataset"],
         dataset=look_up("dataset", params.datasets),
         network_name=chosen["network"],
@@ -113,13 +92,11 @@ def _source(row: Row, chosen: dict[str, Any], parent: Cell | None, at: Location)
     if parent is None or row.source.ticket is None:
         return Source(prune_ratio=p, lock_ratio=lock, layout=layout, lock_rule=row.source.lock_rule if lock else None)
     check_ticket(p, lock, parent.sparsity, (*at, "source"))
-    return Source(
-        prune_ratio=p, lock_ratio=lock, layout=layout, ticket=parent.id, ticket_identity=parent.identity,
-        ticket_seed=row.source.ticket.seed, shuffled=row.source.ticket.shuffled,
-    )  # fmt: skip
+    given = parent.as_parent(own_seed=row.source.ticket.seed is not None)
+    return Source(prune_ratio=p, lock_ratio=lock, layout=layout, parent=given, shuffled=row.source.ticket.shuffled)
 
 
-def _parent(params: Params, table: Table, heir: dict[str, Any], asked: TicketOf, at: Location) -> Cell:
+def _parent(params: Params, table: Table, child: dict[str, Any], asked: TicketOf, at: Location) -> Cell:
     """The cell, in a dense source, whose ticket gives a source its roles."""
     place = (*at, "source", "ticket")
     search = params.searches.get(asked.search)
@@ -127,16 +104,16 @@ def _parent(params: Params, table: Table, heir: dict[str, Any], asked: TicketOf,
         raise Infeasible((*place, "search"), f"'{asked.search}' is weight training, which finds no ticket")
     own = {
         "recipe": asked.recipe or table.recipe[0], "search": asked.search, "sparsity": asked.sparsity,
-        "seed": heir["seed"] if asked.seed is None else asked.seed,
+        "seed": child["seed"] if asked.seed is None else asked.seed,
     }  # fmt: skip
-    return _cell(params, heir | own, Source(), None, place)
+    return _cell(params, child | own, Source(), None, place)
 
 
 def _named(params: Params, chosen: dict[str, Any], row: Row | None, at: Location) -> Callable[[str, dict[str, Any]], Any]:
     def look_up(axis: str, entries: dict[str, Any]) -> Any:
         name = chosen[axis]
         if name not in entries:
-            place = (*at, axis) if row is None or getattr(row, axis) else (*at[:2], axis)
+            place = (*at, axis) if row is None or getattr(row, axis, None) else (*at[:2], axis)
             known = ", ".join(entries)
             raise Infeasible(place, f"'{name}' is not declared{did_you_mean(name, entries)} (there are: {known})")
         return entries[name]

@@ -54,8 +54,8 @@ def _got(value: Any) -> str:
 
 
 def _in_file(location: Location) -> Location:
-    """A location without the kind that stands in it after a search's name, since searches are a union of kinds."""
-    return (*location[:2], *location[3:]) if location[:1] == ("searches",) else location
+    """A location without the kind that stands in it after the name of a search or a table, since these are unions of kinds."""
+    return (*location[:2], *location[3:]) if location[:1] in (("searches",), ("tables",)) else location
 
 
 def _line(document: Document, location: Location, message: str, missing: bool = False) -> str:
@@ -91,7 +91,7 @@ def _steps(root: dict[str, Any], node: dict[str, Any], part: str | int) -> list[
             steps.append(choice["properties"][part])
         elif isinstance(part, int) and "items" in choice:
             steps.append(choice["items"])
-        elif choice.get("properties", {}).get("kind", {}).get("const") == part:  # the tag of a union
+        elif part in (choice.get("title"), choice.get("properties", {}).get("kind", {}).get("const")):  # the tag of a union
             steps.append(choice)
         for extra in (choice.get("additionalProperties"), *choice.get("patternProperties", {}).values()):
             if isinstance(extra, dict):

@@ -26,15 +26,15 @@ def check_size(value: Any) -> None:
 
 
 def _rows(value: Any) -> Iterator[tuple[Location, int]]:
-    small = _get(value, "small")
     tables = _get(value, "tables")
     for name, table in tables.items() if isinstance(tables, dict) else ():
-        rows = _get(table, "rows")
+        like = _get(table, "like")
+        whole = table if like is None else _get(tables, like) if isinstance(like, str) else None
+        rows = _get(whole, "rows")
         for index, row in enumerate(rows if isinstance(rows, list) else ()):
-            groups = (table, row, _get(row, "source"))
-            yield ("tables", name, "rows", index), _grid(*groups)
-            if _get(small, name) is not None:
-                yield ("tables", name, "rows", index), _grid(*groups, _get(small, name))
+            small = {"seeds": _get(table, "seeds")} if like is not None else {}
+            place: Location = ("tables", name) if like is not None else ("tables", name, "rows", index)
+            yield place, _grid(whole, row, _get(row, "source"), small)
 
 
 def _grid(*groups: Any) -> int:

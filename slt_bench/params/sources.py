@@ -15,17 +15,13 @@ Layout = Literal[LayoutName, "from_ticket"]
 LockRule = Literal["joint", "mirrored"]
 
 
-class Source(Model):
-    """Where a ticket is searched: what is frozen, and how it is spread."""
+class Frozen(Model):
+    """How many edges of a network are frozen, and how they are spread over its layers."""
 
     prune_ratio: Ratio = 0.0
     lock_ratio: Ratio = 0.0
     layout: Layout | None = None
     lock_rule: LockRule | None = None
-    ticket: str | None = None  # from_ticket: id of the cell that finds it
-    ticket_identity: str | None = None  # and that cell's identity
-    ticket_seed: Seed | None = None  # its seed, where that is not the cell's own
-    shuffled: bool = False
 
     @property
     def freezing_ratio(self) -> float:
@@ -34,38 +30,57 @@ class Source(Model):
 
     @property
     def kind(self) -> Literal["dense", "randomly pruned", "frozen", "from ticket"]:
-        """What decides on the roles."""
-        if self.ticket:
+        """What decides on the role of each edge."""
+        if self.layout == "from_ticket":
             return "from ticket"
         return "frozen" if self.lock_ratio else "randomly pruned" if self.prune_ratio else "dense"
 
-    def __str__(self) -> str:
-        """For a reader: dense, or what is frozen and by which layout."""
+    def described(self, spread: str) -> str:
+        """Describe the source network for a reader: dense, or what is frozen and how that is spread."""
         shares = [f"pruned {100 * self.prune_ratio:g} %"] if self.prune_ratio else []
         shares += [f"locked {100 * self.lock_ratio:g} %"] if self.lock_ratio else []
-        spread = self._parent if self.ticket else str(self.layout)
         spread += ", mirrored" if self.lock_rule == "mirrored" else ""
-        spread += ", shuffled" if self.shuffled else ""
         return f"{' + '.join(shares)} ({spread})" if shares else "dense"
 
-    @property
-    def _parent(self) -> str:
-        """The ticket that gives the roles, for a reader."""
-        _, _, _, search, _, sparsity, seed = str(self.ticket).split("_")
-        return f"as {search} {sparsity}{f' {seed}' if self.ticket_seed is not None else ''}"
+
+class Parent(Model):
+    """The cell, in a dense source, whose ticket gives another cell's source the roles of its edges."""
+
+    id: str
+    identity: str
+    search_name: str
+    recipe_name: str
+    sparsity: float
+    seed: Seed
+    own_seed: bool = False  # whether the row names a seed for it, in place of its child's
+
+
+class Source(Frozen):
+    """The source network in which a cell's ticket is searched."""
+
+    parent: Parent | None = None
+    shuffled: bool = False  # whether the parent's ticket is shuffled inside each layer
+
+    def __str__(self) -> str:
+        """Describe the source network for a reader."""
+        parent = self.parent
+        if parent is None:
+            return self.described(str(self.layout))
+        seed = f" seed{parent.seed}" if parent.own_seed else ""
+        shuffled = ", shuffled" if self.shuffled else ""
+        return self.described(f"as {parent.search_name} s{percent(parent.sparsity)}{seed}{shuffled}")
 
     @property
     def id(self) -> str:
-        """Short name: what it freezes, in percent, and how."""
+        """A short name: what is frozen, in percent, and how that is spread."""
         if not self.freezing_ratio:
             return "dense"
         shares = [f"p{percent(self.prune_ratio)}"] if self.prune_ratio else []
         shares += [f"l{percent(self.lock_ratio)}"] if self.lock_ratio else []
         how = [str(self.layout)]
-        if self.ticket:
-            _, _, source, search, recipe, sparsity, seed = self.ticket.split("_")
-            how = ["as", source, search, recipe, sparsity]
-            how += [seed] if self.ticket_seed is not None else []
+        if parent := self.parent:
+            how = ["as", "dense", parent.search_name, parent.recipe_name, f"s{percent(parent.sparsity)}"]
+            how += [f"seed{parent.seed}"] if parent.own_seed else []
             how += ["shuffled"] if self.shuffled else []
         how += ["mirrored"] if self.lock_rule == "mirrored" else []
         return "-".join(["".join(shares), *how])

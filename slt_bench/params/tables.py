@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from slt_bench.params.base import Axis, Model, Name, Ratio, Seed
 from slt_bench.params.claims import Claim
@@ -28,12 +28,11 @@ class Row(Model):
         None,
         description="in place of sparsity: share of the free weights that the ticket keeps; s = 1 - l - (1 - p - l) free_kept",
     )
-    dataset: Axis[Name] | None = None
     network: Axis[Name] | None = None
     recipe: Axis[Name] | None = None
     seeds: list[Seed] | None = Field(None, min_length=1)
     published: Axis[str] | None = Field(
-        None, description="ids of published values: each stands beside the lines of its dataset, network and sparsity"
+        None, description="ids of published values: each stands beside the lines of its network and sparsity"
     )
 
     @model_validator(mode="after")
@@ -44,51 +43,64 @@ class Row(Model):
 
 
 class Table(Model):
-    """A table: its rows, what they have in common, and what is claimed of them."""
+    """A table of one dataset: its rows, what they have in common, and what is claimed of them."""
 
     title: str
-    dataset: Axis[Name]
+    dataset: Name
     network: Axis[Name]
     recipe: Axis[Name]
     seeds: list[Seed] = Field(min_length=1)
     note: str = Field("", description="printed under the table")
     rows: list[Row] = Field(min_length=1)
     claims: dict[Name, Claim] = Field(default_factory=dict)
-    reduced: str | None = Field(None, description="set in tables that `small` makes: what was put in place of what")
 
 
-class Small(Model):
-    """A table again as TABLE-small: the same rows and claims at a budget that a laptop bears."""
+class SmallTable(Model):
+    """A table again, at a budget that a laptop bears: the rows and claims of another one, with other names in them."""
 
-    note: str = ""
+    like: Name = Field(description="the table whose rows and claims it has")
+    title: str | None = Field(None, description="that of the other table, at a small budget, if absent")
+    dataset: Name
     seeds: list[Seed] = Field(min_length=1)
-    datasets: dict[Name, Name] = Field(default_factory=dict, description="what stands in place of what")
-    networks: dict[Name, Name] = Field(default_factory=dict)
-    recipes: dict[Name, Name] = Field(default_factory=dict)
+    note: str = ""
+    networks: dict[Name, Name] = Field(default_factory=dict, description="what stands in place of what")
+    recipes: dict[Name, Name] = Field(default_factory=dict, description="what stands in place of what")
 
-    def of(self, table: Table) -> Table:
-        """The table at this budget."""
-
-        def swapped(group: Table | Row) -> dict[str, Any]:
-            axes = {"dataset": self.datasets, "network": self.networks, "recipe": self.recipes}
-            names = {axis: getattr(group, axis) for axis in axes}
-            return {axis: [axes[axis].get(name, name) for name in names[axis]] for axis in axes if names[axis] is not None}
-
+    def made_of(self, table: Table) -> Table:
+        """Make the table at this budget out of the one that it is like."""
         rows = [
             row.model_copy(
-                update=swapped(row) | {"source": self._swapped(row.source)} | ({"seeds": self.seeds} if row.seeds else {})
+                update=self._swapped(row) | {"source": self._source(row.source)} | ({"seeds": self.seeds} if row.seeds else {})
             )
             for row in table.rows
         ]
-        instead = [f"{new} for {old}" for group in (self.datasets, self.networks, self.recipes) for old, new in group.items()]
-        same = {"title": f"{table.title}, at a small budget", "note": self.note, "seeds": self.seeds, "rows": rows}
-        return table.model_copy(update=swapped(table) | same | {"reduced": ", ".join(instead)})
+        title = self.title or f"{table.title}, at a small budget"
+        own = {"title": title, "dataset": self.dataset, "note": self.note, "seeds": self.seeds, "rows": rows}
+        return table.model_copy(update=self._swapped(table) | own)
 
-    def _swapped(self, source: SourceGrid) -> SourceGrid:
+    def replaced(self, table: Table) -> str:
+        """Say what stands in place of what in the table that it is like."""
+        names = {table.dataset: self.dataset} | self.networks | self.recipes
+        return ", ".join(f"{new} for {old}" for old, new in names.items() if new != old)
+
+    def _swapped(self, group: Table | Row) -> dict[str, Any]:
+        axes = {"network": self.networks, "recipe": self.recipes}
+        names = {axis: getattr(group, axis) for axis in axes}
+        return {axis: [axes[axis].get(name, name) for name in names[axis]] for axis in axes if names[axis] is not None}
+
+    def _source(self, source: SourceGrid) -> SourceGrid:
         if source.ticket is None or source.ticket.recipe is None:
             return source
         recipe = self.recipes.get(source.ticket.recipe, source.ticket.recipe)
         return source.model_copy(update={"ticket": source.ticket.model_copy(update={"recipe": recipe})})
+
+
+def _kind(value: Any) -> str:
+    like = "like" in value if isinstance(value, dict) else isinstance(value, SmallTable)
+    return "SmallTable" if like else "Table"
+
+
+AnyTable = Annotated[Annotated[Table, Tag("Table")] | Annotated[SmallTable, Tag("SmallTable")], Discriminator(_kind)]
 
 
 class Params(Model):
@@ -99,15 +111,4 @@ class Params(Model):
     networks: dict[Name, Network]
     recipes: dict[Name, Recipe]
     searches: dict[Name, Search]
-    tables: dict[Name, Table]
-    small: dict[Name, Small] = Field(default_factory=dict, description="tables by name, to be there as TABLE-small too")
-
-    @model_validator(mode="after")
-    def _small_tables_are_tables(self) -> Params:
-        for name, small in self.small.items():
-            if name not in self.tables:
-                raise ValueError(f"small: there is no table '{name}' (there are: {', '.join(self.tables)})")
-            if self.tables.get(f"{name}-small", self.tables[name]).reduced is None and f"{name}-small" in self.tables:
-                raise ValueError(f"small: a table '{name}-small' is declared already")
-            self.tables[f"{name}-small"] = small.of(self.tables[name])
-        return self
+    tables: dict[Name, AnyTable]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -12,18 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from slt_bench.common import paths
+from slt_bench.common.files import sha256
 from slt_bench.records.code_digest import PACKAGE
 
 _LIBRARIES = ("torch", "torchvision", "ffcv", "numpy", "numba")
 
 
-def parent_digest(cell_id: str | None) -> str:
-    """Twelve hex digits of the ticket that a source is made from; empty where there is none."""
-    if cell_id is None:
+def parent_digest(directory: Path | None) -> str:
+    """Twelve hex digits of the ticket in a parent's directory; empty where there is no parent."""
+    if directory is None:
         return ""
-    ticket = paths.cell_dir(cell_id) / "ticket.safetensors"
-    return hashlib.sha256(ticket.read_bytes()).hexdigest()[:12] if ticket.is_file() else "missing"
+    ticket = directory / "ticket.safetensors"
+    return sha256(ticket)[:12] if ticket.is_file() else "missing"
 
 
 @cache

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from slt_bench.common import paths
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.history import Epoch, read_history
 from slt_bench.records.standing import prepared_images, standing
@@ -42,7 +41,7 @@ def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
         cell: whose it is.
         images: digest of the images that all of its dataset must have been made on; None compares none.
     """
-    stands, directory = standing(cell, images), paths.cell_dir(cell.id)
+    stands, directory = standing(cell, images), cell.directory
     if not stands.is_comparable or stands.record is None:
         return Absent(cell, "stale" if stands.kind == "done" else stands.kind, stands.reason)
     if "diverged" in stands.record:

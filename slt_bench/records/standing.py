@@ -10,11 +10,12 @@ from typing import Any, Literal
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.cell import Cell
+from slt_bench.records.checksums import NAME as CHECKSUMS
+from slt_bench.records.checksums import OF_A_SEARCH, TICKETS, damaged_files
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.provenance import parent_digest
 
 CODE = "code"
-_TICKETS = ("ticket.safetensors", "last.safetensors")
 
 
 @dataclass(frozen=True)
@@ -37,42 +38,50 @@ class Standing:
         return self.kind == "done" or (self.kind == "stale" and self.others == (CODE,))
 
 
-def standing(cell: Cell, images: str | None, evaluated: bool = True) -> Standing:
+def standing(cell: Cell, images: str | None, evaluated: bool = True, directory: Path | None = None) -> Standing:
     """Look at the files of a cell.
 
     Args:
         cell: whose they are.
         images: digest of the prepared dataset; None, where it is not prepared, is not compared.
         evaluated: whether the test metrics must be there too, or the search is all that is asked about.
+        directory: where the files lie, if that is not the cell's own directory.
     """
-    directory = paths.cell_dir(cell.id)
+    directory = directory or cell.directory
     record = _json(directory / "search.json")
-    if record is None or (evaluated and not (directory / "metrics.json").is_file()):
+    if record is None or (evaluated and not (directory / CHECKSUMS).is_file()):
         return Standing("missing")
     try:
         made = {"parameters": record["identity"], "images": images and record["data"]["digest"],
                 "ticket of its parent": record.get("parent") or "", CODE: record["code"]}  # fmt: skip
     except (KeyError, TypeError):
         return Standing("stale", "its search.json is damaged", None, ("record",))
-    today = {"parameters": cell.identity, "images": images, "ticket of its parent": parent_digest(cell.source.ticket)}
+    today = {"parameters": cell.identity, "images": images, "ticket of its parent": parent_digest(cell.parent_directory)}
     today[CODE] = cell_code()
     diverged = record.get("diverged")
     others = tuple(name for name in made if made[name] != today[name])
-    others += tuple(name for name in _TICKETS if not diverged and not (directory / name).is_file())
+    others += tuple(name for name in TICKETS if not diverged and not (directory / name).is_file())
     if others:
         return Standing("stale", _told(others), record, others)
+    damaged = damaged_files(directory, tickets=False) if evaluated else []
+    if damaged:
+        return _damaged(record, damaged)
     return Standing("diverged", diverged, record) if diverged else Standing("done", "", record)
 
 
+def _damaged(record: dict[str, Any] | None, names: list[str]) -> Standing:
+    return Standing("stale", f"damaged: {' and '.join(names)}", record, tuple(names))
+
+
 def _told(others: tuple[str, ...]) -> str:
-    other = [name for name in others if name not in _TICKETS]
-    gone = [f"without its {name}" for name in others if name in _TICKETS]
+    other = [name for name in others if name not in TICKETS]
+    gone = [f"without its {name}" for name in others if name in TICKETS]
     return ", ".join(([f"of other {' and '.join(other)}"] if other else []) + gone)
 
 
-def divergence(cell_id: str, identity: str | None) -> str | None:
-    """Why the search of a cell with these parameters diverged; None if it did not."""
-    record = _json(paths.cell_dir(cell_id) / "search.json") or {}
+def divergence(directory: Path, identity: str) -> str | None:
+    """Say why the search of a cell with these parameters diverged; None if it did not."""
+    record = _json(directory / "search.json") or {}
     reason = record.get("diverged")
     return str(reason) if reason and record.get("identity") == identity else None
 
@@ -83,16 +92,18 @@ def is_done(cell: Cell) -> bool:
     Raises:
         BenchError: its dataset is not prepared.
     """
-    return standing(cell, digest_of(cell)).is_result
+    return standing(cell, digest_of(cell)).is_result and not damaged_files(cell.directory)
 
 
 def search_standing(cell: Cell) -> Standing:
-    """Where the search of a cell stands, evaluated or not.
+    """Where the search of a cell stands, evaluated or not; a file that was damaged since makes it stale.
 
     Raises:
         BenchError: its dataset is not prepared.
     """
-    return standing(cell, digest_of(cell), evaluated=False)
+    stands = standing(cell, digest_of(cell), evaluated=False)
+    damaged = [name for name in damaged_files(cell.directory) if name in OF_A_SEARCH]
+    return _damaged(stands.record, damaged) if stands.is_result and damaged else stands
 
 
 def digest_of(cell: Cell) -> str:

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
-from slt_bench.params.tables import Params
+from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.report.claims import trials
 from slt_bench.report.lines import Line, lines
 from slt_bench.report.statistics import UNKNOWN
@@ -23,29 +23,29 @@ _BEGIN, _END = "<!-- begin: written by `slt-bench results` -->\n", "<!-- end -->
 _README = Path("README.md")
 
 
-def complete(params: Params, tables: list[str]) -> dict[str, list[Line]]:
+def complete(experiments: Experiments, tables: list[str]) -> list[tuple[Experiment, list[Line]]]:
     """The lines of tables, or, where none is named, of all that are complete.
 
     Raises:
         BenchError: a named table is not complete.
     """
-    contents = {table: lines(params, table) for table in tables or params.tables}
-    found = {
-        table: content
+    contents = {table: lines(experiments.table(table)) for table in tables or experiments.tables}
+    found = [
+        (experiments.tables[table], content)
         for table, content in contents.items()
         if all(each.kind == "diverged" for line in content for each in line.absent)
-    }
-    if missing := [table for table in tables if table not in found]:
+    ]
+    if missing := [table for table in tables if table not in [experiment.name for experiment, _ in found]]:
         raise BenchError(f"table {missing[0]} has cells without a current result: `slt-bench run {missing[0]}` makes them")
     return found
 
 
-def list_kept(params: Params) -> None:
+def list_kept(experiments: Experiments) -> None:
     """List what is kept in results/, there and in README.md."""
     made = {
         path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(paths.RESULTS.glob("*/made.json"))
     }
-    kept = {table: made[table] for table in params.tables if table in made}
+    kept = {table: made[table] for table in experiments.tables if table in made}
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(kept, '')}\n{_claims(kept)}")
     text = _README.read_text(encoding="utf-8")
     before, begin, rest = text.partition(_BEGIN)
@@ -54,13 +54,14 @@ def list_kept(params: Params) -> None:
         write_text(_README, f"{before}{begin}\n{_index(kept, f'{paths.RESULTS}/')}\n{end}{after}")
 
 
-def keep(params: Params, name: str, content: list[Line]) -> None:
+def keep(experiment: Experiment, content: list[Line]) -> None:
     """Copy the report of a table, which has just been written, into results/ with what made it."""
-    source, table = paths.table_dir(name), params.tables[name]
+    name, table = experiment.name, experiment.table
+    source = paths.table_dir(name)
     text = (source / "table.md").read_text(encoding="utf-8")
     markdown = [line for line in text.splitlines(keepends=True) if not line.startswith("![")]
     figures = [name for name in _FIGURES if (source / "figures" / f"{name}.svg").is_file()]
-    made = _made(content) | {"title": table.title, "small": table.reduced is not None}
+    made = _made(content) | {"title": table.title, "small": experiment.full_size is not None}
     made["claims"] = [claim_row(each) for each in trials(table, content)]
     shown = "".join(f"\n![{name}]({name}.svg)\n" for name in figures)
     with replaced(paths.RESULTS / name) as target:

@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Literal, get_args
 
 from slt_bench.common.text import grouped
-from slt_bench.experiment.pairs import pairs, row_of
+from slt_bench.experiment.claims import pairs, row_of
 from slt_bench.experiment.published import Published, fitting
 from slt_bench.params.claims import Claim
 from slt_bench.params.tables import Table

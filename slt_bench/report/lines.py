@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 from slt_bench.common.text import grouped
 from slt_bench.experiment.cell import Cell
-from slt_bench.experiment.grid import expand, expand_row
+from slt_bench.experiment.experiments import Experiment
 from slt_bench.experiment.published import Published, fitting
-from slt_bench.params.tables import Params
 from slt_bench.records.result import Absent, Result, common_images, read_outcome
 
 
@@ -59,10 +58,10 @@ class Line:
         return [float(result.record[name]) for result in self.results]
 
 
-def lines(params: Params, table: str) -> list[Line]:
+def lines(experiment: Experiment) -> list[Line]:
     """The lines of a table in the order of its rows; those that would read alike also get the names that differ."""
-    images = common_images(expand(params, table))
-    found = [line for index in range(len(params.tables[table].rows)) for line in _row_lines(params, table, index, images)]
+    images = common_images(experiment.cells)
+    found = [line for index in range(len(experiment.rows)) for line in _row_lines(experiment, index, images)]
     return [_told_apart(line, [one for one in found if _place(one) == _place(line)]) for line in found]
 
 
@@ -77,9 +76,9 @@ def _told_apart(line: Line, alike: list[Line]) -> Line:
     return replace(line, label=f"{line.label} [{', '.join(names)}]") if names else line
 
 
-def _row_lines(params: Params, table: str, index: int, images: dict[str, str | None]) -> Iterator[Line]:
-    row = params.tables[table].rows[index]
-    small, full = (_settings(params, name, index) for name in (table, full_name(params, table)))
+def _row_lines(experiment: Experiment, index: int, images: dict[str, str | None]) -> Iterator[Line]:
+    row = experiment.table.rows[index]
+    small, full = (_settings(each.rows[index]) for each in (experiment, experiment.full_size or experiment))
     for cells, meant in zip(small, full, strict=True):
         outcomes = [read_outcome(cell, images[cell.dataset_name]) for cell in cells]
         yield Line(
@@ -94,10 +93,5 @@ def _row_lines(params: Params, table: str, index: int, images: dict[str, str | N
         )
 
 
-def _settings(params: Params, table: str, index: int) -> list[list[Cell]]:
-    return list(grouped(expand_row(params, table, index), lambda cell: cell.setting).values())
-
-
-def full_name(params: Params, table: str) -> str:
-    """The table that a small one stands for; of another its own name."""
-    return table if params.tables[table].reduced is None else table.removesuffix("-small")
+def _settings(cells: list[Cell]) -> list[list[Cell]]:
+    return list(grouped(cells, lambda cell: cell.setting).values())

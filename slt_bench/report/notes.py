@@ -6,19 +6,18 @@ import json
 from collections import Counter
 
 from slt_bench.common.text import grouped
-from slt_bench.params.tables import Params
+from slt_bench.experiment.experiments import Experiment
 from slt_bench.records.result import Result
-from slt_bench.report.lines import Line, full_name
+from slt_bench.report.lines import Line
 from slt_bench.report.statistics import UNKNOWN
 
 
-def warnings(params: Params, table: str, content: list[Line]) -> list[str]:
+def warnings(experiment: Experiment, content: list[Line]) -> list[str]:
     """What must be said above a table: that its budget is small, and which of its cells are left out or stale, and why."""
-    reduced = params.tables[table].reduced
-    small = [] if reduced is None else [
-        f"SMALL BUDGET: {reduced}. Published values are of {full_name(params, table)} and no measure of these."
-    ]  # fmt: skip
-    return [*small, *_left_out(content), *_stale(table, content)]
+    full, small = experiment.full_size, list[str]()
+    if full is not None:
+        small = [f"SMALL BUDGET: {experiment.replaced}. Published values are of {full.name} and no measure of these."]
+    return [*small, *_left_out(content), *_stale(experiment.name, content)]
 
 
 def _left_out(content: list[Line]) -> list[str]:
@@ -48,10 +47,10 @@ def _stale(table: str, content: list[Line]) -> list[str]:
     return [f"STALE: {len(stale)} of {cells} cells were made with other code than today's; {again}."] if stale else []
 
 
-def notes(params: Params, table: str, content: list[Line]) -> list[str]:
+def notes(experiment: Experiment, content: list[Line]) -> list[str]:
     """What a reader must know of a table, a paragraph each."""
     results = [result for line in content for result in line.results]
-    parts = [params.tables[table].note] if params.tables[table].note else []
+    parts = [experiment.table.note] if experiment.table.note else []
     parts.append(
         f"Test accuracy of the {_reported(content)}, read once from the ticket file: mean ± sample "
         "standard deviation over n seeds. Sparsity counts all weights, frozen ones included. — is unknown; † marks a "

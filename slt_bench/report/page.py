@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slt_bench.common import paths
 from slt_bench.common.files import write_text
-from slt_bench.params.tables import Params
+from slt_bench.experiment.experiments import Experiment
 from slt_bench.records.history import Epoch
 from slt_bench.records.result import Absent, Result
 from slt_bench.report.claims import Trial, trials
@@ -22,33 +22,34 @@ from slt_bench.report.notes import notes, warnings
 from slt_bench.report.table import CLAIMS_NOTE, claim_row, rows
 
 
-def write_page(params: Params, tables: Mapping[str, list[Line]], path: Path) -> None:
+def write_page(tables: Sequence[tuple[Experiment, list[Line]]], path: Path) -> None:
     """Write a page of these tables with their lines; their figures have been drawn."""
     environment = Environment(
         loader=PackageLoader("slt_bench", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    title = params.tables[next(iter(tables))].title if len(tables) == 1 else "slt-bench: strong lottery tickets"
-    sections = [_table(params, table, content) for table, content in tables.items()]
+    title = tables[0][0].table.title if len(tables) == 1 else "slt-bench: strong lottery tickets"
+    sections = [_table(experiment, content) for experiment, content in tables]
     page = environment.get_template("page.html").render(title=title, claims_note=CLAIMS_NOTE, tables=sections)
     write_text(path, page)
 
 
-def _table(params: Params, table: str, content: list[Line]) -> dict[str, Any]:
-    shown = rows(params, table, content)
+def _table(experiment: Experiment, content: list[Line]) -> dict[str, Any]:
+    table = experiment.name
+    shown = rows(experiment, content)
     done = [result for line in content for result in line.results]
     dates = sorted({result.record["finished"][:10] for result in done})
     figures = sorted((paths.table_dir(table) / "figures").glob("*.svg"), key=lambda path: not path.name.startswith("accuracy"))
     return {
         "name": table,
-        "title": params.tables[table].title,
+        "title": experiment.table.title,
         "done": len(done),
         "cells": sum(len(line.cells) for line in content),
         "dates": " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
-        "warnings": warnings(params, table, content),
-        "claims": [_claim(table, content, each) for each in trials(params.tables[table], content)],
+        "warnings": warnings(experiment, content),
+        "claims": [_claim(table, content, each) for each in trials(experiment.table, content)],
         "header": list(shown[0]),
         "rows": [{"id": _anchor(table, number), "cells": list(each.values())} for number, each in enumerate(shown)],
-        "notes": notes(params, table, content),
+        "notes": notes(experiment, content),
         "variables": sorted({name for line in content if (name := line.cell.dataset.images.variable)}),
         "figures": [{"name": path.stem, "source": _embedded(path)} for path in figures] if done else [],
         "lines": [_line(_anchor(table, number), line) for number, line in enumerate(content)],
@@ -94,7 +95,7 @@ def _line(anchor: str, line: Line) -> dict[str, Any]:
         "id": anchor,
         "name": f"{line.label}, {cell.source}, s = {cell.sparsity:g}, {cell.network_name}, {cell.dataset_name}{accuracy}",
         "cells": [_cell(one.id, one.seed, results.get(one.id), absent.get(one.id)) for one in line.cells],
-        "parameters": json.dumps(cell.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True), indent=1),
+        "parameters": json.dumps(cell.model_dump(mode="json", exclude={"seed", "table"}, exclude_defaults=True), indent=1),
     }
 
 

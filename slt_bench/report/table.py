@@ -12,35 +12,35 @@ from tabulate import tabulate
 
 from slt_bench.common.files import write_text
 from slt_bench.common.text import flatten
+from slt_bench.experiment.experiments import Experiment
 from slt_bench.experiment.published import Published
-from slt_bench.params.tables import Params
 from slt_bench.report.claims import Trial, trials
 from slt_bench.report.lines import Line
 from slt_bench.report.notes import notes, trained_on, warnings
 from slt_bench.report.statistics import UNKNOWN, interval, mean_and_deviation
 
 
-def write_table(params: Params, table: str, content: list[Line], directory: Path, figures: list[str]) -> str:
+def write_table(experiment: Experiment, content: list[Line], directory: Path, figures: list[str]) -> str:
     """Write table.md, table.csv and table.tex of a table's lines; returns the Markdown."""
-    claims = trials(params.tables[table], content)
-    shown = rows(params, table, content)
+    claims = trials(experiment.table, content)
+    shown = rows(experiment, content)
     grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
-    parts = [f"# {params.tables[table].title}", *warnings(params, table, content), grid]
+    parts = [f"# {experiment.table.title}", *warnings(experiment, content), grid]
     if claims:
         parts += ["## Claims", tabulate([claim_row(each) for each in claims], headers="keys", tablefmt="github",
                                         disable_numparse=True), CLAIMS_NOTE]  # fmt: skip
-    markdown = "\n\n".join([*parts, *notes(params, table, content)]) + "\n"
+    markdown = "\n\n".join([*parts, *notes(experiment, content)]) + "\n"
     write_text(directory / "table.md", markdown + "".join(f"\n![{name}](figures/{name}.svg)\n" for name in figures))
     latex = tabulate(shown, headers="keys", tablefmt="latex_booktabs", disable_numparse=True)
-    write_text(directory / "table.tex", "".join(f"% {each}\n" for each in warnings(params, table, content)) + latex + "\n")
-    write_text(directory / "table.csv", _csv([_full(line, params.tables[table].reduced) for line in content]))
+    write_text(directory / "table.tex", "".join(f"% {each}\n" for each in warnings(experiment, content)) + latex + "\n")
+    write_text(directory / "table.csv", _csv([_full(line, experiment.replaced or None) for line in content]))
     return markdown
 
 
-def rows(params: Params, table: str, content: list[Line]) -> list[dict[str, str]]:
-    """What a person reads of each line; datasets, networks and training images only where they differ."""
+def rows(experiment: Experiment, content: list[Line]) -> list[dict[str, str]]:
+    """What a person reads of each line; networks and training images only where they differ."""
     several = {name: len({getattr(line.cell, f"{name}_name") for line in content}) > 1 for name in ("dataset", "network")}
-    comparable = params.tables[table].reduced is None
+    comparable = experiment.full_size is None
     unequal = len({line.validated for line in content}) > 1
     return [
         {name: getattr(line.cell, f"{name}_name") for name in several if several[name]}
@@ -128,7 +128,7 @@ _MEANS = ("top1", "top5", "loss", "last_top1", "bytes", "coded_bytes",
 def _full(line: Line, reduced: str | None) -> dict[str, Any]:
     """Everything, for a machine: parameters, asked and realised counts, seeds, versions, hardware, times (law 10)."""
     row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": line.count}
-    row |= flatten(line.cell.model_dump(mode="json", exclude={"seed"}))
+    row |= flatten(line.cell.model_dump(mode="json", exclude={"seed", "table"}))
     for name in _MEANS:
         values = line.known(name)
         row[f"{name}_mean"] = mean(values) if values else None

@@ -11,6 +11,8 @@ import torch
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import write_text
 from slt_bench.compute.precision import exact_float32
+from slt_bench.records.checksums import NAME as CHECKSUMS
+from slt_bench.records.checksums import write_checksums
 from slt_bench.search.metrics import measure
 
 if TYPE_CHECKING:
@@ -53,8 +55,10 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
         **_sizes(best),
     }
     confusion = {"classes": spec.classes, "confusion": of_best.confusion}
+    (cell_directory / CHECKSUMS).unlink(missing_ok=True)
     write_text(cell_directory / "confusion.json", json.dumps(confusion) + "\n")
-    write_text(cell_directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")  # last: with it the cell is done
+    write_text(cell_directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    write_checksums(cell_directory)  # last: with them the cell is done
     return metrics
 
 

@@ -17,7 +17,8 @@ from slt_bench.common.errors import Interrupted, Preempted, run_command
 from slt_bench.common.text import duration
 from slt_bench.compute.memory import sleep_while_waiting
 from slt_bench.experiment.cell import Cell
-from slt_bench.params.tables import Params
+from slt_bench.params.machine import Machine
+from slt_bench.records.shared import take_from_others
 from slt_bench.records.standing import is_done
 
 _STOPPED = (Interrupted.status, Preempted.status, -signal.SIGINT, -signal.SIGTERM)
@@ -41,7 +42,7 @@ class _Job:
     said: int  # bytes that were in its log before
 
 
-def run_cells(params: Params, cells: Sequence[Cell], jobs: int, devices: Sequence[str] = ()) -> list[Failure]:
+def run_cells(machine: Machine, cells: Sequence[Cell], jobs: int, devices: Sequence[str] = ()) -> list[Failure]:
     """Run the cells that are not done, `jobs` at a time, each on one of the devices; returns those that failed.
 
     A cell that takes its roles from another's ticket waits for that one. On a CPU each process has its share of the cores,
@@ -50,19 +51,19 @@ def run_cells(params: Params, cells: Sequence[Cell], jobs: int, devices: Sequenc
     Raises:
         Interrupted: Ctrl-C, or SIGTERM (`Preempted`); every search has saved its state, and the same command goes on.
     """
-    return _Pool(params, cells, jobs, devices).run()
+    return _Pool(machine, cells, jobs, devices).run()
 
 
 class _Pool:
-    def __init__(self, params: Params, cells: Sequence[Cell], jobs: int, devices: Sequence[str]) -> None:
-        one = params.machine.model_copy(update={"processes": 1})
-        self.params = params.model_copy(update={"machine": one})
+    def __init__(self, machine: Machine, cells: Sequence[Cell], jobs: int, devices: Sequence[str]) -> None:
+        self.machine = machine.model_copy(update={"processes": 1})
         self.waiting = [cell for cell in cells if not is_done(cell)]
         self.free: list[str | None] = [devices[index % len(devices)] if devices else None for index in range(jobs)]
         share, asked = max(1, len(os.sched_getaffinity(0)) // jobs), os.environ.get("OMP_NUM_THREADS", "")
         self.threads = min(share, int(asked)) if asked.isdigit() and int(asked) else share
         self.working: dict[int, _Job] = {}
         self.failures: list[Failure] = []
+        self.ran: set[str] = set()
         self.total, self.skipped = len(cells), len(cells) - len(self.waiting)
         self.began = time.monotonic()
         sleep_while_waiting()  # read as torch is imported, which the process that forks the others does
@@ -85,21 +86,34 @@ class _Pool:
 
     def _begin_what_can(self) -> None:
         for cell in list(self.waiting):
-            parent = cell.source.ticket
-            if any(parent == failure.cell.id for failure in self.failures):
+            unfinished = [*self.waiting[: self.waiting.index(cell)], *(job.cell for job in self.working.values())]
+            if any(other.id == cell.id for other in unfinished):  # of another table, which computes it
+                continue
+            if reason := self._hindrance(cell):
                 self.waiting.remove(cell)
-                self.failures.append(Failure(cell, f"its ticket comes from {parent}, which failed"))
-            elif self.free and all(
-                parent != other.id for other in (*self.waiting, *(job.cell for job in self.working.values()))
-            ):
+                self.failures.append(Failure(cell, reason))
+            elif _parent_of(cell) in [(other.table, other.id) for other in (*self.waiting, *unfinished)]:
+                continue
+            elif cell.id in self.ran and take_from_others([cell]):
+                self.waiting.remove(cell)
+            elif self.free:
                 self.waiting.remove(cell)
                 self._begin(cell, self.free.pop(0))
+
+    def _hindrance(self, cell: Cell) -> str:
+        """Say why a cell cannot have a result any more; empty if it can."""
+        for failure in self.failures:
+            if failure.cell.id == cell.id:
+                return f"it failed in table {failure.cell.table}"
+            if (failure.cell.table, failure.cell.id) == _parent_of(cell):
+                return f"its ticket comes from {failure.cell.id}, which failed"
+        return ""
 
     def _begin(self, cell: Cell, device: str | None) -> None:
         log = paths.log_file(cell.id)
         log.parent.mkdir(parents=True, exist_ok=True)
         said = log.stat().st_size if log.is_file() else 0
-        given = (self.params, cell, device, self.threads)
+        given = (self.machine, cell, device, self.threads)
         process = self.context.Process(target=_work, args=given, name=cell.id)
         process.start()
         self.working[process.sentinel] = _Job(cell, device, process, time.monotonic(), said)
@@ -107,6 +121,7 @@ class _Pool:
     def _ended(self, job: _Job) -> None:
         job.process.join()
         self.free.append(job.device)
+        self.ran.add(job.cell.id)
         status, log = job.process.exitcode, paths.log_file(job.cell.id)
         last = _last_line(log, job.said)
         if status in _STOPPED:
@@ -133,7 +148,12 @@ class _Pool:
             self.waiting.append(job.cell)
 
 
-def _work(params: Params, cell: Cell, device: str | None, threads: int) -> None:
+def _parent_of(cell: Cell) -> tuple[str, str] | None:
+    """Table and id of the cell whose ticket this one needs."""
+    return (cell.table, cell.source.parent.id) if cell.source.parent else None
+
+
+def _work(machine: Machine, cell: Cell, device: str | None, threads: int) -> None:
     """What a process does: one cell, everything that it says going to its log."""
     os.setpgrp()  # Ctrl-C reaches the pool alone, which sends SIGTERM
     Thread(target=_stop_with_the_pool, daemon=True).start()
@@ -147,7 +167,7 @@ def _work(params: Params, cell: Cell, device: str | None, threads: int) -> None:
     from slt_bench.run.tasks import run_cell
 
     torch.set_num_threads(threads)
-    run_command(lambda: run_cell(params, cell))
+    run_command(lambda: run_cell(machine, cell))
 
 
 def _stop_with_the_pool() -> None:

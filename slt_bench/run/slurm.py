@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
-from slt_bench.experiment.grid import cells_of, families
-from slt_bench.params.tables import Params
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.grid import families
 from slt_bench.run.plan import plan
 
 _SCRIPT = """\
@@ -32,13 +32,13 @@ exit $status
 """
 
 
-def array_job(params: Params, tables: list[str]) -> str:
+def array_job(experiments: Experiments, tables: list[str]) -> str:
     """A script for `sbatch`: an element for each cell that is not done, with those that need its ticket.
 
     Raises:
         BenchError: nothing is left.
     """
-    cells = [each.cell for each in plan(list(cells_of(params, tables).values())) if each.is_left]
+    cells = [each.cell for each in plan(list(experiments.cells(tables).values())) if each.is_left]
     if not cells:
         raise BenchError(f"nothing is left to run of {', '.join(tables)}")
     logs = paths.log_file("").parent

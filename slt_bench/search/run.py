@@ -8,7 +8,6 @@ import signal
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -25,6 +24,7 @@ from slt_bench.data.verify import verify_file
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
 from slt_bench.records import provenance
+from slt_bench.records.checksums import remove_results, write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.search.checkpoint import Checkpoint
@@ -59,10 +59,10 @@ def search(
     manifest = read_manifest(dataset)
     check_manifest(manifest, cell.dataset.images, cell.dataset_name)
     code = cell_code()  # now, not at the end: somebody may edit it meanwhile
-    made = {"code": code, "commit": provenance.code_version(), "parent": provenance.parent_digest(cell.source.ticket)}
+    made = {"code": code, "commit": provenance.code_version(), "parent": provenance.parent_digest(cell.parent_directory)}
     state = paths.state_dir(cell.id, cell.identity)
     with exact_float32(), exclusive(state) if processes.first else nullcontext():
-        check_writable(paths.cell_dir(cell.id))
+        check_writable(cell.directory)
         fit: Fit | None = None
         try:
             fit = _fit(cell, manifest, machine.workers, processes)
@@ -78,8 +78,8 @@ def search(
 
 
 def _write_tickets(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
-    directory, (best, last) = paths.cell_dir(fit.cell.id), tickets(fit)
-    _remove_results(directory)
+    directory, (best, last) = fit.cell.directory, tickets(fit)
+    remove_results(directory)
     source = fit.network.source.to("cpu")
     network = save_ticket(best, directory / "ticket.safetensors", source=source)
     save_ticket(last, directory / "last.safetensors", source=source)
@@ -90,11 +90,12 @@ def _write_divergence(cell: Cell, manifest: Manifest, made: dict[str, str], reas
     """What is kept of a search that has no ticket; run again it would diverge again."""
     sessions = (fit.sessions if fit else []) or [provenance.session()]
     seconds = [round(each, 3) for each in fit.seconds] if fit else []
-    directory = paths.cell_dir(cell.id)
-    _remove_results(directory)
+    directory = cell.directory
+    remove_results(directory)
     write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
     result = _common(cell, manifest, made, sessions) | {"diverged": reason, "epoch_seconds": seconds}
     _write(cell, result, fit.history if fit else [])
+    write_checksums(directory)
     Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     return result
 
@@ -108,15 +109,9 @@ def _key(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, str]:
     return key
 
 
-def _remove_results(directory: Path) -> None:
-    """Remove the files of an earlier search."""
-    for name in ("metrics.json", "confusion.json", "ticket.safetensors", "last.safetensors", "history.csv", "search.json"):
-        (directory / name).unlink(missing_ok=True)
-
-
 def _write(cell: Cell, result: dict[str, Any], history: list[Epoch]) -> dict[str, Any]:
     """Write history and record, the record last: with it the search is done."""
-    directory = paths.cell_dir(cell.id)
+    directory = cell.directory
     write_history(directory / "history.csv", history)
     write_text(directory / "search.json", json.dumps(result, indent=1) + "\n")
     return result
@@ -170,7 +165,7 @@ def _common(cell: Cell, manifest: Manifest, made: dict[str, str], sessions: list
     return {
         "cell": cell.id,
         "identity": cell.identity,
-        "parameters": cell.model_dump(mode="json"),
+        "parameters": cell.parameters(),
         "data": {"digest": manifest.digest, "origin": read_origin(paths.dataset_dir(cell.dataset_name)),
                  "images": manifest.counts(), "stored": cell.dataset.images.stored_how},
         **made,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.data.manifest import Manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.networks.source import FREE, LOCKED, SourceNetwork, initial_scores, roles_from_ticket, uniform_scores
 from slt_bench.params.searches import Learned
+from slt_bench.params.sources import Source
 from slt_bench.records.standing import divergence
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase
@@ -52,17 +52,17 @@ def roles_of(cell: Cell) -> Tensor | None:
         BenchError: that cell has not run with these parameters.
         Diverged: it has, and has no ticket.
     """
-    asked = cell.source
-    if asked.ticket is None:
+    asked, parent, directory = cell.source, cell.source.parent, cell.parent_directory
+    if parent is None or directory is None:
         return None
-    path = paths.cell_dir(asked.ticket) / "ticket.safetensors"
-    if divergence(asked.ticket, asked.ticket_identity):
-        raise Diverged(f"its source takes its roles from the ticket of {asked.ticket}, which diverged")
+    path = directory / "ticket.safetensors"
+    if divergence(directory, parent.identity):
+        raise Diverged(f"its source takes its roles from the ticket of {parent.id}, which diverged")
     if not path.is_file():
-        raise BenchError(f"this cell takes its roles from the ticket of another: first `slt-bench run {asked.ticket}`")
+        raise BenchError(f"this cell takes its roles from the ticket of another: first `slt-bench run {parent.id}`")
     file = read_ticket(path)
-    if file.ticket.spec.identity != asked.ticket_identity:
-        raise BenchError(f"{path} was found with other parameters: first `slt-bench run {asked.ticket}`")
+    if file.ticket.spec.identity != parent.identity:
+        raise BenchError(f"{path} was found with other parameters: first `slt-bench run {parent.id}`")
     source = file.network.source
     kept = source.roles == LOCKED
     kept[source.roles == FREE] = file.network.mask
@@ -82,9 +82,18 @@ def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:
     if size is None:
         raise BenchError(f"the images of {cell.dataset_name} are no squares of one size: give it a resolution and a resize")
     return Spec(
-        network=cell.network, source=TicketSource.model_validate(cell.source.model_dump()), seed=cell.seed,
+        network=cell.network, source=_header_source(cell.source), seed=cell.seed,
         weight_init=cell.recipe.weight_init,
         scale=cell.recipe.scale, classes=manifest.classes, resize=cell.dataset.resize, mean=cell.dataset.mean,
         image_size=size,
         std=cell.dataset.std, learned=learned, cell=cell.id, identity=cell.identity, epoch=0,
     )  # fmt: skip
+
+
+def _header_source(source: Source) -> TicketSource:
+    """The source network as a ticket's header names it."""
+    parent, frozen = source.parent, source.model_dump(exclude={"parent"})
+    if parent is None:
+        return TicketSource(**frozen)
+    seed = parent.seed if parent.own_seed else None
+    return TicketSource(**frozen, ticket=parent.id, ticket_identity=parent.identity, ticket_seed=seed)

@@ -19,17 +19,22 @@ from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Scale, WeightInit
 from slt_bench.params.searches import Learned
-from slt_bench.params.sources import Source
+from slt_bench.params.sources import Frozen
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 
-class TicketSource(Source):
-    """The source network as the header of a ticket file names it: a file may hold any text for the parent's id."""
+class TicketSource(Frozen):
+    """The source network as the header of a ticket file names it."""
 
-    @property
-    def _parent(self) -> str:
-        """The ticket that gives the roles, for a reader."""
-        return f"as the ticket of {self.ticket}"
+    ticket: str | None = None  # layout from_ticket: the id of the cell that found the ticket; any text
+    ticket_identity: str | None = None  # the digest of that cell's parameters
+    ticket_seed: Seed | None = None  # its seed, where that is not the seed of this ticket's cell
+    shuffled: bool = False
+
+    def __str__(self) -> str:
+        """Describe the source network for a reader."""
+        shuffled = ", shuffled" if self.shuffled else ""
+        return self.described(f"as the ticket of {self.ticket}{shuffled}" if self.ticket else str(self.layout))
 
 
 class Spec(Model):

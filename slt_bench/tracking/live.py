@@ -23,17 +23,16 @@ class LiveRun:
     """Tells MLflow of a search while it runs, from a thread of its own: the search never waits for it, nor fails with it.
 
     Args:
-        table: whose experiment it is.
-        cell: what is searched.
+        cell: what is searched; its table names the experiment.
         patience: seconds that a search may take untold: MLflow's own imports would take longer than a short one does, and
             the report tells of that in any case.
     """
 
-    def __init__(self, table: str, cell: Cell, patience: float = 15.0) -> None:
+    def __init__(self, cell: Cell, patience: float = 15.0) -> None:
         self.link = ""  # to the table's comparison, once the store is open
         self._queue: Queue[Epoch | None] = Queue()
         self._patience, self._closed, self._open = patience, Event(), Event()
-        self._table, self._cell, self._status = table, cell, "RUNNING"
+        self._cell, self._status = cell, "RUNNING"
         self._left = False  # whether it was not waited for
         self._thread = Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -65,9 +64,9 @@ class LiveRun:
     def _tell(self) -> None:
         client = open_store()
         self._open.set()
-        where = experiment(client, self._table)
+        where = experiment(client, self._cell.table)
         self.link = comparison_link(where)
-        run = open_run(client, where, self._table, self._cell, cell_code())
+        run = open_run(client, where, self._cell.table, self._cell, cell_code())
         while (epoch := self._queue.get()) is not None:
             log_epochs(client, run.info.run_id, [epoch])
         client.update_run(run.info.run_id, self._status)

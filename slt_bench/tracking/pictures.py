@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.experiment.cell import Cell
 from slt_bench.records.result import Result
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def log_confusion(client: MlflowClient, run_id: str, results: list[Result]) -> N
     """
     from slt_bench.report.figures.draw import confusion_figure
 
-    found = [_confusion(result.cell.id) for result in results]
+    found = [_confusion(result.cell) for result in results]
     rows = zip(*(matrix for _, matrix in found), strict=True)
     total = [[sum(counts) for counts in zip(*row, strict=True)] for row in rows]
     with TemporaryDirectory() as temporary:
@@ -32,14 +32,14 @@ def log_confusion(client: MlflowClient, run_id: str, results: list[Result]) -> N
         client.log_artifact(run_id, str(path), "figures")
 
 
-def _confusion(cell_id: str) -> tuple[list[str], list[list[int]]]:
+def _confusion(cell: Cell) -> tuple[list[str], list[list[int]]]:
     """Names of the classes, and counts: a row a true class, a column a predicted one."""
-    path = paths.cell_dir(cell_id) / "confusion.json"
+    path = cell.directory / "confusion.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         classes, matrix = list(map(str, content["classes"])), [list(map(int, row)) for row in content["confusion"]]
         if {len(matrix), *map(len, matrix)} != {len(classes)}:
             raise ValueError("not one row and one column a class")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{path} cannot be read: `slt-bench evaluate {cell_id}` writes it again") from error
+        raise BenchError(f"{path} cannot be read: `slt-bench evaluate {cell.id}` writes it again") from error
     return classes, matrix

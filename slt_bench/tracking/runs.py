@@ -90,12 +90,12 @@ def _run_of(
     parent = _mean_run(client, experiment_id, table, cell, started)
     tags = tags_of(table, cell) | {"cell": cell.id, "identity": cell.identity, "code": code, "seed": str(cell.seed),
                                  "mlflow.parentRunId": parent.info.run_id}  # fmt: skip
-    return _create(client, experiment_id, f"{run_name(cell)} seed{cell.seed}", tags, cell.model_dump(mode="json"), started)
+    return _create(client, experiment_id, f"{run_name(cell)} seed{cell.seed}", tags, cell.parameters(), started)
 
 
 def _mean_run(client: MlflowClient, experiment_id: str, table: str, cell: Cell, started: int | None) -> Run:
     """The run that stands for all seeds; made once, whoever comes first, and again for other parameters under the same name."""
-    parameters = cell.model_dump(mode="json", exclude={"seed"})
+    parameters = cell.model_dump(mode="json", exclude={"seed", "table"})
     identity = digest(parameters)
     with alone():
         for run in client.search_runs([experiment_id], f"tags.mean = '{cell.setting}'"):

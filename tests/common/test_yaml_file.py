@@ -11,7 +11,7 @@ import pytest
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.yaml.reader import read_yaml
-from slt_bench.experiment.load import load_params
+from slt_bench.experiment.load import load_experiments
 from slt_bench.params.tables import Params
 from tests.fuzz.harness import within
 
@@ -159,4 +159,4 @@ def test_what_is_no_file_or_cannot_be_read_is_told(file: Path, monkeypatch: pyte
 
 
 def test_both_parsers_read_the_projects_own_parameters() -> None:
-    assert Params.model_validate(read_yaml(ROOT / "params.yaml", pure=True).value) == load_params(ROOT / "params.yaml")
+    assert Params.model_validate(read_yaml(ROOT / "params.yaml", pure=True).value) == load_experiments(ROOT / "params.yaml")

@@ -235,9 +235,9 @@ def test_a_ticket_knows_how_its_images_are_shown(
     dataset = Dataset(images=images, **CROPS.model_dump())
     cell = make_cell(dataset_name="photos", dataset=dataset, recipe={"batch_size": 2, "epochs": 2, "scale": "dynamic"})
     search(cell, machine=Machine(workers=2))
-    ticket = read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors")
+    ticket = read_ticket(cell.directory / "ticket.safetensors")
     assert (ticket.ticket.spec.image_size, ticket.ticket.spec.resize) == (48, 55)
-    metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir("photos"))
+    metrics = evaluate(cell.directory, paths.dataset_dir("photos"))
     ((pixels, labels),) = Loader(paths.dataset_dir("photos") / "test.beton", CROPS, 64).epoch()
     with torch.no_grad():
         found = ticket.network.plain_module()(pixels).argmax(1)

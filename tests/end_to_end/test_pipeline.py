@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slt_bench.experiment.load import load_params
+from slt_bench.experiment.load import load_experiments
 from stages.plan import pipeline_files
 from tests.experiment.test_params import GOOD
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_the_generated_files_follow_params() -> None:
-    files = pipeline_files(load_params(ROOT / "params.yaml"))
+    files = pipeline_files(load_experiments(ROOT / "params.yaml"))
     for path, content in files.items():
         assert (ROOT / path).read_text() == content, "run `python -m stages.plan`"
 
@@ -29,9 +29,9 @@ def test_a_cell_that_two_tables_share_is_there_once_whichever_names_it_first(tmp
     start = GOOD.index("  one:")
     two = GOOD[start:].replace("  one:", "  two:").replace("sparsity: [0.3, 0.5]", "sparsity: [0.5, 0.7]")
     file.write_text(GOOD + two)
-    files = pipeline_files(load_params(file))
+    files = pipeline_files(load_experiments(file))
     file.write_text(GOOD[:start] + two + GOOD[start:])
-    assert pipeline_files(load_params(file)) == files
+    assert pipeline_files(load_experiments(file)) == files
     cell = "digits_tiny_dense_ep_quick_s50_seed0"
     assert files[Path("pipelines/cells/digits_tiny_dense_ep/cells.json")].count(f'"{cell}"') == 1
     for table in ("one", "two"):
@@ -42,7 +42,7 @@ def test_a_cell_that_takes_its_roles_from_a_ticket_waits_for_it(tmp_path: Path) 
     file = tmp_path / "params.yaml"
     source = "{prune_ratio: 0.5, layout: from_ticket, ticket: {search: ep, sparsity: 0.5}}"
     file.write_text(GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", f"{{search: training, source: {source}}}"))
-    files = pipeline_files(load_params(file))
+    files = pipeline_files(load_experiments(file))
     heir, parent = "digits_tiny_p50-as-dense-ep-quick-s50_training_quick_s50_seed0", "digits_tiny_dense_ep_quick_s50_seed0"
     assert f'"{parent}"' in files[Path("pipelines/cells/digits_tiny_dense_ep/cells.json")]
     group = Path("pipelines/cells/digits_tiny_from-ticket_training")

@@ -7,7 +7,7 @@ from statistics import mean
 
 import pytest
 
-from slt_bench.experiment.load import load_params
+from slt_bench.experiment.load import load_experiments
 from slt_bench.report.lines import Line, lines
 
 ROOT = Path(__file__).parent.parent.parent
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture
 def smoke(monkeypatch: pytest.MonkeyPatch) -> list[Line]:
     monkeypatch.chdir(ROOT)
-    found = lines(load_params(Path("params.yaml")), "smoke")
+    found = lines(load_experiments(Path("params.yaml")).tables["smoke"])
     if not all(line.results for line in found):
         pytest.skip("the smoke table has not run: `dvc repro smoke`")
     return found

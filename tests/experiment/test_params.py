@@ -9,8 +9,7 @@ import pytest
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import percent
-from slt_bench.experiment.grid import expand, expand_row, find
-from slt_bench.experiment.load import load_params, schema
+from slt_bench.experiment.load import load_experiments, schema
 from slt_bench.params.sources import Source
 
 ROOT = Path(__file__).parent.parent.parent
@@ -46,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_the_good_one_expands(file: Path) -> None:
     file.write_text(GOOD)
-    cells = expand(load_params(file), "one")
+    cells = load_experiments(file).tables["one"].cells
     assert len(cells) == 2 * (1 + 2 + 4)
     assert len({cell.id for cell in cells}) == len({cell.identity for cell in cells}) == len(cells)
     assert cells[0].recipe.weight_decay == 1e-4  # YAML 1.1 would read a string
@@ -120,38 +119,38 @@ def refused(file: Path, good: str, old: str, new: str, message: str) -> None:
     assert old in good
     file.write_text(good.replace(old, new))
     with pytest.raises(BenchError) as caught:
-        load_params(file)
+        load_experiments(file)
     assert re.search(message, str(caught.value)), str(caught.value)
     assert str(file) in str(caught.value)
 
 
 def test_a_missing_and_an_empty_file(file: Path) -> None:
     with pytest.raises(BenchError, match="is missing: run the command in the root"):
-        load_params(file)
+        load_experiments(file)
     file.write_text("# nothing\n")
     with pytest.raises(BenchError, match="is empty"):
-        load_params(file)
+        load_experiments(file)
 
 
 def test_ends_of_the_feasible_range_survive_float_arithmetic(file: Path) -> None:
     file.write_text(
         GOOD.replace("[0.1, 0.2], lock_ratio: 0.2", "0.1, lock_ratio: 0.9").replace("sparsity: 0.5}", "sparsity: 0.1}")
     )
-    assert expand(load_params(file), "one")[-1].sparsity == 0.1
+    assert load_experiments(file).tables["one"].cells[-1].sparsity == 0.1
 
 
 def test_identity_depends_on_what_determines_the_result_alone(file: Path) -> None:
     file.write_text(GOOD)
-    before = {cell.id: cell.identity for cell in expand(load_params(file), "one")}
+    before = {cell.id: cell.identity for cell in load_experiments(file).tables["one"].cells}
     file.write_text(GOOD.replace("quick", "swift"))
-    assert [cell.identity for cell in expand(load_params(file), "one")] == list(before.values())
+    assert [cell.identity for cell in load_experiments(file).tables["one"].cells] == list(before.values())
     file.write_text(GOOD.replace("epochs: 2", "epochs: 3"))
-    assert not set(before.values()) & {cell.identity for cell in expand(load_params(file), "one")}
+    assert not set(before.values()) & {cell.identity for cell in load_experiments(file).tables["one"].cells}
 
 
 def test_identities_are_pinned_so_that_old_results_stay_addressable(file: Path) -> None:
     file.write_text(GOOD)
-    cell = expand(load_params(file), "one")[-1]
+    cell = load_experiments(file).tables["one"].cells[-1]
     assert cell.id == "digits_tiny_p20l20-epl_iep_quick_s50_seed1"
     assert cell.identity == "360ab4eb6937"
 
@@ -159,12 +158,12 @@ def test_identities_are_pinned_so_that_old_results_stay_addressable(file: Path) 
 def test_a_cell_that_a_row_names_twice_is_one_cell(file: Path) -> None:
     twice = "{search: ep, sparsity: 0.5, seeds: [0, 0], source: {prune_ratio: [0, 0.4], layout: [epl, erk]}}"
     file.write_text(GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", twice))
-    ids = [cell.id for cell in expand_row(load_params(file), "one", 1)]
+    ids = [cell.id for cell in load_experiments(file).tables["one"].rows[1]]
     assert len(ids) == len(set(ids)) == 3
 
 
 def test_labels_tell_searches_apart() -> None:
-    params = load_params(ROOT / "params.yaml")
+    params = load_experiments(ROOT / "params.yaml")
     labels = {name: search.label for name, search in params.searches.items()}
     assert labels.pop("iep") == labels["iep-rates"] == "iterative edge popup"  # at other sparsities; a table adds the names
     assert len(set(labels.values())) == len(labels)
@@ -176,9 +175,9 @@ def test_a_freezing_ratio_and_a_share_are_pairs_of_pruned_and_locked(file: Path)
     file.write_text(GOOD.replace("{prune_ratio: [0.1, 0.2], lock_ratio: 0.2, layout: epl, lock_rule: joint}", grid)
                     .replace("search: [ep, iep]", "search: ep").replace("sparsity: 0.5}", "sparsity: 0.7}"))  # fmt: skip
     with pytest.raises(BenchError, match=r"prune_ratio <= sparsity <= 1 - lock_ratio does not hold: 0\.35 <= 0\.7 <= 0\.65"):
-        load_params(file)
+        load_experiments(file)
     file.write_text(file.read_text().replace("[0.2, 0.7]", "[0.2, 0.6]"))
-    cells = expand_row(load_params(file), "one", 2)
+    cells = load_experiments(file).tables["one"].rows[2]
     pairs = [(cell.source.prune_ratio, cell.source.lock_ratio) for cell in cells if not cell.seed]
     assert pairs == [(0.1, 0.1), (0.18, 0.02), (0.2, 0.0), (0.3, 0.3), (0.54, 0.06), (0.6, 0.0)]
     assert cells[4].source.id == "p20-epl" and cells[0].source.id == "p10l10-epl"
@@ -192,7 +191,7 @@ def test_a_freezing_ratio_and_a_share_are_pairs_of_pruned_and_locked(file: Path)
         other = file.with_name("other.yaml")
         other.write_text(text)
         with pytest.raises(BenchError, match=message):
-            load_params(other)
+            load_experiments(other)
 
 
 def test_a_share_of_the_free_edges_says_how_sparse_a_ticket_is(file: Path) -> None:
@@ -201,10 +200,10 @@ def test_a_share_of_the_free_edges_says_how_sparse_a_ticket_is(file: Path) -> No
     )
     grid = "{search: ep, source: {prune_ratio: [0.2, 0.9], layout: epl}, free_kept: [0.5, 1.0]}"
     file.write_text(GOOD.replace(row, grid))
-    assert [cell.sparsity for cell in expand_row(load_params(file), "one", 2) if not cell.seed] == [0.6, 0.2, 0.95, 0.9]
+    assert [cell.sparsity for cell in load_experiments(file).tables["one"].rows[2] if not cell.seed] == [0.6, 0.2, 0.95, 0.9]
     file.write_text(file.read_text().replace("free_kept: [0.5, 1.0]", "free_kept: 0.5, sparsity: 0.9"))
     with pytest.raises(BenchError, match="give either sparsity or free_kept"):
-        load_params(file)
+        load_experiments(file)
 
 
 SMALL = """\
@@ -220,8 +219,8 @@ def test_a_small_table_has_the_same_rows_at_its_own_budget(file: Path) -> None:
     text = GOOD.replace("  tiny: {kind: conv4, width: 0.125}", "  tiny: {kind: conv4}\n  tinier: {kind: conv4, width: 0.125}")
     text = text.replace("searches:", "  quicker: {epochs: 2, batch_size: 32, learning_rate: 0.1}\nsearches:", 1)
     file.write_text(text + SMALL)
-    params = load_params(file)
-    full, small = (expand(params, name) for name in ("one", "one-small"))
+    params = load_experiments(file)
+    full, small = (params.tables[name].cells for name in ("one", "one-small"))
     assert params.tables["one"].reduced is None
     assert params.tables["one-small"].reduced == "tinier for tiny, quicker for quick"
     settings = [list(dict.fromkeys(cell.setting for cell in cells)) for cells in (full, small)]
@@ -233,7 +232,7 @@ def test_a_small_table_has_the_same_rows_at_its_own_budget(file: Path) -> None:
         other = file.with_name("other.yaml")
         other.write_text((text + SMALL).replace(old, new))
         with pytest.raises(BenchError, match=message):
-            load_params(other)
+            load_experiments(other)
 
 
 def test_ids(file: Path) -> None:
@@ -242,10 +241,10 @@ def test_ids(file: Path) -> None:
     assert Source(prune_ratio=0.1, lock_ratio=0.2, layout="igq", lock_rule="mirrored").id == "p10l20-igq-mirrored"
     file.write_text(GOOD)
     with pytest.raises(BenchError, match="did you mean 'digits_tiny_dense_ep_quick_s"):
-        find(load_params(file), "digits_tiny_dense_ep_quick_s30_seed")
+        load_experiments(file).cell("digits_tiny_dense_ep_quick_s30_seed")
 
 
 def test_the_projects_own_parameters_and_their_schema() -> None:
-    params = load_params(ROOT / "params.yaml")
+    params = load_experiments(ROOT / "params.yaml")
     assert {"demo", "smoke"} <= set(params.tables)
     assert (ROOT / "docs/params.schema.json").read_text() == schema(), "run `slt-bench schema`"

@@ -11,7 +11,7 @@ import pytest
 from slt_bench.common.errors import BenchError
 from slt_bench.common.yaml.reader import read_yaml
 from slt_bench.experiment.checks import Infeasible
-from slt_bench.experiment.load import load_params
+from slt_bench.experiment.load import load_experiments
 from slt_bench.experiment.mistakes import infeasible
 from tests.experiment.test_params import GOOD, refused
 
@@ -25,11 +25,11 @@ def test_a_wrong_value_that_a_merge_key_brings_is_told_in_its_own_line(file: Pat
     swift = "  swift: {<<: *quick, momentum: 0.5}\nsearches:"
     merged = GOOD.replace("  quick: {", "  quick: &quick {").replace("searches:", swift)
     file.write_text(merged)
-    recipes = load_params(file).recipes
+    recipes = load_experiments(file).recipes
     assert recipes["swift"] == recipes["quick"].model_copy(update={"momentum": 0.5})
     file.write_text(merged.replace("epochs: 2", "epochs: two"))
     with pytest.raises(BenchError) as caught:
-        load_params(file)
+        load_experiments(file)
     wrong = [line.removeprefix(str(file)) for line in str(caught.value).splitlines()]
     assert wrong == [f":6: recipes.{name}.epochs: must be a valid integer, got 'two'" for name in ("quick", "swift")]
 
@@ -48,7 +48,7 @@ def test_a_wrong_value_that_a_merge_key_brings_is_told_in_its_own_line(file: Pat
 def test_a_mistake_is_one_short_line_whatever_stands_in_it(file: Path, old: str, new: str) -> None:
     file.write_text(GOOD.replace(old, new))
     with pytest.raises(BenchError) as caught:
-        load_params(file)
+        load_experiments(file)
     for line in str(caught.value).split("\n"):
         assert line.isprintable() and re.match(r":\d+: \w", line.removeprefix(str(file))) and len(line) < len(str(file)) + 500
 
@@ -56,7 +56,7 @@ def test_a_mistake_is_one_short_line_whatever_stands_in_it(file: Path, old: str,
 def test_of_very_many_mistakes_the_first_are_told_and_the_others_counted(file: Path) -> None:
     file.write_text(GOOD.replace("epochs: 2", ", ".join(f"k{number}: 1" for number in range(1000))))
     with pytest.raises(BenchError) as caught:
-        load_params(file)
+        load_experiments(file)
     lines = str(caught.value).splitlines()
     assert len(lines) == 31 and lines[-1] == f"{file}: and 971 more mistakes"  # one is that epochs is missing
 

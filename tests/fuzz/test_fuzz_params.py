@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.yaml.reader import read_yaml
-from slt_bench.experiment.load import load_params
+from slt_bench.experiment.load import load_experiments
 from slt_bench.params.tables import Params
 from tests.fuzz.harness import attempt, fuzzed
 
@@ -81,7 +81,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(path: Path) -> Params:
     """The parameters; a refusal must be lines that each name the file, and the line of what is wrong."""
     try:
-        return load_params(path)
+        return load_experiments(path)
     except BenchError as error:
         for told in str(error).split("\n"):
             found = LINE.fullmatch(told.removeprefix(str(path)))

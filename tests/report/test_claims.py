@@ -9,10 +9,9 @@ import pytest
 from scipy.stats import t
 
 from slt_bench.experiment.cell import Cell
-from slt_bench.experiment.grid import expand
-from slt_bench.experiment.load import load_params
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.load import load_experiments
 from slt_bench.params.claims import Claim, Side
-from slt_bench.params.tables import Params
 from slt_bench.report.claims import effect, trials
 from slt_bench.report.lines import lines
 from slt_bench.report.statistics import interval
@@ -39,10 +38,10 @@ TEXT = (
 
 
 @pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(TEXT + CLAIMS)
-    return load_params(Path("params.yaml"))
+    return load_experiments(Path("params.yaml"))
 
 
 def test_the_interval_is_students() -> None:
@@ -82,47 +81,47 @@ def test_ratios_are_geometric_and_may_be_exact() -> None:
     assert effect(RATIO, [300.0, 300.0], [100.0, 100.0]).verdict == "does not hold"  # short of 3.25
 
 
-def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: Params) -> None:
+def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: Experiments) -> None:
     values = {("dense", 0.3): (50.0, 52.0), ("dense", 0.5): (60.0, 61.0), ("frozen", 0.3): (51.0, 53.0),
               ("frozen", 0.5): (70.0, 71.0)}  # fmt: skip
 
     def accuracy(cell: Cell) -> float:
         return values["frozen" if cell.source.freezing_ratio else "dense", cell.sparsity][cell.seed]
 
-    for cell in expand(params, "one")[2:]:
+    for cell in params.tables["one"].cells[2:]:
         pretend(cell, accuracy(cell))
-    at_30, at_50, most, one = trials(params.tables["one"], lines(params, "one"))
+    at_30, at_50, most, one = trials(params.tables["one"], lines(params.tables["one"]))
     assert (at_30.effect.size, at_50.effect.size) == pytest.approx((1.0, 10.0))
     assert at_30.of.cell.sparsity == at_30.over.cell.sparsity == 0.3
     assert most.effect.size == pytest.approx(10.0) and most.of.cell.sparsity == 0.5 and most.pairs == 2
     assert one.effect.size == pytest.approx(9.5) and one.effect.verdict == "holds"
     assert at_50.effect.verdict == "holds" and [value.value for value in at_50.published] == [1.33]
-    markdown = report_table(params, "one")
+    markdown = report_table(params.tables["one"])
     assert "## Claims" in markdown and "10.00 [10.00, 10.00] points" in markdown and "1.33 gain" in markdown
 
 
-def test_there_is_no_ratio_to_nothing(params: Params) -> None:
+def test_there_is_no_ratio_to_nothing(params: Experiments) -> None:
     """A mask without a free edge takes no bytes."""
     claim = RATIO.model_copy(update={"metric": "mask_packed_bytes", "of": Side(row="frozen"), "over": Side(row="dense")})
     table = params.tables["one"].model_copy(update={"claims": {"ratio": claim}})
-    for cell in expand(params, "one")[2:]:
+    for cell in params.tables["one"].cells[2:]:
         pretend(cell, 50.0, mask_packed_bytes=100 * cell.seed)
-    found = trials(table, lines(params, "one"))
+    found = trials(table, lines(params.tables["one"]))
     assert [(each.effect.n, each.effect.size) for each in found] == [(1, pytest.approx(1.0))] * 2
 
 
-def test_seeds_without_a_pair_are_counted_and_the_reason_is_said(params: Params) -> None:
-    cells = {(cell.source.freezing_ratio > 0, cell.sparsity, cell.seed): cell for cell in expand(params, "one")[2:]}
+def test_seeds_without_a_pair_are_counted_and_the_reason_is_said(params: Experiments) -> None:
+    cells = {(cell.source.freezing_ratio > 0, cell.sparsity, cell.seed): cell for cell in params.tables["one"].cells[2:]}
     for key, cell in cells.items():
         if key == (True, 0.5, 1):
             diverge(cell)
         elif key != (False, 0.3, 0):
             pretend(cell, 50.0)
-    at_30, at_50, *_ = trials(params.tables["one"], lines(params, "one"))
+    at_30, at_50, *_ = trials(params.tables["one"], lines(params.tables["one"]))
     assert (at_30.effect.n, at_50.effect.n) == (1, 1) and {at_30.effect.verdict, at_50.effect.verdict} == {"undecided"}
     assert at_30.left_out == ["seed 0 (edge popup: has not run yet)"]
     assert len(at_50.left_out) == 1 and at_50.left_out[0].startswith("seed 1 (edge popup: diverged: epoch 1, step 3")
-    assert "1; left out: seed 0 (edge popup: has not run yet)" in report_table(params, "one")
+    assert "1; left out: seed 0 (edge popup: has not run yet)" in report_table(params.tables["one"])
 
 
 BY_SHARE = """\
@@ -138,30 +137,30 @@ BY_SHARE = """\
 """
 
 
-def test_rows_by_share_are_paired_by_it_and_one_line_with_many(params: Params) -> None:
+def test_rows_by_share_are_paired_by_it_and_one_line_with_many(params: Experiments) -> None:
     """Half of the free edges is another sparsity in every source."""
     Path("params.yaml").write_text(TEXT + BY_SHARE)
-    table = load_params(Path("params.yaml"))
-    found = trials(table.tables["one"], lines(table, "one"))
+    table = load_experiments(Path("params.yaml"))
+    found = trials(table.tables["one"], lines(table.tables["one"]))
     assert [each.of.cell.source.freezing_ratio for each in found] == pytest.approx([0.2, 0.4, 0.0, 0.0])
     assert [each.over.cell.source.freezing_ratio for each in found] == pytest.approx([0.2, 0.4, 0.2, 0.4])
     assert [each.over.cell.sparsity for each in found[:2]] == [0.6, 0.7] and found[0].of.cell.sparsity == 0.5
 
 
-def test_what_is_claimed_of_the_most_is_said_of_each_dataset_and_holds_if_any_pair_does(params: Params) -> None:
+def test_what_is_claimed_of_the_most_is_said_of_each_dataset_and_holds_if_any_pair_does(params: Experiments) -> None:
     """The largest mean may be the least certain."""
     digits = "digits: {images: {source: cifar10}, mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4]}"
     other = digits.replace("digits", "other").replace("cifar10", "cifar100")
     text = (TEXT + CLAIMS).replace(digits, f"{digits}\n  {other}").replace("dataset: digits", "dataset: [digits, other]")
     Path("params.yaml").write_text(text)
-    params = load_params(Path("params.yaml"))
+    params = load_experiments(Path("params.yaml"))
     gains = {("digits", 0.3): (1.0, 1.01), ("digits", 0.5): (0.0, 9.0),
              ("other", 0.3): (-1.0, -1.01), ("other", 0.5): (-2.0, -2.01)}  # fmt: skip
-    for cell in expand(params, "one"):
+    for cell in params.tables["one"].cells:
         if cell.search.kind == "edge-popup":
             gain = gains[cell.dataset_name, cell.sparsity][cell.seed] if cell.source.freezing_ratio else 0.0
             pretend(cell, 50.0 + gain)
-    most = [each for each in trials(params.tables["one"], lines(params, "one")) if each.claim.across == "most"]
+    most = [each for each in trials(params.tables["one"], lines(params.tables["one"])) if each.claim.across == "most"]
     assert [(each.of.cell.dataset_name, each.effect.verdict) for each in most] == [
         ("digits", "holds"),
         ("other", "does not hold"),

@@ -12,9 +12,8 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
-from slt_bench.experiment.grid import expand
-from slt_bench.experiment.load import load_params
-from slt_bench.params.tables import Params
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.load import load_experiments
 from slt_bench.run.tasks import keep_tables, report_all, report_table
 from tests.experiment.test_params import SMALL
 from tests.report.test_claims import CLAIMS, TEXT
@@ -36,11 +35,11 @@ addEventListener("load", () => setTimeout(() => {
 
 
 @pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
     monkeypatch.chdir(tmp_path)
     small = SMALL.replace("    networks: {tiny: tinier}\n    recipes: {quick: quicker}\n", "")
     Path("params.yaml").write_text(TEXT + CLAIMS + small)
-    return load_params(Path("params.yaml"))
+    return load_experiments(Path("params.yaml"))
 
 
 class Links(HTMLParser):
@@ -54,36 +53,36 @@ class Links(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
 
 
-def test_the_page_needs_nothing_else_and_tells_all(params: Params) -> None:
-    for cell in expand(params, "one"):
+def test_the_page_needs_nothing_else_and_tells_all(params: Experiments) -> None:
+    for cell in params.tables["one"].cells:
         pretend(cell, 60.0 + cell.seed)
-    report_table(params, "one")
+    report_table(params.tables["one"])
     page = (paths.table_dir("one") / "report.html").read_text()
     links = Links()
     links.feed(page)
     assert links.found and all(link.startswith(("#", "data:image/svg+xml;base64,")) for link in links.found)
     assert "url(" not in page and "@import" not in page
-    cell = expand(params, "one")[-1]
+    cell = params.tables["one"].cells[-1]
     for part in (f"slt-bench run {cell.id}", "dvc repro one", "frozen is better", "learning rate", "undecided",
                  "&#34;prune_ratio&#34;: 0.1", "class=\"verdict", "made with"):  # fmt: skip
         assert part in page, part
     assert "SMALL BUDGET" not in page
 
 
-def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Params) -> None:
-    for cell in expand(params, "one-small"):
+def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Experiments) -> None:
+    for cell in params.tables["one-small"].cells:
         pretend(cell, 60.0)
-    markdown = report_table(params, "one-small")
+    markdown = report_table(params.tables["one-small"])
     for name in ("table.md", "table.tex", "report.html"):
         assert "SMALL BUDGET" in (paths.table_dir("one-small") / name).read_text(), name
     assert "small_budget" in (paths.table_dir("one-small") / "table.csv").read_text()
     assert "at a small budget" in markdown and "1.33 gain" in markdown
 
 
-def test_results_are_kept_with_what_made_them(params: Params) -> None:
+def test_results_are_kept_with_what_made_them(params: Experiments) -> None:
     with pytest.raises(BenchError, match="table one has cells without a current result: `slt-bench run one` makes them"):
         keep_tables(params, ["one"])
-    for cell in expand(params, "one"):
+    for cell in params.tables["one"].cells:
         pretend(cell, 60.0 + cell.seed)
     Path("README.md").write_text("before\n<!-- begin: written by `slt-bench results` -->\nold\n<!-- end -->\nafter\n")
     keep_tables(params, ["one"])
@@ -101,10 +100,10 @@ def test_results_are_kept_with_what_made_them(params: Params) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 @pytest.mark.parametrize("width", [390, 1400])
-def test_in_a_browser(params: Params, width: int, tmp_path: Path) -> None:
+def test_in_a_browser(params: Experiments, width: int, tmp_path: Path) -> None:
     for name in ("one", "one-small"):
-        for cell in expand(params, name):
-            if not paths.cell_dir(cell.id).exists():
+        for cell in params.tables[name].cells:
+            if not cell.directory.exists():
                 pretend(cell, 60.0 + cell.seed)
     page = report_all(params)
     probed = tmp_path / "probed.html"

@@ -13,10 +13,9 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.cell import Cell
-from slt_bench.experiment.grid import expand
-from slt_bench.experiment.load import load_params
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.load import load_experiments
 from slt_bench.experiment.published import published_values
-from slt_bench.params.tables import Params
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.report.table import mean_and_deviation
@@ -26,22 +25,22 @@ from tests.experiment.test_params import GOOD
 
 
 @pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
     monkeypatch.chdir(tmp_path)
     row = "{search: ep, sparsity: [0.2, 0.5], published: iwasawa2023-dying-20}"
     text = GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", row).replace("source: digits", "source: cifar10")
     return written(text.replace("kind: conv4", "kind: resnet18"))
 
 
-def written(text: str) -> Params:
+def written(text: str) -> Experiments:
     Path("params.yaml").write_text(text)
-    return load_params(Path("params.yaml"))
+    return load_experiments(Path("params.yaml"))
 
 
 def diverge(cell: Cell, code: str = "c0de") -> None:
     """The files that a cell leaves whose search diverged."""
     pretend(cell, 0.0, code)
-    directory = paths.cell_dir(cell.id)
+    directory = cell.directory
     for name in ("ticket", "last"):
         (directory / f"{name}.safetensors").unlink()
     record = json.loads((directory / "search.json").read_text())
@@ -54,7 +53,7 @@ def pretend(
     finished: str = "2026-01-01T10:00:09+00:00", **also: int,
 ) -> None:  # fmt: skip
     """The files that a finished cell leaves."""
-    directory = paths.cell_dir(cell.id)
+    directory = cell.directory
     metrics = {"top1": top1, "top5": 99.0, "loss": 1.0, "last_top1": top1 - 1, "bytes": 500, "total": 1000, "pruned": 100,
                "locked": 201, "kept": 500, "sparsity": 0.5, **also}  # fmt: skip
     counts = {"total": 1000, "pruned": 100, "locked": 201, "kept": 500}
@@ -81,11 +80,11 @@ def test_spread_is_the_sample_standard_deviation() -> None:
     assert mean_and_deviation([1.0]) == "1.00 ± —" and mean_and_deviation([]) == "—"
 
 
-def test_a_table_shows_mean_deviation_n_published_and_counts(params: Params) -> None:
-    cells = expand(params, "one")
+def test_a_table_shows_mean_deviation_n_published_and_counts(params: Experiments) -> None:
+    cells = params.tables["one"].cells
     for cell in cells[2:4]:  # edge-popup at 0.2, both seeds
         pretend(cell, 90.0 + 2 * cell.seed)
-    markdown = report_table(params, "one")
+    markdown = report_table(params.tables["one"])
     row = next(line for line in markdown.splitlines() if "| edge popup" in line and "| 0.2" in line)
     for part in (
         "91.00 ± 1.41",
@@ -114,48 +113,48 @@ def test_a_table_shows_mean_deviation_n_published_and_counts(params: Params) -> 
 
 
 @pytest.mark.slow
-def test_figures_are_the_same_bytes_every_time(params: Params) -> None:
-    for cell in expand(params, "one")[:4]:
+def test_figures_are_the_same_bytes_every_time(params: Experiments) -> None:
+    for cell in params.tables["one"].cells[:4]:
         pretend(cell, 80.0 + cell.seed)
-    report_table(params, "one")
+    report_table(params.tables["one"])
     first = {path.name: path.read_bytes() for path in (paths.table_dir("one") / "figures").glob("*.svg")}
-    report_table(params, "one")
+    report_table(params.tables["one"])
     assert first == {path.name: path.read_bytes() for path in (paths.table_dir("one") / "figures").glob("*.svg")}
 
 
-def test_results_of_other_parameters_under_the_same_name_are_not_shown(params: Params) -> None:
-    for cell in expand(params, "one"):
+def test_results_of_other_parameters_under_the_same_name_are_not_shown(params: Experiments) -> None:
+    for cell in params.tables["one"].cells:
         pretend(cell, 80.0)
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("epochs: 2", "epochs: 3"))
-    changed = load_params(Path("params.yaml"))
-    assert "LEFT OUT: 14 of 14 cells: 14 are of other parameters" in report_table(changed, "one")
-    assert {each.standing.kind for each in plan(expand(changed, "one"))} == {"stale"}
+    changed = load_experiments(Path("params.yaml"))
+    assert "LEFT OUT: 14 of 14 cells: 14 are of other parameters" in report_table(changed.tables["one"])
+    assert {each.standing.kind for each in plan(changed.tables["one"].cells)} == {"stale"}
 
 
 @pytest.mark.parametrize(("chosen", "says"), [("train", "best validation epoch"), ("all", "last epoch, with all")])
-def test_a_table_says_which_epoch_it_reports(params: Params, chosen: str, says: str) -> None:
+def test_a_table_says_which_epoch_it_reports(params: Experiments, chosen: str, says: str) -> None:
     changed = written(Path("params.yaml").read_text().replace("epochs: 2", f"epochs: 2, train_on: {chosen}"))
-    pretend(expand(changed, "one")[2], 80.0)
-    markdown = report_table(changed, "one")
+    pretend(changed.tables["one"].cells[2], 80.0)
+    markdown = report_table(changed.tables["one"])
     assert f"Test accuracy of the {says}" in markdown
     assert ("3 train, 2 validation" if chosen == "train" else "3 + 2 train") in markdown
 
 
-def test_a_figure_that_results_no_longer_allow_is_removed(params: Params) -> None:
-    pretend(expand(params, "one")[2], 80.0)
-    report_table(params, "one")
+def test_a_figure_that_results_no_longer_allow_is_removed(params: Experiments) -> None:
+    pretend(params.tables["one"].cells[2], 80.0)
+    report_table(params.tables["one"])
     figures = paths.table_dir("one") / "figures"
     assert (figures / "learning-curves.svg").is_file()
     changed = written(Path("params.yaml").read_text().replace("epochs: 2", "epochs: 2, train_on: all"))
-    shutil.rmtree(paths.cell_dir(expand(params, "one")[2].id))
-    pretend(expand(changed, "one")[2], 80.0)
-    report_table(changed, "one")
+    shutil.rmtree(params.tables["one"].cells[2].directory)
+    pretend(changed.tables["one"].cells[2], 80.0)
+    report_table(changed.tables["one"])
     assert (figures / "accuracy-size.svg").is_file() and not (figures / "learning-curves.svg").exists()
 
 
-def test_figures_that_cannot_be_drawn_leave_the_old_ones(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(expand(params, "one")[2], 80.0)
-    report_table(params, "one")
+def test_figures_that_cannot_be_drawn_leave_the_old_ones(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(params.tables["one"].cells[2], 80.0)
+    report_table(params.tables["one"])
     figures = paths.table_dir("one") / "figures"
     before = {path.name: path.read_bytes() for path in figures.iterdir()}
 
@@ -164,46 +163,46 @@ def test_figures_that_cannot_be_drawn_leave_the_old_ones(params: Params, monkeyp
 
     monkeypatch.setattr("slt_bench.report.figures.draw._save", fail)
     with pytest.raises(BenchError, match=r"cannot write outputs/tables/one/figures: No space left on device"):
-        report_table(params, "one")
+        report_table(params.tables["one"])
     assert {path.name: path.read_bytes() for path in figures.iterdir()} == before
     assert not list(paths.table_dir("one").glob(".*"))
 
 
-def test_a_table_without_results_is_all_unknown(params: Params) -> None:
-    assert "LEFT OUT: 14 of 14 cells: 14 have not run yet." in report_table(params, "one")
+def test_a_table_without_results_is_all_unknown(params: Experiments) -> None:
+    assert "LEFT OUT: 14 of 14 cells: 14 have not run yet." in report_table(params.tables["one"])
 
 
-def test_plan_tells_done_stale_missing_and_the_time_left(params: Params) -> None:
-    cells = expand(params, "one")
+def test_plan_tells_done_stale_missing_and_the_time_left(params: Experiments) -> None:
+    cells = params.tables["one"].cells
     pretend(cells[0], 90.0, cell_code())
     pretend(cells[1], 90.0, "older code")
     planned = {each.cell.id: each for each in plan(cells)}
     assert [planned[cell.id].standing.kind for cell in cells[:3]] == ["done", "stale", "missing"]
     assert planned[cells[1].id].standing.reason == "of other code"
-    (paths.cell_dir(cells[0].id) / "ticket.safetensors").unlink()
+    (cells[0].directory / "ticket.safetensors").unlink()
     assert plan(cells)[0].standing.reason == "without its ticket.safetensors"  # as for those that run it
     assert planned[cells[0].id].seconds == 4.0
     assert planned[cells[2].id].seconds == pytest.approx(2 * 2.0)  # two epochs at two seconds
 
 
-def test_time_left_goes_by_the_kind_of_search(params: Params) -> None:
+def test_time_left_goes_by_the_kind_of_search(params: Experiments) -> None:
     row = "      - {search: [ep, rand], sparsity: [0.6, 0.7]}\n"
     text = Path("params.yaml").read_text().replace("searches:\n", "searches:\n  rand: {kind: random-mask}\n")
     changed = written(text + row)
-    cells = {(cell.search_name, cell.sparsity): cell for cell in expand(changed, "one") if cell.source.kind == "dense"}
+    cells = {(cell.search_name, cell.sparsity): cell for cell in changed.tables["one"].cells if cell.source.kind == "dense"}
     pretend(cells["ep", 0.6], 80.0, cell_code(), seconds=2.0)
     pretend(cells["rand", 0.6], 10.0, cell_code(), seconds=0.5)
-    planned = {each.cell.id: each.seconds for each in plan(expand(changed, "one"))}
+    planned = {each.cell.id: each.seconds for each in plan(changed.tables["one"].cells)}
     assert planned[cells["ep", 0.7].id] == 2 * 2.0 and planned[cells["rand", 0.7].id] == 2 * 0.5
-    iterative = next(cell for cell in expand(changed, "one") if cell.search_name == "iep")
+    iterative = next(cell for cell in changed.tables["one"].cells if cell.search_name == "iep")
     assert planned[iterative.id] == 2 * 1.25  # of no kind that ran: by all of that network
 
 
-def test_results_of_other_images_are_left_out_and_said(params: Params) -> None:
-    first, second = expand(params, "one")[2:4]  # two seeds of one line
+def test_results_of_other_images_are_left_out_and_said(params: Experiments) -> None:
+    first, second = params.tables["one"].cells[2:4]  # two seeds of one line
     pretend(first, 90.0, cell_code(), images="a" * 64, finished="2026-01-01T10:00:00+00:00")
     pretend(second, 50.0, cell_code(), images="b" * 64, finished="2026-01-02T10:00:00+00:00")
-    markdown = report_table(params, "one")  # nothing is prepared: the latest result decides
+    markdown = report_table(params.tables["one"])  # nothing is prepared: the latest result decides
     row = next(line for line in markdown.splitlines() if "| edge popup" in line and "| 0.2" in line)
     assert "50.00 ± —" in row and "| 1 of 2 |" in row
     assert "LEFT OUT: 13 of 14 cells: 12 have not run yet; 1 is of other images." in markdown
@@ -211,48 +210,48 @@ def test_results_of_other_images_are_left_out_and_said(params: Params) -> None:
     assert rows[1]["left_out"] == "seed 0 is of other images" and rows[1]["top1_mean"] == "50.0"
 
 
-def test_a_damaged_manifest_is_told(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
-    plan(expand(params, "one"))
+def test_a_damaged_manifest_is_told(params: Experiments, capsys: pytest.CaptureFixture[str]) -> None:
+    plan(params.tables["one"].cells)
     assert "note:" not in capsys.readouterr().out  # what is not prepared is compared with nothing
     paths.dataset_dir("digits").mkdir(parents=True)
     (paths.dataset_dir("digits") / "manifest.json").write_text("{}")
-    plan(expand(params, "one"))
+    plan(params.tables["one"].cells)
     out = capsys.readouterr().out
     assert out.count("note: results are compared with each other alone: data/digits/manifest.json is damaged") == 1
 
 
 @pytest.mark.parametrize("code", [cell_code(), "older"])
-def test_a_seed_that_diverged_is_named_in_its_table(params: Params, code: str) -> None:
-    first, second = expand(params, "one")[2:4]
+def test_a_seed_that_diverged_is_named_in_its_table(params: Experiments, code: str) -> None:
+    first, second = params.tables["one"].cells[2:4]
     pretend(first, 90.0)
     diverge(second, code)
-    markdown = report_table(params, "one")
+    markdown = report_table(params.tables["one"])
     assert "| 1 of 2 |" in next(line for line in markdown.splitlines() if "| edge popup" in line and "| 0.2" in line)
     assert "1 diverged (edge popup, dense, 0.2, seed 1: epoch 1, step 3: the loss is nan" in markdown
     page = (paths.table_dir("one") / "report.html").read_text()
     assert "seed 1: diverged: epoch 1, step 3" in page
-    planned = {each.cell.id: each.standing.kind for each in plan(expand(params, "one"))}
+    planned = {each.cell.id: each.standing.kind for each in plan(params.tables["one"].cells)}
     assert planned[second.id] == ("stale" if code == "older" else "diverged")
 
 
 @pytest.mark.parametrize("name", ["search.json", "metrics.json", "history.csv"])
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"identity": 1}'])
-def test_a_damaged_result_is_left_out_and_said(params: Params, name: str, content: bytes) -> None:
-    cell = expand(params, "one")[2]
+def test_a_damaged_result_is_left_out_and_said(params: Experiments, name: str, content: bytes) -> None:
+    cell = params.tables["one"].cells[2]
     pretend(cell, 90.0)
-    (paths.cell_dir(cell.id) / name).write_bytes(content)
-    assert re.search(r"LEFT OUT: 14 of 14 cells: (13|1) .*damaged", report_table(params, "one"))
+    (cell.directory / name).write_bytes(content)
+    assert re.search(r"LEFT OUT: 14 of 14 cells: (13|1) .*damaged", report_table(params.tables["one"]))
 
 
-def test_lines_say_what_they_were_trained_on_where_that_differs(params: Params) -> None:
+def test_lines_say_what_they_were_trained_on_where_that_differs(params: Experiments) -> None:
     text = Path("params.yaml").read_text()
     whole = "  whole: {epochs: 2, batch_size: 64, learning_rate: 0.1, train_on: all}\n"
     text = text.replace("recipes:\n", f"recipes:\n{whole}")
     changed = written(text.replace("{search: training}", "{search: training, recipe: whole}"))
-    cells = expand(changed, "one")
+    cells = changed.tables["one"].cells
     pretend(next(cell for cell in cells if cell.search_name == "training"), 80.0)
     pretend(next(cell for cell in cells if cell.search_name == "ep"), 80.0)
-    markdown = report_table(changed, "one")
+    markdown = report_table(changed.tables["one"])
     assert "train images" in markdown
     rows = [line for line in markdown.splitlines() if line.startswith("| weight training") or line.startswith("| edge popup")]
     assert rows[0].rstrip(" |").endswith(" 5") and rows[1].rstrip(" |").endswith(" 3")

@@ -14,9 +14,9 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.experiment.cell import Cell
-from slt_bench.experiment.grid import expand, families, find
-from slt_bench.experiment.load import load_params
-from slt_bench.params.tables import Params
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.grid import families
+from slt_bench.experiment.load import load_experiments
 from slt_bench.records.standing import is_done
 from slt_bench.run.slurm import array_job
 from tests.experiment.test_params import GOOD
@@ -43,18 +43,18 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent), "OMP_NUM_THREADS": "1"}
 
 
-def written(text: str) -> Params:
+def written(text: str) -> Experiments:
     Path("params.yaml").write_text(text)
-    return load_params(Path("params.yaml"))
+    return load_experiments(Path("params.yaml"))
 
 
 def bits(cell: Cell) -> list[bytes]:
-    return [(paths.cell_dir(cell.id) / name).read_bytes() for name in ("ticket.safetensors", "history.csv", "metrics.json")]
+    return [(cell.directory / name).read_bytes() for name in ("ticket.safetensors", "history.csv", "metrics.json")]
 
 
 @pytest.mark.slow
 def test_two_at_a_time_find_what_one_finds_and_an_heir_waits_for_its_ticket(project: Path) -> None:
-    cells = expand(written(PARAMS), "one")
+    cells = written(PARAMS).tables["one"].cells
     assert [len(family) for family in families(cells)] == [2, 2]
     together = run(project, "one", "--jobs", "2")
     assert together.returncode == 0, together.stdout + together.stderr
@@ -63,7 +63,7 @@ def test_two_at_a_time_find_what_one_finds_and_an_heir_waits_for_its_ticket(proj
     again = run(project, "one", "--jobs", "2")
     assert "4 of 4 cells are done already" in again.stdout and "[4/4]" not in again.stdout
     for cell in cells:
-        for file in paths.cell_dir(cell.id).iterdir():
+        for file in cell.directory.iterdir():
             file.unlink()
     for *_, heir in families(cells):  # asked for alone: what it needs comes before it
         assert run(project, heir.id).returncode == 0
@@ -72,7 +72,7 @@ def test_two_at_a_time_find_what_one_finds_and_an_heir_waits_for_its_ticket(proj
 
 def in_the_way(cell: Cell) -> Path:
     """A file where the folder of a cell's results should be, so that it fails."""
-    path = paths.cell_dir(cell.id)
+    path = cell.directory
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("in the way")
     return path
@@ -80,7 +80,7 @@ def in_the_way(cell: Cell) -> Path:
 
 @pytest.mark.slow
 def test_a_failure_is_told_with_its_log_and_the_others_are_done(project: Path) -> None:
-    wild, *others = expand(written(WILD.replace("seeds: [0, 1]", "seeds: [0]")), "one")
+    wild, *others = written(WILD.replace("seeds: [0, 1]", "seeds: [0]")).tables["one"].cells
     file = in_the_way(wild)
     ended = run(project, "one", "--jobs", "2")
     assert ended.returncode == 2
@@ -98,7 +98,7 @@ def test_a_failure_is_told_with_its_log_and_the_others_are_done(project: Path) -
 
 @pytest.mark.slow
 def test_an_heir_of_a_failed_cell_is_not_begun(project: Path) -> None:
-    parent, heir = expand(written(PARAMS.replace("seeds: [0, 1]", "seeds: [0]")), "one")
+    parent, heir = written(PARAMS.replace("seeds: [0, 1]", "seeds: [0]")).tables["one"].cells
     in_the_way(parent)
     ended = run(project, "one", "--jobs", "2")
     assert ended.returncode == 2 and f"{heir.id}: its ticket comes from {parent.id}, which failed" in ended.stderr
@@ -108,7 +108,7 @@ def test_an_heir_of_a_failed_cell_is_not_begun(project: Path) -> None:
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, sign: signal.Signals, status: int) -> None:
     params = written(PARAMS.replace("epochs: 2", "epochs: 120"))
-    cells = expand(params, "one")[:2]
+    cells = params.tables["one"].cells[:2]
     command = [sys.executable, "-m", "slt_bench", "run", *(cell.id for cell in cells), "--jobs", "2"]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     logs = [paths.log_file(cell.id) for cell in cells]
@@ -124,7 +124,7 @@ def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, sign: sign
 @pytest.mark.slow
 def test_cells_of_a_pool_that_is_killed_save_their_state_and_end(project: Path) -> None:
     params = written(PARAMS.replace("epochs: 2", "epochs: 2000"))
-    cells = [cell for cell in expand(params, "one") if cell.source.ticket is None]
+    cells = [cell for cell in params.tables["one"].cells if cell.source.ticket is None]
     command = [sys.executable, "-m", "slt_bench", "run", *(cell.id for cell in cells), "--jobs", "2"]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_until_said([paths.log_file(cell.id) for cell in cells], "epoch 2/2000", process)
@@ -142,11 +142,11 @@ def wait_until_said(logs: list[Path], text: str, process: subprocess.Popen[Any] 
 
 def test_parts_are_disjoint_whole_and_keep_families_together(project: Path) -> None:
     params = written(PARAMS)
-    cells = expand(params, "one")
+    cells = params.tables["one"].cells
     parts = [[cell.id for family in families(cells)[part::2] for cell in family] for part in range(2)]
     assert sorted(parts[0] + parts[1]) == sorted(cell.id for cell in cells)
     for part in parts:
-        assert all(find(params, name).source.ticket in (None, *part) for name in part)
+        assert all(params.cell(name).source.ticket in (None, *part) for name in part)
 
 
 def test_wrong_calls_are_told(project: Path) -> None:
@@ -163,7 +163,7 @@ def test_the_array_job_is_a_script_with_a_line_for_each_family(project: Path) ->
     script = array_job(params, ["one"])
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
     assert "#SBATCH --array=0-1" in script and "4 searches" in script
-    first, second = (" ".join(cell.id for cell in family) for family in families(expand(params, "one")))
+    first, second = (" ".join(cell.id for cell in family) for family in families(params.tables["one"].cells))
     assert f"'{first}'" in script and f"'{second}'" in script
 
 
@@ -185,6 +185,6 @@ def test_an_element_of_the_array_runs_its_cells_and_asks_for_more_time(project: 
     if told:
         job.send_signal(signal.SIGTERM)
     assert job.wait(timeout=20) == 75
-    _, second = families(expand(load_params(Path("params.yaml")), "one"))
+    _, second = families(load_experiments(Path("params.yaml")).tables["one"].cells)
     assert Path("calls").read_text().splitlines() == ["run " + " ".join(cell.id for cell in second), "requeue 77_1"]
     assert paths.log_file("").parent.is_dir()  # where SLURM writes

@@ -81,7 +81,7 @@ def start(way: str, number: int, processes: int) -> subprocess.Popen[str]:
 
 def result(cell: Cell) -> dict[str, bytes]:
     """What a search made; its state goes, as after the evaluation."""
-    directory = paths.cell_dir(cell.id)
+    directory = cell.directory
     Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     return {name: (directory / name).read_bytes() for name in ("ticket.safetensors", "last.safetensors", "history.csv")}
 

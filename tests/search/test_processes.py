@@ -61,7 +61,7 @@ def run(cell: Cell, count: int) -> dict[str, bytes]:
     """The files of a search by so many processes, which are removed."""
     Path("cell.json").write_text(cell.model_dump_json())
     assert launch(count, [sys.executable, "-c", SEARCH]) == 0
-    directory = paths.cell_dir(cell.id)
+    directory = cell.directory
     found = {name: (directory / name).read_bytes() for name in ("ticket.safetensors", "last.safetensors", "history.csv")}
     for name in found:
         (directory / name).unlink()

@@ -67,7 +67,7 @@ def stop_after_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 def files(cell: Cell) -> dict[str, bytes]:
     """What a search made; its state goes, as after the evaluation."""
-    directory = paths.cell_dir(cell.id)
+    directory = cell.directory
     Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     return {name: (directory / name).read_bytes() for name in ("ticket.safetensors", "last.safetensors", "history.csv")}
 
@@ -84,7 +84,7 @@ def test_a_stopped_search_goes_on_and_ends_bit_identical(
     cell = make_cell(**{**KINDS[kind], "recipe": recipe})
     search(cell)
     straight = files(cell)
-    for path in paths.cell_dir(cell.id).iterdir():
+    for path in cell.directory.iterdir():
         path.unlink()
     for steps, where in (
         (5, "in epoch 1 of 4, after step 5"),
@@ -183,12 +183,12 @@ def test_processes_that_found_different_states_are_refused(make_cell: MakeCell) 
 
 def test_an_heir_does_not_go_on_with_another_ticket(project: Path, make_cell: MakeCell) -> None:
     parent = make_cell(sparsity=0.8)
-    source = Source(prune_ratio=0.8, layout="from_ticket", ticket=parent.id, ticket_identity=parent.identity)
+    source = Source(prune_ratio=0.8, layout="from_ticket", parent=parent.as_parent())
     heir = make_cell(source=source, **KINDS["training"] | {"sparsity": 0.8})
     search(parent)
     with pytest.raises(Interrupted):
         search(heir, StopAfter(1))
-    path = paths.cell_dir(parent.id) / "ticket.safetensors"
+    path = parent.directory / "ticket.safetensors"
     ticket = read_ticket(path).ticket
     assert ticket.mask is not None
     save_ticket(replace(ticket, mask=ticket.mask.roll(1)), path)
@@ -201,7 +201,7 @@ def test_old_tickets_are_not_evaluated_and_the_state_of_the_search_that_goes_on_
 ) -> None:
     cell = make_cell()
     search(cell)
-    record, state = paths.cell_dir(cell.id) / "search.json", paths.state_dir(cell.id, cell.identity) / "checkpoint.pt"
+    record, state = cell.directory / "search.json", paths.state_dir(cell.id, cell.identity) / "checkpoint.pt"
     text = record.read_text()
     record.write_text(json.dumps(json.loads(text) | {"code": "older"}))
     with pytest.raises(BenchError, match="is of other code"):

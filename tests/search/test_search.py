@@ -60,12 +60,12 @@ KINDS = {
 def test_training_on_all_images_reports_the_last_epoch(project: Path, make_cell: MakeCell) -> None:
     cell = make_cell(recipe={"train_on": "all", "epochs": 2})
     record = search(cell)
-    history = read_history(paths.cell_dir(cell.id) / "history.csv")
+    history = read_history(cell.directory / "history.csv")
     assert record["best_epoch"] == 2 and record["best_val_top1"] is None
     assert [epoch.val_top1 for epoch in history] == [None, None] and history[1].train_top1 > history[0].train_top1
-    metrics = evaluate(paths.cell_dir(cell.id), paths.dataset_dir("digits"))
+    metrics = evaluate(cell.directory, paths.dataset_dir("digits"))
     assert metrics["top1"] == metrics["last_top1"]
-    ticket = paths.cell_dir(cell.id) / "ticket.safetensors"
+    ticket = cell.directory / "ticket.safetensors"
     save_ticket(read_ticket(ticket).ticket, Path("coded"), mask="coded")
     assert (metrics["bytes"], metrics["coded_bytes"]) == (ticket.stat().st_size, Path("coded").stat().st_size)
 
@@ -77,7 +77,7 @@ def test_searches_find_what_random_masks_do_not(project: Path, make_cell: MakeCe
         parts = KINDS[kind]
         cell = make_cell(**parts, recipe={"epochs": 12, "batch_size": 32}, network=WIDER)
         search(cell)
-        accuracy[kind] = evaluate(paths.cell_dir(cell.id), paths.dataset_dir("digits"))["top1"]
+        accuracy[kind] = evaluate(cell.directory, paths.dataset_dir("digits"))["top1"]
     assert accuracy.pop("random") < 35
     assert min(accuracy.values()) > 55, accuracy
 
@@ -93,12 +93,12 @@ def test_counts_asked_and_realised_are_equal_and_in_the_record(project: Path, ma
 def test_the_best_epoch_is_among_those_at_the_final_sparsity(project: Path, make_cell: MakeCell) -> None:
     cell = make_cell(**KINDS["iep"], recipe={"epochs": 9, "batch_size": 32})
     record = search(cell)
-    history = read_history(paths.cell_dir(cell.id) / "history.csv")
+    history = read_history(cell.directory / "history.csv")
     final = [epoch for epoch in history if epoch.sparsity == cell.sparsity]
     assert [epoch.epoch for epoch in final] == [7, 8, 9]
     best = max(final, key=lambda epoch: (epoch.val_top1, -epoch.epoch))
     assert (record["best_epoch"], record["best_val_top1"]) == (best.epoch, best.val_top1)
-    ticket = read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors")
+    ticket = read_ticket(cell.directory / "ticket.safetensors")
     assert ticket.ticket.spec.epoch == best.epoch and ticket.counts.kept == best.kept
     assert [epoch.learning_rate for epoch in history[::3]] == [0.1, 0.1, 0.1]  # rewound
 
@@ -124,7 +124,7 @@ def test_dying_edges_are_those_in_no_mask(project: Path, make_cell: MakeCell, ma
     assert record["dying_edge_ratio"] == pytest.approx(float(never.float().mean()))
     assert 0 < record["dying_edge_ratio"] < 0.5
     steps = len(masks) // 2  # one more at the start of each epoch
-    churn = [epoch.mask_churn for epoch in read_history(paths.cell_dir(cell.id) / "history.csv")]
+    churn = [epoch.mask_churn for epoch in read_history(cell.directory / "history.csv")]
     ends = [masks[0], masks[steps - 1], masks[-1]]
     assert churn == pytest.approx([float((a ^ b).float().mean()) for a, b in pairwise(ends)])
 
@@ -175,16 +175,17 @@ def test_what_a_phase_begins_with(make_cell: MakeCell, scores: str, reset: bool,
 
 def test_a_ticket_is_trained_on_and_its_roles_are_taken(project: Path, make_cell: MakeCell) -> None:
     parent = make_cell(sparsity=0.8)
-    source = Source(prune_ratio=0.8, layout="from_ticket", ticket=parent.id, ticket_identity=parent.identity)
+    source = Source(prune_ratio=0.8, layout="from_ticket", parent=parent.as_parent())
     heir = make_cell(source=source, **KINDS["training"] | {"sparsity": 0.8})
     with pytest.raises(BenchError, match=f"first `slt-bench run {parent.id}`"):
         search(heir)
     search(parent)
     search(heir)
-    found, trained = (read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors").network for cell in (parent, heir))
+    found, trained = (read_ticket(cell.directory / "ticket.safetensors").network for cell in (parent, heir))
     assert torch.equal(trained.effective != 0, found.effective != 0)
     assert not torch.equal(trained.effective, found.effective)
-    other = heir.model_copy(update={"source": source.model_copy(update={"ticket_identity": "another"})})
+    parameters = parent.as_parent().model_copy(update={"identity": "another"})
+    other = heir.model_copy(update={"source": source.model_copy(update={"parent": parameters})})
     with pytest.raises(BenchError, match="was found with other parameters"):
         search(other)
 
@@ -193,7 +194,7 @@ def test_bfloat16_searches_and_its_ticket_is_exact(project: Path, make_cell: Mak
     cell = make_cell(recipe={"precision": "bfloat16", "epochs": 4})
     record = search(cell)
     assert record["precision"] == "bfloat16" and record["asked"] == record["realised"]
-    network = read_ticket(paths.cell_dir(cell.id) / "ticket.safetensors").network
+    network = read_ticket(cell.directory / "ticket.safetensors").network
     assert network.effective.dtype == torch.float32
     assert record["best_val_top1"] > 20
 
@@ -202,7 +203,7 @@ def test_a_random_mask_never_changes(project: Path, make_cell: MakeCell) -> None
     cell = make_cell(**KINDS["random"])
     record = search(cell)
     assert record["dying_edge_ratio"] == pytest.approx(0.5, abs=1e-3)
-    first, last = (read_ticket(paths.cell_dir(cell.id) / name) for name in ("ticket.safetensors", "last.safetensors"))
+    first, last = (read_ticket(cell.directory / name) for name in ("ticket.safetensors", "last.safetensors"))
     assert first.ticket.mask is not None and last.ticket.mask is not None
     assert torch.equal(first.ticket.mask, last.ticket.mask)
 
@@ -222,7 +223,7 @@ def test_a_search_that_diverged_is_a_result_and_is_not_run_again(
         run_cell(NO_PARAMS, cell)
     out = capsys.readouterr().out
     assert out.count("DIVERGED: epoch 1, step ") == 2 and "holds the result of this search" in out
-    assert is_done(cell) and not list(paths.cell_dir(cell.id).glob("*.safetensors"))
+    assert is_done(cell) and not list(cell.directory.glob("*.safetensors"))
     assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
     with pytest.raises(BenchError, match=f"the search of {cell.id} diverged: epoch 1"):
         evaluate_cell(NO_PARAMS, cell)
@@ -230,7 +231,7 @@ def test_a_search_that_diverged_is_a_result_and_is_not_run_again(
 
 def test_a_source_from_a_ticket_that_diverged_has_a_result_that_says_so(project: Path, make_cell: MakeCell) -> None:
     parent = make_cell(recipe={"learning_rate": 1e37})
-    source = Source(prune_ratio=0.5, layout="from_ticket", ticket=parent.id, ticket_identity=parent.identity)
+    source = Source(prune_ratio=0.5, layout="from_ticket", parent=parent.as_parent())
     heir = make_cell(source=source)
     with pytest.raises(BenchError, match="first `slt-bench run"):
         search(heir)
@@ -244,7 +245,7 @@ def test_the_last_phase_decides_even_where_two_keep_as_many_edges(project: Path,
     search_of = IterativeEdgePopup(kind="iterative-edge-popup", sparsities=[0.5, 0.5000001])
     cell = make_cell(search=search_of, sparsity=0.5000001, recipe={"epochs": 4})
     record = search(cell)
-    kept = [epoch.kept for epoch in read_history(paths.cell_dir(cell.id) / "history.csv")]
+    kept = [epoch.kept for epoch in read_history(cell.directory / "history.csv")]
     assert len(set(kept)) == 1 and record["best_epoch"] in (3, 4)
 
 
@@ -253,14 +254,14 @@ def test_stale_tickets_are_not_evaluated(project: Path, make_cell: MakeCell, mon
     with pytest.raises(BenchError, match="is not there; `slt-bench run"):
         evaluate_cell(NO_PARAMS, cell)
     search(cell)
-    record = json.loads((paths.cell_dir(cell.id) / "search.json").read_text())
+    record = json.loads((cell.directory / "search.json").read_text())
     for name, what in (("identity", "parameters"), ("code", "code")):
-        (paths.cell_dir(cell.id) / "search.json").write_text(json.dumps(record | {name: "of another time"}))
+        (cell.directory / "search.json").write_text(json.dumps(record | {name: "of another time"}))
         with pytest.raises(BenchError, match=f"is of other {what}; `slt-bench run"):
             evaluate_cell(NO_PARAMS, cell)
-    (paths.cell_dir(cell.id) / "search.json").write_text(json.dumps(record))
+    (cell.directory / "search.json").write_text(json.dumps(record))
     evaluate_cell(NO_PARAMS, cell)
-    (paths.cell_dir(cell.id) / "ticket.safetensors").unlink()
+    (cell.directory / "ticket.safetensors").unlink()
     with pytest.raises(BenchError, match=r"is without its ticket\.safetensors"):
         evaluate_cell(NO_PARAMS, cell)
 
@@ -324,7 +325,7 @@ def test_a_history_reads_back_value_for_value(project: Path, make_cell: MakeCell
 
     cell = make_cell(recipe={"epochs": 2})
     search(cell, Listen())
-    assert read_history(paths.cell_dir(cell.id) / "history.csv") == heard
+    assert read_history(cell.directory / "history.csv") == heard
 
 
 @pytest.mark.slow

@@ -97,5 +97,5 @@ def test_a_cell_draws_its_weights_once_in_the_search_and_once_in_the_evaluation(
     cell = make_cell(recipe={"epochs": 1})
     search(cell)
     assert len(draws) == 1
-    evaluate(paths.cell_dir(cell.id), paths.dataset_dir(cell.dataset_name))
+    evaluate(cell.directory, paths.dataset_dir(cell.dataset_name))
     assert len(draws) == 2

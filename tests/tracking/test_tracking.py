@@ -15,7 +15,6 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.data.manifest import read_manifest
 from slt_bench.experiment.cell import Cell
-from slt_bench.experiment.grid import expand
 from slt_bench.params.sources import Source
 from slt_bench.params.tables import Params
 from slt_bench.records.code_digest import cell_code
@@ -40,7 +39,7 @@ def epoch(number: int) -> Epoch:
 def finish(cell: Cell, top1: float, code: str = "c0de") -> None:
     """The files of a finished cell, made on the images that are prepared."""
     pretend(cell, top1, code)
-    file = paths.cell_dir(cell.id) / "search.json"
+    file = cell.directory / "search.json"
     record = json.loads(file.read_text())
     record["data"]["digest"] = read_manifest(paths.dataset_dir(cell.dataset_name)).digest
     file.write_text(json.dumps(record))
@@ -49,7 +48,7 @@ def finish(cell: Cell, top1: float, code: str = "c0de") -> None:
 def project_with_a_result() -> Params:
     """Parameters, and the files of one finished cell, in the working directory."""
     Path("params.yaml").write_text(GOOD)
-    finish(expand(load(), "one")[0], 80.0)
+    finish(load().tables["one"].cells[0], 80.0)
     return load()
 
 
@@ -143,7 +142,7 @@ def test_what_a_table_has_no_more_is_removed_and_means_are_of_their_parameters(
     where, _ = track("one", [old, other], figures=False)
     new = make_cell(recipe={"epochs": 5})
     assert (new.id, new.identity != old.identity) == (old.id, True)
-    shutil.rmtree(paths.cell_dir(old.id))
+    shutil.rmtree(old.directory)
     finish(new, 81.0)
     assert track("one", [new], figures=False) == (where, 1)
     ((mean,), (run,)) = (open_store().search_runs([where], kind) for kind in (MEANS, SEEDS))

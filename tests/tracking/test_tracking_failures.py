@@ -14,7 +14,6 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Preempted
 from slt_bench.experiment.cell import Cell
-from slt_bench.experiment.grid import expand
 from slt_bench.params.tables import Params
 from slt_bench.run.tasks import load, track_table
 from slt_bench.tracking.contact import load_mlflow, one_line
@@ -97,8 +96,8 @@ def test_without_mlflow_the_extra_is_named(
 
 
 def test_a_matrix_that_cannot_be_read_is_named_and_tracked_once_it_can(bench: Params) -> None:
-    cell = expand(bench, "one")[0]
-    file = paths.cell_dir(cell.id) / "confusion.json"
+    cell = bench.tables["one"].cells[0]
+    file = cell.directory / "confusion.json"
     whole = file.read_text()
     for damage in ("", "[]", '{"classes": ["a"], "confusion": [[1, 2]]}', '{"classes": ["a"], "confusion": [["x"]]}'):
         file.write_text(damage)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from slt_bench.experiment.grid import expand
 from slt_bench.params.tables import Params
 from slt_bench.run.tasks import load
 from slt_bench.tracking.runs import track
@@ -50,7 +49,7 @@ def test_store_and_pictures_lie_in_the_project_whatever_it_is_called_and_whereve
             home.rename(moved)
         monkeypatch.chdir(place)
         if count == 2:
-            finish(expand(load(), "one")[2], 70.0)
+            finish(load().tables["one"].cells[2], 70.0)
         done = subprocess.run([sys.executable, "-c", PICTURES], capture_output=True, text=True)
         assert done.returncode == 0 and done.stderr == "", done.stderr
         assert len(list((place / "mlruns").rglob("confusion.png"))) == done.stdout.count("figures/confusion.png") == count
@@ -60,7 +59,7 @@ def test_store_and_pictures_lie_in_the_project_whatever_it_is_called_and_whereve
 
 
 def test_artifacts_that_an_older_store_has_by_their_old_place_are_found_again(bench: Params) -> None:
-    where, _ = track("one", [expand(bench, "one")[0]])
+    where, _ = track("one", [bench.tables["one"].cells[0]])
     old = "UPDATE runs SET artifact_uri = '/old/place/' || artifact_uri WHERE artifact_uri LIKE 'mlruns/%'"
     elsewhere = "UPDATE experiments SET artifact_location = 's3://bucket/mlruns/0' WHERE experiment_id = 0"
     with closing(sqlite3.connect("mlflow.db")) as database:

@@ -32,24 +32,36 @@ def load_images(images: Images) -> ImageSet:
     Raises:
         BenchError: the source is missing, unreadable or not of the expected form; a bad image is named.
     """
+    check_named(images)
     if images.source == "digits":
         return _digits(images.seed)
     if images.source == "image_folder":
         return image_folder(Path(images.path or ""), images)
+    location = os.environ.get(images.variable or "")
+    if images.release is not None:
+        return _cifar_or_folder(images, images.release, location)
+    if images.source == "imagenet_sample":
+        return image_folder(Path(location or ""), images)
+    check_name(location or "", images.variable or "")
+    train, test, classes, origin = imagenet_release(Path(location or ""))
+    return ImageSet(_files(train, classes, None), _files(test, classes, None), classes, origin)
+
+
+def check_named(images: Images) -> None:
+    """Check, without reading any, that images are where params.yaml or a variable says, or can be downloaded.
+
+    Raises:
+        BenchError: they are not; the variable that can name them is told.
+    """
+    if images.path is not None and kind_of(Path(images.path)) == "nothing":
+        raise BenchError(f"path names {escaped(images.path)}, which does not exist")
     variable = images.variable or ""
     location = os.environ.get(variable)
     if location and kind_of(Path(location)) == "nothing":
         raise BenchError(f"{variable} names {escaped(location)}, which does not exist")
-    if images.release is not None:
-        return _cifar_or_folder(images, images.release, location)
-    if not location:
+    if variable and not location and images.release is None:
         what = "the directory of the ImageNet release" if images.source == "imagenet" else "a directory or tar of sample images"
         raise BenchError(f"images of {images.source} cannot be downloaded: name {what} in the variable {variable}")
-    if images.source == "imagenet_sample":
-        return image_folder(Path(location), images)
-    check_name(location, variable)
-    train, test, classes, origin = imagenet_release(Path(location))
-    return ImageSet(_files(train, classes, None), _files(test, classes, None), classes, origin)
 
 
 def image_folder(path: Path, images: Images) -> ImageSet:

@@ -1,0 +1,10 @@
+"""search TABLE: prepared images -> the results of the table's cells in outputs/cells/TABLE, several cells at a time."""
+
+import sys
+
+from slt_bench.common.errors import run_command
+from slt_bench.run.targets import search_table
+from slt_bench.run.tasks import load
+
+if __name__ == "__main__":
+    run_command(lambda: search_table(load(), sys.argv[1]))
