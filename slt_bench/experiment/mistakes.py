@@ -39,6 +39,8 @@ def _describe(document: Document, error: dict[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     if error["type"] == "extra_forbidden":
         valid = _keys_at(location[:-1])
+        if location == ("small",):  # as older versions had it
+            return _line(document, location, "is no key any more; a small table is one of `tables` that says `like: TABLE`")
         message = f"unknown key{did_you_mean(str(location[-1]), valid)} (allowed: {', '.join(valid)})"
     elif error["type"] == "missing":
         message = "is missing"

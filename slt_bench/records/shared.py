@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,7 +15,7 @@ from slt_bench.records.standing import digest_of, is_done, standing
 
 
 def take_from_others(cells: Iterable[Cell]) -> list[Cell]:
-    """Link the results that other tables, or what was set aside, have of these cells; returns the cells that it did so for.
+    """Copy the results that other tables, or what was set aside, have of these cells; returns the cells that it did so for.
 
     Args:
         cells: of one table; one whose ticket another needs comes before it.
@@ -28,8 +27,7 @@ def take_from_others(cells: Iterable[Cell]) -> list[Cell]:
     for cell in cells:
         if not is_done(cell) and (source := _found(cell)) is not None:
             with replaced(cell.directory) as directory:
-                for file in source.iterdir():
-                    _link(file, directory / file.name)
+                shutil.copytree(source, directory, dirs_exist_ok=True)
             taken.append(cell)
     return taken
 
@@ -44,13 +42,6 @@ def _found(cell: Cell) -> Path | None:
             if not damaged_files(directory):
                 return directory
     return None
-
-
-def _link(file: Path, target: Path) -> None:
-    try:
-        os.link(file, target)
-    except OSError:  # another disk, or one without links
-        shutil.copy2(file, target)
 
 
 def set_aside(table: str, cells: Iterable[Cell]) -> list[Path]:

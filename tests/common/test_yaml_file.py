@@ -159,4 +159,6 @@ def test_what_is_no_file_or_cannot_be_read_is_told(file: Path, monkeypatch: pyte
 
 
 def test_both_parsers_read_the_projects_own_parameters() -> None:
-    assert Params.model_validate(read_yaml(ROOT / "params.yaml", pure=True).value) == load_experiments(ROOT / "params.yaml")
+    assert (
+        Params.model_validate(read_yaml(ROOT / "params.yaml", pure=True).value) == load_experiments(ROOT / "params.yaml").params
+    )

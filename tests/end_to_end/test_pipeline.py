@@ -1,8 +1,7 @@
-"""DVC: the generated files follow params.yaml, and a change re-runs what depends on it and nothing else."""
+"""DVC over params.yaml: a change runs what depends on it and nothing else, and nothing that was found is lost."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,46 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from slt_bench.experiment.load import load_experiments
-from stages.plan import pipeline_files
 from tests.experiment.test_params import GOOD
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def test_the_generated_files_follow_params() -> None:
-    files = pipeline_files(load_experiments(ROOT / "params.yaml"))
-    for path, content in files.items():
-        assert (ROOT / path).read_text() == content, "run `python -m stages.plan`"
-
-
-def test_a_cell_that_two_tables_share_is_there_once_whichever_names_it_first(tmp_path: Path) -> None:
-    file = tmp_path / "params.yaml"
-    start = GOOD.index("  one:")
-    two = GOOD[start:].replace("  one:", "  two:").replace("sparsity: [0.3, 0.5]", "sparsity: [0.5, 0.7]")
-    file.write_text(GOOD + two)
-    files = pipeline_files(load_experiments(file))
-    file.write_text(GOOD[:start] + two + GOOD[start:])
-    assert pipeline_files(load_experiments(file)) == files
-    cell = "digits_tiny_dense_ep_quick_s50_seed0"
-    assert files[Path("pipelines/cells/digits_tiny_dense_ep/cells.json")].count(f'"{cell}"') == 1
-    for table in ("one", "two"):
-        assert f"{cell}/search.json" in files[Path(f"pipelines/tables/{table}/dvc.yaml")]
-
-
-def test_a_cell_that_takes_its_roles_from_a_ticket_waits_for_it(tmp_path: Path) -> None:
-    file = tmp_path / "params.yaml"
-    source = "{prune_ratio: 0.5, layout: from_ticket, ticket: {search: ep, sparsity: 0.5}}"
-    file.write_text(GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", f"{{search: training, source: {source}}}"))
-    files = pipeline_files(load_experiments(file))
-    heir, parent = "digits_tiny_p50-as-dense-ep-quick-s50_training_quick_s50_seed0", "digits_tiny_dense_ep_quick_s50_seed0"
-    assert f'"{parent}"' in files[Path("pipelines/cells/digits_tiny_dense_ep/cells.json")]
-    group = Path("pipelines/cells/digits_tiny_from-ticket_training")
-    assert next(iter(json.loads(files[group / "cells.json"])["heirs"])) == heir
-    pipeline = files[group / "dvc.yaml"]
-    assert f"ticket: {parent}" in pipeline and "outputs/cells/${item.ticket}/search.json" in pipeline
-    report = files[Path("pipelines/tables/one/dvc.yaml")]
-    assert heir in report
+HEAD = GOOD[: GOOD.index("  one:")]
+TABLE = """\
+  one:
+    title: One
+    dataset: digits
+    network: tiny
+    recipe: quick
+    seeds: [0]
+    rows:
+      - {search: training}
+      - {search: ep, sparsity: 0.5}
+"""
+EP, TRAINING = "digits_tiny_dense_ep_quick_s50_seed0", "digits_tiny_dense_training_quick_s0_seed0"
 
 
 @pytest.fixture
@@ -68,11 +43,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
         else:
             shutil.copy(source, target)
     (path / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    rows = GOOD.index("      - {search: training}")
-    table = "      - {search: training}\n      - {search: ep, sparsity: 0.5}\n"
-    (path / "params.yaml").write_text(GOOD[:rows].replace("seeds: [0, 1]", "seeds: [0]") + table)
-    stages = (path / "dvc.yaml").read_text()
-    (path / "dvc.yaml").write_text(stages[: stages.index("  demo:")].rstrip() + "\n")
+    (path / "params.yaml").write_text(HEAD + TABLE)
     return path
 
 
@@ -87,83 +58,115 @@ def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line.split("'")[1].rpartition("dvc.yaml:")[2] for line in lines]
 
 
-@pytest.mark.slow
-def test_from_nothing_to_a_table_and_only_what_changed_again(clone: Path) -> None:
-    assert "table one is no target yet; add to the stages of dvc.yaml" in dvc(clone, "repro", "plan").stderr
-    target = "  one:\n    cmd: cat outputs/tables/one/table.md\n    deps: [outputs/tables/one]\n"
-    (clone / "dvc.yaml").write_text((clone / "dvc.yaml").read_text() + target)
-    first = dvc(clone, "repro", "plan")
-    assert first.returncode != 0 and "pipelines/ now follows it: run the same command again" in first.stderr
-
-    whole = dvc(clone, "repro", "one")
-    assert whole.returncode == 0, whole.stdout + whole.stderr
-    training, ep = "digits_tiny_dense_training_quick_s0_seed0", "digits_tiny_dense_ep_quick_s50_seed0"
-    assert sorted(ran(whole)) == sorted(
-        ["plan", "prepare-digits", f"cell@{training}", f"cell@{ep}", "report", "one"]
-    )  # fmt: skip
-    assert "| edge popup" in whole.stdout
-    assert ran(dvc(clone, "repro", "one")) == []
-    assert "metrics.json" in dvc(clone, "metrics", "show", "--md").stdout
-
-    params = clone / "params.yaml"
-    params.write_text(params.read_text().replace("      - {search: ep, sparsity: 0.5}", "      - {search: ep, sparsity: 0.6}"))
-    asked = dvc(clone, "repro", "one")
-    assert asked.returncode != 0 and "run the same command again" in asked.stderr and ran(asked) == ["plan"]
-    again = dvc(clone, "repro", "one")
-    other = ep.replace("s50", "s60")
-    assert ran(again) == ["plan", f"cell@{other}", "report", "one"], again.stderr
-
-    module = clone / "slt_bench/search/trainer.py"
-    module.write_text(module.read_text() + "\n# a remark\n")
-    assert ran(dvc(clone, "repro", "one")) == ["plan"]
-
-
 def slt_bench(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(clone), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(clone), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "slt_bench", *arguments]
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def targeted(clone: Path) -> Path:
-    target = "  one:\n    cmd: cat outputs/tables/one/table.md\n    deps: [outputs/tables/one]\n"
-    (clone / "dvc.yaml").write_text((clone / "dvc.yaml").read_text() + target)
-    return clone
+def edit(clone: Path, old: str, new: str) -> None:
+    file = clone / "params.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
 
 
 @pytest.mark.slow
-def test_what_ran_without_dvc_is_dvcs_afterwards(clone: Path) -> None:
-    ended = slt_bench(targeted(clone), "run", "one", "--jobs", "2")
-    assert ended.returncode == 0 and "[2/2]" in ended.stdout, ended.stdout + ended.stderr
-    assert "| edge popup" in ended.stdout  # the table itself
-    assert "up to date" in dvc(clone, "status").stdout
-    assert ran(dvc(clone, "repro", "one")) == []
-    assert "2 of 2 cells are done already" in slt_bench(clone, "run", "one").stdout
+def test_from_nothing_to_a_table_and_only_what_changed_again(clone: Path) -> None:
+    whole = dvc(clone, "repro", "table@one")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    assert ran(whole) == ["plan", "prepare@digits", "search@one", "table@one"]
+    assert "of all 1 tables\n  2 of 2 cells are left" in whole.stdout and "edge popup" in whole.stdout
+    assert ran(dvc(clone, "repro", "table@one")) == []
+    assert "metrics.json" in dvc(clone, "metrics", "show", "--md").stdout
 
-    params = clone / "params.yaml"  # a change is seen by both, and the way back is in the cache
-    params.write_text(params.read_text().replace("sparsity: 0.5}", "sparsity: 0.6}"))
+    edit(clone, "sparsity: 0.5", "sparsity: 0.6")
+    again = dvc(clone, "repro", "table@one")
+    assert ran(again) == ["plan", "search@one", "table@one"], again.stderr
+    assert "1 of 2 cells are done already" in again.stdout and "_s60_" in again.stdout
+    assert f"one declares {EP} no more; its result lies in outputs/set-aside/one" in again.stdout
+    edit(clone, "sparsity: 0.6", "sparsity: 0.5")  # what was set aside is taken back
+    back = dvc(clone, "repro", "table@one")
+    assert "1 results are there already" in back.stdout and "2 of 2 cells are done already" in back.stdout
+
+    module = clone / "slt_bench/search/trainer.py"
+    module.write_text(module.read_text() + "\n# a remark\n")
+    assert ran(dvc(clone, "repro", "table@one")) == ["plan"]
+
+    shutil.rmtree(clone / "outputs/set-aside")
+    (clone / f"outputs/cells/one/{EP}/ticket.safetensors").write_bytes(b"damaged")
+    (clone / f"outputs/cells/one/{TRAINING}/metrics.json").unlink()
+    mended = dvc(clone, "repro", "table@one")
+    assert ran(mended) == ["search@one", "table@one"] or ran(mended) == ["search@one"], mended.stdout
+    assert "[2/2]" in mended.stdout and "up to date" in dvc(clone, "status", "table@one").stdout
+
+
+@pytest.mark.slow
+def test_a_table_is_one_edit_and_shares_what_another_has(clone: Path) -> None:
     ended = slt_bench(clone, "run", "one", "--jobs", "2")
-    assert "1 of 2 cells are done already" in ended.stdout and "[2/2]" in ended.stdout
-    assert ran(dvc(clone, "repro", "one")) == []
-    shutil.rmtree(clone / "outputs")
-    restored = slt_bench(clone, "run", "one")
-    assert "2 cells restored from DVC's cache" in restored.stdout and "[1/2]" not in restored.stdout, restored.stdout
+    assert ended.returncode == 0 and "[2/2]" in ended.stdout, ended.stdout + ended.stderr
+    assert "edge popup" in ended.stdout  # the table itself
+    assert "up to date" in dvc(clone, "status", "table@one").stdout
+    assert "all 2 cells have their results" in slt_bench(clone, "run", "one").stdout
+
+    file = clone / "params.yaml"
+    file.write_text(file.read_text() + TABLE.replace("one", "two").replace("{search: training}", "{search: ep, sparsity: 0.7}"))
+    second = dvc(clone, "repro", "table@two")
+    assert ran(second) == ["plan", "search@two", "table@two"], second.stdout + second.stderr
+    assert "1 results are there already, in other tables" in second.stdout and "1 of 2 cells are done already" in second.stdout
+    shared = [clone / f"outputs/cells/{table}/{EP}/ticket.safetensors" for table in ("one", "two")]
+    assert shared[0].read_bytes() == shared[1].read_bytes()
+
+    file.write_text(HEAD + TABLE)  # a table that is gone leaves the outputs
+    gone = dvc(clone, "repro")
+    assert gone.returncode == 0 and ran(gone) == ["plan", "page"], gone.stdout + gone.stderr
+    assert "no table declares what lies in outputs/set-aside/two now" in gone.stdout
+    assert not (clone / "outputs/cells/two").exists() and not (clone / "outputs/tables/two").exists()
 
 
 @pytest.mark.slow
-def test_two_machines_share_results_through_a_remote_and_neither_searches_twice(clone: Path, tmp_path: Path) -> None:
-    remote = tmp_path.parent / f"{tmp_path.name}-remote"
-    assert dvc(targeted(clone), "remote", "add", "--default", "shared", str(remote)).returncode == 0
-    other = tmp_path.parent / f"{tmp_path.name}-other"
+def test_images_that_are_not_there_are_missed_before_anything_is_searched(clone: Path) -> None:
+    pixels = "mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4], resolution: 64, resize: 64"
+    edit(clone, "networks:", f"  imagenet: {{images: {{source: imagenet}}, {pixels}}}\nnetworks:")
+    big = TABLE.replace("one", "big").replace("dataset: digits", "dataset: imagenet")
+    (clone / "params.yaml").write_text((clone / "params.yaml").read_text() + big)
+    ended = dvc(clone, "repro")
+    assert ended.returncode != 0 and not any(name.startswith("search") for name in ran(ended)), ended.stdout
+    assert "name the directory of the ImageNet release in the variable SLT_BENCH_IMAGENET" in ended.stderr
+    assert "without them no table big; `dvc repro -k` makes the others" in ended.stderr
+    kept = dvc(clone, "repro", "-k")
+    assert "search@one" in ran(kept) and (clone / "outputs/tables/one/table.md").is_file()
+
+
+@pytest.mark.slow
+def test_two_machines_share_results_through_a_remote_and_half_of_a_table_too(clone: Path, tmp_path: Path) -> None:
+    remote, other = (tmp_path.parent / f"{tmp_path.name}-{name}" for name in ("remote", "other"))
+    assert dvc(clone, "remote", "add", "--default", "shared", str(remote)).returncode == 0
     shutil.copytree(clone, other)
-    for machine, part in ((clone, "1/2"), (other, "2/2")):
-        ended = slt_bench(machine, "run", "one", "--part", part)
-        assert ended.returncode == 0 and "[1/1]" in ended.stdout, ended.stdout + ended.stderr
-        assert dvc(machine, "push", "--run-cache").returncode == 0
-    for machine in (clone, other):
-        ended = slt_bench(machine, "run", "one")
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert "1 cells restored from DVC's cache" in ended.stdout or "is done already" in ended.stdout
-        assert "[1/2]" not in ended.stdout and "[2/2]" not in ended.stdout  # nothing was searched
-    tickets = [sorted((machine / "outputs/cells").glob("*/ticket.safetensors")) for machine in (clone, other)]
+    half = slt_bench(clone, "run", "one", "--part", "1/2")
+    assert half.returncode == 0 and "[1/1]" in half.stdout, half.stdout + half.stderr
+    assert dvc(clone, "commit", "-f", "plan", "search@one").returncode == 0
+    assert dvc(clone, "push").returncode == 0
+    shutil.copy(clone / "dvc.lock", other / "dvc.lock")  # by git
+    pulled = dvc(other, "pull", "search@one", "prepare@digits")
+    assert pulled.returncode == 0, pulled.stdout + pulled.stderr
+    rest = slt_bench(other, "run", "one")
+    assert "1 of 2 cells are done already" in rest.stdout and "[2/2]" in rest.stdout, rest.stdout + rest.stderr
+    assert dvc(other, "push").returncode == 0
+    shutil.copy(other / "dvc.lock", clone / "dvc.lock")
+    assert dvc(clone, "pull", "table@one", "search@one").returncode == 0
+    assert ran(dvc(clone, "repro", "table@one")) == []
+    tickets = [sorted((machine / "outputs/cells/one").glob("*/ticket.safetensors")) for machine in (clone, other)]
     assert [path.read_bytes() for path in tickets[0]] == [path.read_bytes() for path in tickets[1]] and len(tickets[0]) == 2
+
+
+@pytest.mark.slow
+def test_what_older_versions_left_is_named_and_not_read(clone: Path) -> None:
+    (clone / "pipelines").mkdir()
+    old = clone / "outputs/cells" / EP
+    old.mkdir(parents=True)
+    (old / "search.json").write_text("{}")
+    told = dvc(clone, "repro", "plan").stdout
+    assert "pipelines/ was generated by an older version and is read no more: remove it" in told
+    assert f"1 results of an older version lie in outputs/cells outside of their tables, {EP} among them" in told
+    assert (old / "search.json").is_file()

@@ -163,7 +163,7 @@ def test_a_cell_that_a_row_names_twice_is_one_cell(file: Path) -> None:
 
 
 def test_labels_tell_searches_apart() -> None:
-    params = load_experiments(ROOT / "params.yaml")
+    params = load_experiments(ROOT / "params.yaml").params
     labels = {name: search.label for name, search in params.searches.items()}
     assert labels.pop("iep") == labels["iep-rates"] == "iterative edge popup"  # at other sparsities; a table adds the names
     assert len(set(labels.values())) == len(labels)
@@ -207,8 +207,9 @@ def test_a_share_of_the_free_edges_says_how_sparse_a_ticket_is(file: Path) -> No
 
 
 SMALL = """\
-small:
-  one:
+  one-small:
+    like: one
+    dataset: digits
     seeds: [4]
     networks: {tiny: tinier}
     recipes: {quick: quicker}
@@ -219,16 +220,30 @@ def test_a_small_table_has_the_same_rows_at_its_own_budget(file: Path) -> None:
     text = GOOD.replace("  tiny: {kind: conv4, width: 0.125}", "  tiny: {kind: conv4}\n  tinier: {kind: conv4, width: 0.125}")
     text = text.replace("searches:", "  quicker: {epochs: 2, batch_size: 32, learning_rate: 0.1}\nsearches:", 1)
     file.write_text(text + SMALL)
-    params = load_experiments(file)
-    full, small = (params.tables[name].cells for name in ("one", "one-small"))
-    assert params.tables["one"].reduced is None
-    assert params.tables["one-small"].reduced == "tinier for tiny, quicker for quick"
+    tables = load_experiments(file).tables
+    full, small = (tables[name].cells for name in ("one", "one-small"))
+    assert tables["one"].full_size is None and tables["one-small"].full_size is tables["one"]
+    assert tables["one-small"].replaced == "tinier for tiny, quicker for quick"
+    assert tables["one-small"].table.title == "One, at a small budget"
     settings = [list(dict.fromkeys(cell.setting for cell in cells)) for cells in (full, small)]
     assert [name.replace("tiny", "tinier").replace("quick", "quicker") for name in settings[0]] == settings[1]
     assert {cell.seed for cell in small} == {4} and {cell.network.width for cell in small} == {0.125}
-    for old, new, message in (("  one:\n    seeds", "  two:\n    seeds", r"small: there is no table 'two' \(there are: one\)"),
-                              ("tiny: tinier", "tiny: tinyest", r"small\.one: 'tinyest' is not declared"),
-                              ("tables:\n  one:", "tables:\n  one-small:", "there is no table 'one'")):  # fmt: skip
+    for old, new, message in (
+        (
+            "like: one",
+            "like: ona",
+            r":25: tables\.one-small\.like: table 'ona' does not exist; did you mean 'one'\? \(there are: one\)",
+        ),
+        ("like: one", "like: one-small", r"tables\.one-small\.like: table 'one-small' is itself like another one"),
+        (
+            "dataset: digits\n    seeds: [4]",
+            "dataset: digit\n    seeds: [4]",
+            r":26: tables\.one-small\.dataset: 'digit' is not declared",
+        ),
+        ("tiny: tinier", "tiny: tinyest", r":24: tables\.one-small: 'tinyest' is not declared"),
+        ("    like: one\n", "    like: one\n    rows: []\n", r"tables\.one-small\.rows: unknown key \(allowed: dataset, like,"),
+        ("  one-small:\n    like", "small:\n  one:\n    like", r":24: small: is no key any more; .*`like: TABLE`"),
+    ):
         other = file.with_name("other.yaml")
         other.write_text((text + SMALL).replace(old, new))
         with pytest.raises(BenchError, match=message):
@@ -245,6 +260,6 @@ def test_ids(file: Path) -> None:
 
 
 def test_the_projects_own_parameters_and_their_schema() -> None:
-    params = load_experiments(ROOT / "params.yaml")
-    assert {"demo", "smoke"} <= set(params.tables)
+    experiments = load_experiments(ROOT / "params.yaml")
+    assert {"demo", "smoke"} <= set(experiments.tables)
     assert (ROOT / "docs/params.schema.json").read_text() == schema(), "run `slt-bench schema`"

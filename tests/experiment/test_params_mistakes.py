@@ -25,7 +25,7 @@ def test_a_wrong_value_that_a_merge_key_brings_is_told_in_its_own_line(file: Pat
     swift = "  swift: {<<: *quick, momentum: 0.5}\nsearches:"
     merged = GOOD.replace("  quick: {", "  quick: &quick {").replace("searches:", swift)
     file.write_text(merged)
-    recipes = load_experiments(file).recipes
+    recipes = load_experiments(file).params.recipes
     assert recipes["swift"] == recipes["quick"].model_copy(update={"momentum": 0.5})
     file.write_text(merged.replace("epochs: 2", "epochs: two"))
     with pytest.raises(BenchError) as caught:
@@ -68,8 +68,8 @@ def test_a_grid_that_nobody_can_run_is_refused_before_it_is_made(file: Path) -> 
         file, GOOD, "[0.1, 0.2], lock_ratio: 0.2", source, place + r"with this row's grid of 100,000,000 .* 20,000 are the most"
     )
     refused(file, GOOD, "[0, 1]", str(list(range(15_000))), r":20: tables\.one\.rows\[1\]: .* the tables have 45,000 cells")
-    small = "small: {one: {seeds: " + str(list(range(10_000))) + "}}\n"
-    refused(file, GOOD, "recipes:\n", f"{small}recipes:\n", r"tables\.one\.rows\[1\]: .* 20,000 are the most")
+    small = "tables:\n  few: {like: one, dataset: digits, seeds: " + str(list(range(10_000))) + "}\n"
+    refused(file, GOOD, "tables:\n", small, r":12: tables\.few: .* 20,000 are the most")
 
 
 def test_no_location_of_a_mistake_is_too_odd_to_be_told(file: Path) -> None:

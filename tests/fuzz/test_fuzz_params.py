@@ -51,7 +51,7 @@ tables:
         source: {prune_ratio: 0.4, layout: from_ticket, ticket: {search: iep, sparsity: 0.5, seed: 3}}
     claims:
       better: {text: Frozen is better., of: {row: both, sparsity: 0.5}, over: {row: ep, sparsity: 0.5}}
-small: {one: {seeds: [4], networks: {tiny: tinier}}}
+  one-small: {like: one, dataset: digits, seeds: [4], networks: {tiny: tinier}}
 """
 BOMB = "\nx0: &x0 [y]\n" + "".join(f"x{n}: &x{n} [{f'*x{n - 1}, ' * 9}]\n" for n in range(1, 9))
 NASTY = st.sampled_from(
@@ -81,7 +81,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(path: Path) -> Params:
     """The parameters; a refusal must be lines that each name the file, and the line of what is wrong."""
     try:
-        return load_experiments(path)
+        return load_experiments(path).params
     except BenchError as error:
         for told in str(error).split("\n"):
             found = LINE.fullmatch(told.removeprefix(str(path)))

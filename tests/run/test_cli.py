@@ -108,8 +108,8 @@ def test_run_makes_a_ticket_that_can_be_shown(bench: Path) -> None:
     again = command("run", CELL).stdout
     assert "holds the result of this search; remove it to search again" in again and "epoch" not in again
     assert done.stdout.splitlines()[-1] == again.splitlines()[-1] == command("evaluate", CELL).stdout.splitlines()[-1]
-    shown = command("ticket", f"outputs/cells/{CELL}/ticket.safetensors").stdout
-    file = f"outputs/cells/{CELL}/ticket.safetensors"
+    shown = command("ticket", f"outputs/cells/one/{CELL}/ticket.safetensors").stdout
+    file = f"outputs/cells/one/{CELL}/ticket.safetensors"
     smaller = command("ticket", file, "--write", "small.safetensors", "--mask", "coded", "--statistics", "float16").stdout
     assert "wrote small.safetensors" in smaller and "digest matches" in command("ticket", "small.safetensors").stdout
     assert (bench / "small.safetensors").stat().st_size < (bench / file).stat().st_size

@@ -124,7 +124,7 @@ def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, sign: sign
 @pytest.mark.slow
 def test_cells_of_a_pool_that_is_killed_save_their_state_and_end(project: Path) -> None:
     params = written(PARAMS.replace("epochs: 2", "epochs: 2000"))
-    cells = [cell for cell in params.tables["one"].cells if cell.source.ticket is None]
+    cells = [cell for cell in params.tables["one"].cells if cell.source.parent is None]
     command = [sys.executable, "-m", "slt_bench", "run", *(cell.id for cell in cells), "--jobs", "2"]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_until_said([paths.log_file(cell.id) for cell in cells], "epoch 2/2000", process)
@@ -146,7 +146,8 @@ def test_parts_are_disjoint_whole_and_keep_families_together(project: Path) -> N
     parts = [[cell.id for family in families(cells)[part::2] for cell in family] for part in range(2)]
     assert sorted(parts[0] + parts[1]) == sorted(cell.id for cell in cells)
     for part in parts:
-        assert all(params.cell(name).source.ticket in (None, *part) for name in part)
+        parents = [params.cell(name).source.parent for name in part]
+        assert all(parent.id in part for parent in parents if parent)
 
 
 def test_wrong_calls_are_told(project: Path) -> None:

@@ -117,7 +117,7 @@ def test_warm_up_is_linear_and_meets_the_cosine() -> None:
     assert learning_rate(recipe, Phase(10, 0.5, warmup=False), 0, 10) == 0.1
 
 
-PUBLISHED = {name: recipe for name, recipe in load_experiments(ROOT / "params.yaml").recipes.items()
+PUBLISHED = {name: recipe for name, recipe in load_experiments(ROOT / "params.yaml").params.recipes.items()
              if name.startswith(("otsuka-", "ramanujan-")) and not name.endswith("-small")}  # fmt: skip
 
 
