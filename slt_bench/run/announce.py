@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import duration
 from slt_bench.experiment.cell import Cell
-from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.records.standing import prepared_images
-from slt_bench.run.plan import plan
+from slt_bench.run.plan import Planned, plan
 
 
 def announcement(experiments: Experiments, cells: Iterable[Cell], jobs: int = 1) -> list[str]:
@@ -30,9 +30,25 @@ def announcement(experiments: Experiments, cells: Iterable[Cell], jobs: int = 1)
     return lines + missing_images(experiments, [each.cell for each in left])
 
 
+def told_table(experiment: Experiment, planned: Sequence[Planned]) -> str:
+    """Say in a line how much of a table is done."""
+    left = [each for each in planned if each.is_left]
+    seconds = [each.seconds for each in left if each.seconds is not None]
+    rest = f"; {len(left)} left{_hours(sum(seconds), len(seconds), len(left))}" if left else ""
+    return f"{experiment.name}: {len(planned) - len(left)} of {len(planned)} cells done{rest}"
+
+
+def told_cell(each: Planned) -> str:
+    """Say in a line where a cell stands, and how long it took or will take."""
+    took = duration(each.seconds) if each.seconds is not None else "?"
+    about = "about" if each.is_left else "took"
+    why = f"  ({each.standing.reason})" if each.standing.reason else ""
+    return f"{each.standing.kind:<9}{each.cell.id:<72} {each.cell.identity}  {about} {took}{why}"
+
+
 def _hours(seconds: float, known: int, left: int) -> str:
     if not known:
-        return "; how long they take is not known yet"
+        return "; how long that takes is not known yet"
     rest = f", and {left - known:,} whose time is not known" if known < left else ""
     return f"; about {duration(seconds)} for {known:,} of them{rest}" if rest else f"; about {duration(seconds)}"
 

@@ -51,7 +51,7 @@ class Absent:
             raise ModuleNotFoundError("No module named " + repr(name), name=name)
 sys.meta_path.insert(0, Absent())
 sys.argv[1:] = {command}
-from slt_bench.cli import main
+from slt_bench.cli.commands import main
 main()
 """
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from slt_bench.cli import main
+from slt_bench.cli.commands import main
 from slt_bench.compute.torchrun import place
 from slt_bench.doctor import examine
 from slt_bench.doctor.images import variables

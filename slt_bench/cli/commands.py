@@ -1,0 +1,209 @@
+"""The commands of `slt-bench`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slt_bench.cli.types import Count, Devices, Given, Name, Part
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError, run_command
+from slt_bench.params.machine import MOST_WORKERS
+from slt_bench.run import tasks
+
+if TYPE_CHECKING:
+    from slt_bench.experiment.experiments import Experiment
+
+_MOST_JOBS = 1024
+_COMPLETION = "_SLT_BENCH_COMPLETE"  # by which a shell asks for completion
+
+
+def main() -> None:
+    """Run the command that the console script was called with."""
+    run_command(lambda: invoke(sys.argv[1:]))
+
+
+def invoke(arguments: list[str]) -> None:
+    """Run a command.
+
+    Raises:
+        BenchError: the arguments cannot be, or the command has failed.
+        SystemExit: the command ends with another status than 0.
+    """
+    if _COMPLETION in os.environ:
+        commands.main(arguments, prog_name="slt-bench", complete_var=_COMPLETION)
+    try:
+        with commands.make_context("slt-bench", arguments or ["--help"]) as context:
+            commands.invoke(context)
+    except click.exceptions.Exit as end:
+        raise SystemExit(end.exit_code) from None
+    except click.UsageError as error:
+        where = f"; `{error.ctx.command_path} --help` tells more" if error.ctx else ""
+        raise BenchError(f"{' '.join(error.format_message().split()).rstrip('.')}{where}") from None
+
+
+def _version() -> str:
+    try:
+        return version("slt-bench")
+    except PackageNotFoundError:
+        return "unknown, since it is not installed"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(_version(), prog_name="slt-bench", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Benchmark for strong lottery tickets: subnetworks of random networks that classify well untrained."""
+
+
+@commands.command()
+def check() -> None:
+    """Validate params.yaml."""
+    experiments = tasks.load()
+    count = len(experiments.cells())
+    print(f"{paths.PARAMS}: {len(experiments.tables)} tables, {count} cells, no mistake found")
+
+
+@commands.command()
+@click.argument("table", required=False, type=Name("table"))
+@click.option("--slurm", is_flag=True, help="Print an array job of the cells that are left.")
+def plan(table: str | None, slurm: bool) -> None:
+    """List what is done, stale and missing, and the time left: of each table, or of each cell of one."""
+    from slt_bench.run.announce import announcement, told_cell, told_table
+    from slt_bench.run.plan import plan
+
+    experiments = tasks.load()
+    tables = list(experiments.tables) if table is None else [experiments.table(table).name]
+    if slurm:
+        from slt_bench.run.slurm import array_job
+
+        print(array_job(experiments, tables), end="")
+        return
+    for name in tables:
+        planned = plan(experiments.tables[name].cells)
+        print(told_table(experiments.tables[name], planned))
+        if table is not None:
+            print("\n".join(f"  {told_cell(each)}" for each in planned))
+    print("\n".join(announcement(experiments, experiments.cells(tables).values())))
+
+
+@commands.command()
+@click.argument("dataset", type=Name("dataset"))
+def prepare(dataset: str) -> None:
+    """Write the .beton files of a dataset."""
+    tasks.prepare_dataset(tasks.load(), dataset)
+
+
+@commands.command()
+@click.argument("targets", required=True, nargs=-1, metavar="TARGET...", type=Name("table", "cell"))
+@click.option("--jobs", type=Count(_MOST_JOBS), metavar="N", help="Cells at a time; one a device or core if left out.")
+@click.option("--devices", type=Devices(), default=(), metavar="0,1", help="CUDA devices to use; all if left out.")
+@click.option("--part", type=Part(), default="1/1", metavar="I/N", help="The I-th of N parts of the cells: one a machine.")
+@click.option(
+    "--workers", type=Count(MOST_WORKERS), metavar="N", help="Threads that load images, in place of those of params.yaml."
+)
+def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], part: tuple[int, int], workers: int | None) -> None:
+    """Run what is left of tables or cells, several at a time; of a table, DVC takes the results over."""
+    from slt_bench.run.targets import run_targets
+
+    experiments = tasks.load()
+    if workers is not None:
+        machine = experiments.params.machine.model_copy(update={"workers": workers})
+        experiments = replace(experiments, params=experiments.params.model_copy(update={"machine": machine}))
+    run_targets(experiments, targets, jobs, devices, part)
+
+
+@commands.command()
+@click.argument("cell", type=Name("cell"))
+@click.option("--given", type=Given(), hidden=True)
+def search(cell: str, given: dict[str, Any] | None) -> None:
+    """Run the search of one cell alone; with torchrun, by several processes."""
+    if given is None:
+        experiments = tasks.load()
+        tasks.search_cell(experiments.params.machine, experiments.cell(cell))
+    else:  # by the process that started this one, which may have read other parameters
+        tasks.search_cell(given["machine"], given["cell"])
+
+
+@commands.command()
+@click.argument("cell", type=Name("cell"))
+def evaluate(cell: str) -> None:
+    """Write the test metrics of a cell's tickets."""
+    experiments = tasks.load()
+    tasks.evaluate_cell(experiments.params.machine, experiments.cell(cell))
+
+
+@commands.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--write", type=click.Path(path_type=Path), metavar="OUT", help="Write it again, in another form.")
+@click.option("--mask", type=click.Choice(["packed", "coded"]), help="With --write; coded: entropy-coded.")
+@click.option("--statistics", type=click.Choice(["float32", "float16"]), help="With --write; of the batch norms.")
+def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | None) -> None:
+    """Verify a ticket file and show what is in it."""
+    from slt_bench.ticket.describe import describe
+    from slt_bench.ticket.file import read_ticket, save_ticket
+
+    if write is None and (mask or statistics):
+        raise BenchError("--mask and --statistics say how a ticket is written: give --write OUT with them")
+    read = read_ticket(file)
+    print(describe(read))
+    if write is not None:
+        save_ticket(read.ticket, write, mask or "packed", statistics or "float32")  # type: ignore[arg-type]  # click's choices
+        print(f"wrote {write}: {read_ticket(write).size:,} bytes")
+
+
+@commands.command()
+@click.argument("table", required=False, type=Name("table"))
+def report(table: str | None) -> None:
+    """Write a table and its figures from the result files; without a table, of all, and a page of all."""
+    experiments = tasks.load()
+    if table is None:
+        print(f"wrote {tasks.report_all(experiments)}")
+    else:
+        print(tasks.report_table(experiments.table(table)))
+
+
+@commands.command()
+@click.argument("tables", nargs=-1, metavar="[TABLE...]", type=Name("table"))
+def results(tables: tuple[str, ...]) -> None:
+    """Keep the reports of complete tables, all if none is named, in results/, for the repository."""
+    experiments = tasks.load()
+    tasks.keep_tables(experiments, [experiments.table(table).name for table in tables])
+    print(f"wrote {paths.RESULTS}/")
+
+
+@commands.command()
+@click.argument("table", required=False, type=Name("table"))
+def track(table: str | None) -> None:
+    """Rebuild MLflow's view of the result files, without duplicates."""
+    experiments = tasks.load()
+    asked: list[Experiment] = list(experiments.tables.values()) if table is None else [experiments.table(table)]
+    for each in asked:
+        tasks.track_table(each, required=True)
+
+
+@commands.command()
+def schema() -> None:
+    """Write the JSON schema of params.yaml for editors."""
+    from slt_bench.common.files import write_text
+    from slt_bench.experiment.load import schema
+
+    write_text(paths.SCHEMA, schema())
+    print(f"wrote {paths.SCHEMA}")
+
+
+@commands.command()
+def doctor() -> None:
+    """Say what is there, what is missing, and how to fix it."""
+    from slt_bench.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        print(finding)
+    if any(finding.fix for finding in findings):
+        raise BenchError("fix what is marked with ✗, then run `slt-bench doctor` again")

@@ -1,0 +1,100 @@
+"""The types of the command line's arguments: each refuses what cannot be, in one short line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+_DEVICE = re.compile(r"\d{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+", re.ASCII)  # a number or, as nvidia-smi -L shows it, a name
+
+
+class Count(click.ParamType[int]):
+    """A whole number from 1 to a limit."""
+
+    name = "number"
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
+        """Read the number."""
+        text = str(value)
+        if not (text.isdecimal() and len(text) < 10 and 1 <= int(text) <= self.most):
+            self.fail(f"must be 1 or more, and {self.most:,} or less, got {text[:40]!r}", param, context)
+        return int(text)
+
+
+class Devices(click.ParamType[list[str]]):
+    """CUDA devices, numbers or names, separated by commas."""
+
+    name = "devices"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> list[str]:
+        """Split the list."""
+        devices = value.split(",") if isinstance(value, str) else list(value)
+        for device in devices:
+            if not _DEVICE.fullmatch(device):
+                self.fail(f"must be like 0,1 (numbers or names of CUDA devices), got {str(value)[:40]!r}", param, context)
+        return devices
+
+
+class Part(click.ParamType[tuple[int, int]]):
+    """A part of a whole, I/N."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[int, int]:
+        """Read both numbers."""
+        if isinstance(value, tuple):
+            return value
+        part, _, parts = value.partition("/")
+        if not (part.isdecimal() and parts.isdecimal() and len(value) < 20 and 1 <= int(part) <= int(parts)):
+            self.fail(f"must be like 1/2, got {value[:40]!r}", param, context)
+        return int(part), int(parts)
+
+
+class Given(click.ParamType[dict[str, Any]]):
+    """The cell and the machine as the process that started this one has them."""
+
+    name = "given"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> dict[str, Any]:
+        """Read both."""
+        from slt_bench.experiment.cell import Cell
+        from slt_bench.params.machine import Machine
+
+        try:
+            given = json.loads(value)
+            return {"machine": Machine(**given["machine"]), "cell": Cell.model_validate(given["cell"])}
+        except (ValueError, TypeError, LookupError, RecursionError):
+            self.fail("is what `slt-bench run` tells its own processes; leave it out", param, context)
+
+
+class Name(click.ParamType[str]):
+    """A name in params.yaml, which the shell can complete; whether it exists is checked where it is looked up."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds, self.name = kinds, " or ".join(kinds)
+
+    def shell_complete(self, context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """List the names that begin so."""
+        try:
+            return [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
+        except Exception:  # a mistake in params.yaml is told by commands, not while somebody types
+            return []
+
+    def _names(self) -> Iterable[str]:
+        from slt_bench.run.tasks import load
+
+        experiments = load()
+        names: dict[str, Iterable[str]] = {
+            "table": experiments.tables,
+            "cell": experiments.cells(),
+            "dataset": experiments.params.datasets,
+        }
+        return [name for kind in self.kinds for name in names[kind]]
