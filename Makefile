@@ -49,9 +49,10 @@ $(VENV)/.synced: requirements.lock build-constraints.txt pyproject.toml | $(BIN)
 setup: $(VENV)/.synced
 
 demo smoke: setup
-	dvc repro $@
+	slt-bench run $@
 
 all: setup
+	slt-bench plan
 	dvc repro
 
 test: lint unit

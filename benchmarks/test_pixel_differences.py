@@ -109,9 +109,11 @@ def test_evaluation_beside_torchvision(benchmark, sample) -> None:
         other = np.stack([evaluated(Image.fromarray(reencoded(each, images))) for each in pixels])
         difference = np.abs(other.astype(int) - theirs)
         print(f"re-encoded, {images.stored_how.split(';')[0]}: largest {difference.max()}, mean {difference.mean():.3f} of 255")
-    directory = Path("outputs/cells/imagenet-sample_resnet18-imagenet_dense_training_imagenet-sample-training_s0_seed0")
+    directory = Path(
+        "outputs/cells/imagenet-sample/imagenet-sample_resnet18-imagenet_dense_training_imagenet-sample-training_s0_seed0"
+    )
     if not (directory / "last.safetensors").is_file():
-        pytest.skip("logits: `dvc repro imagenet-sample` first")
+        pytest.skip("logits: `slt-bench run imagenet-sample` first")
     network = read_ticket(directory / "last.safetensors").network.plain_module()
     shift, scale = (torch.tensor(each).view(1, 3, 1, 1) * 255 for each in (IMAGENET.mean, IMAGENET.std))
     with torch.no_grad():

@@ -42,7 +42,7 @@ TABLE = """\
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty tables of 25 cells, 5 settings of 5 seeds, and one of them run."""
     root = tmp_path_factory.mktemp("many")
-    for name in ("slt_bench", "stages", ".dvc/config", ".dvcignore"):
+    for name in ("slt_bench", "stages", ".dvc/config", ".dvcignore", "dvc.yaml"):
         source, target = ROOT / name, root / name
         target.parent.mkdir(exist_ok=True)
         ignore = shutil.ignore_patterns("__pycache__")
@@ -52,15 +52,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     networks = "\n".join(f"  tiny-{n}: {{kind: conv2, width: {0.125 + n / 64}}}" for n in numbers)
     text = HEAD.format(networks=networks) + "".join(TABLE.format(number=n) for n in numbers)
     (root / "params.yaml").write_text(text)
-    stages = (ROOT / "dvc.yaml").read_text()
-    (root / "dvc.yaml").write_text(
-        stages[: stages.index("  demo:")]
-        + "".join(
-            f"  table-{n}:\n    cmd: cat outputs/tables/table-{n}/table.md\n    deps: [outputs/tables/table-{n}]\n"
-            for n in numbers
-        )
-    )
-    run(root, "-m", "stages.plan")
     assert run(root, "-m", "slt_bench", "check").split()[3] == str(CELLS)
     run(root, "-m", "slt_bench", "run", "table-0", "--jobs", "2")
     return root
@@ -77,7 +68,7 @@ def run(root: Path, *arguments: str) -> str:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("-m", "dvc", "status", "-q"), ("-m", "dvc", "repro", "table-0"), ("-m", "dvc", "status", "table-0"),
+        ("-m", "dvc", "status", "-q"), ("-m", "dvc", "repro", "table@table-0"), ("-m", "dvc", "status", "table@table-0"),
         ("-m", "slt_bench", "plan"), ("-m", "slt_bench", "check"),
     ],
     ids=["status", "no-op repro", "status of a table", "plan", "check"],
@@ -89,21 +80,3 @@ def test_over_500_cells(benchmark: BenchmarkFixture, project: Path, arguments: t
         subprocess.run([sys.executable, *arguments], cwd=project, env=environment, capture_output=True)
 
     benchmark.pedantic(call, rounds=3, warmup_rounds=1)
-
-
-def test_overhead_of_an_executed_stage(benchmark: BenchmarkFixture, project: Path) -> None:
-    """Ten cells by one `dvc repro -s`, their command replaced by a few `date`: the time of DVC itself, its start included."""
-    pipeline = next((project / "pipelines/cells").glob("*tiny-0_dense_ep/dvc.yaml"))
-    text = pipeline.read_text()
-    outs = "outputs/cells/${key}"
-    files = "ticket.safetensors last.safetensors history.csv search.json confusion.json metrics.json"
-    touch = f"mkdir -p {outs} && for f in {files}; do date +%N > {outs}/$f; done"
-    command = next(line for line in text.splitlines() if line.strip().startswith("cmd:"))
-    pipeline.write_text(text.replace(command, f"      cmd: '{touch}'"))
-    try:
-        names = [line.strip().split(":")[0] for line in text.splitlines() if line.startswith("      digits_")][:10]
-        targets = [f"{pipeline.relative_to(project)}:cell@{name}" for name in names]
-        benchmark.extra_info["stages"] = len(targets)
-        benchmark.pedantic(lambda: run(project, "-m", "dvc", "repro", "-q", "-f", "-s", *targets), rounds=3)
-    finally:
-        pipeline.write_text(text)

@@ -7,6 +7,7 @@ the code that a cell runs, for its report the table and the code that writes it.
 from __future__ import annotations
 
 import json
+import os
 
 from slt_bench.common import paths
 from slt_bench.common.errors import run_command
@@ -17,6 +18,7 @@ from slt_bench.records.code_digest import OF_A_CELL, code_digest
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.shared import set_tables_aside
 from slt_bench.run.announce import announcement
+from slt_bench.run.targets import ANNOUNCED
 from slt_bench.run.tasks import load
 
 ENTRIES = {  # the functions that each stage calls
@@ -54,6 +56,8 @@ def main() -> None:
     for place in set_tables_aside(experiments.tables):
         print(f"note: no table declares what lies in {place} now")
     write_text(paths.PLAN, json.dumps(plan_of(experiments), indent=1) + "\n")
+    if ANNOUNCED in os.environ:  # by `slt-bench run`, of what it was asked for
+        return
     print(f"of all {len(experiments.tables)} tables", *announcement(experiments, experiments.cells().values()), sep="\n  ")
 
 

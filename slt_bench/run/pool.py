@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Thread
+
+from tqdm import tqdm
 
 from slt_bench.common import paths
 from slt_bench.common.errors import Interrupted, Preempted, run_command
@@ -66,18 +69,21 @@ class _Pool:
         self.ran: set[str] = set()
         self.total, self.skipped = len(cells), len(cells) - len(self.waiting)
         self.began = time.monotonic()
+        hidden = not (sys.stderr.isatty() and self.waiting)
+        self.bar = tqdm(total=self.total, initial=self.skipped, unit="cell", disable=hidden, leave=False)
         sleep_while_waiting()  # read as torch is imported, which the process that forks the others does
         self.context = get_context("forkserver")  # a new process for each cell, with torch imported already
         self.context.set_forkserver_preload(["slt_bench.run.preload"])
 
     def run(self) -> list[Failure]:
-        if self.skipped:
-            print(f"{self.skipped} of {self.total} cells are done already")
+        if self.skipped and self.waiting:
+            print(f"{self.skipped} of {self.total} cells are done already", flush=True)
         try:
-            while self.waiting or self.working:
-                self._begin_what_can()
-                for sentinel in connection.wait(list(self.working)) if self.working else ():
-                    self._ended(self.working.pop(int(str(sentinel))))
+            with self.bar:
+                while self.waiting or self.working:
+                    self._begin_what_can()
+                    for sentinel in connection.wait(list(self.working)) if self.working else ():
+                        self._ended(self.working.pop(int(str(sentinel))))
         except (KeyboardInterrupt, Interrupted) as stop:
             self._stop_all()
             kind = Preempted if isinstance(stop, Preempted) else Interrupted
@@ -135,9 +141,10 @@ class _Pool:
         took, left = time.monotonic() - job.started, self.total - ended
         rate = (time.monotonic() - self.began) / max(1, ended - self.skipped)
         what = f"FAILED {job.cell.id}: {self.failures[-1].reason}" if status else last
-        print(
-            f"[{ended}/{self.total}] {what}  {duration(took)}" + (f", {duration(rate * left)} left" if left else ""), flush=True
-        )
+        line = f"[{ended}/{self.total}] {what}  {duration(took)}" + (f", {duration(rate * left)} left" if left else "")
+        self.bar.write(line, file=sys.stdout)
+        sys.stdout.flush()
+        self.bar.update(ended - self.bar.n)
 
     def _stop_all(self) -> None:
         """Every search saves its state; a second Ctrl-C does not wait for that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,8 @@ from slt_bench.records.shared import set_aside, take_from_others
 from slt_bench.run.announce import announcement
 from slt_bench.run.pool import run_cells
 from slt_bench.run.tasks import prepare_dataset, report_table, run_cell, track_table
+
+ANNOUNCED = "SLT_BENCH_ANNOUNCED"  # in the environment of stages: what is asked for has been said already
 
 
 def run_targets(
@@ -74,7 +77,8 @@ def search_table(experiments: Experiments, table: str) -> None:
         BenchError: as `run_targets`.
     """
     cells = experiments.table(table).cells
-    _announce(experiments, cells, None, ())
+    if ANNOUNCED not in os.environ:
+        _announce(experiments, cells, None, ())
     search(experiments, [table], cells, None, ())
 
 
@@ -133,7 +137,8 @@ def _dvc(*targets: str) -> None:
     Raises:
         SystemExit: it could not; it has said why.
     """
-    status = subprocess.run([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *targets]).returncode
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *targets]
+    status = subprocess.run(command, env=os.environ | {ANNOUNCED: "1"}).returncode
     if status:
         raise SystemExit(status)
 

@@ -1,4 +1,4 @@
-"""What the smoke table must show once it has run (`dvc repro smoke`)."""
+"""What the smoke table must show once it has run (`make smoke`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def smoke(monkeypatch: pytest.MonkeyPatch) -> list[Line]:
     monkeypatch.chdir(ROOT)
     found = lines(load_experiments(Path("params.yaml")).tables["smoke"])
     if not all(line.results for line in found):
-        pytest.skip("the smoke table has not run: `dvc repro smoke`")
+        pytest.skip("the smoke table has not run: `make smoke`")
     return found
 
 

@@ -61,7 +61,7 @@ def test_two_at_a_time_find_what_one_finds_and_an_heir_waits_for_its_ticket(proj
     assert "[4/4]" in together.stdout and all(is_done(cell) for cell in cells)
     found = {cell.id: bits(cell) for cell in cells}
     again = run(project, "one", "--jobs", "2")
-    assert "4 of 4 cells are done already" in again.stdout and "[4/4]" not in again.stdout
+    assert "all 4 cells have their results" in again.stdout and "[4/4]" not in again.stdout
     for cell in cells:
         for file in cell.directory.iterdir():
             file.unlink()
@@ -93,7 +93,7 @@ def test_a_failure_is_told_with_its_log_and_the_others_are_done(project: Path) -
     again = run(project, "one", "--jobs", "2")
     assert again.returncode == 0 and "2 of 3 cells are done already" in again.stdout
     assert f"{wild.id}  DIVERGED: epoch 1, step" in again.stdout  # which is a result
-    assert "3 of 3 cells are done already" in run(project, "one", "--jobs", "2").stdout
+    assert "all 3 cells have their results" in run(project, "one", "--jobs", "2").stdout
 
 
 @pytest.mark.slow

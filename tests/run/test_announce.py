@@ -1,0 +1,50 @@
+"""What is asked for is said before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slt_bench.common.errors import BenchError
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.load import load_experiments
+from slt_bench.run.announce import announcement, check_images
+from slt_bench.run.targets import run_targets
+from tests.experiment.test_params import GOOD
+
+
+def declared(text: str = GOOD) -> Experiments:
+    Path("params.yaml").write_text(text)
+    return load_experiments(Path("params.yaml"))
+
+
+def of_imagenet() -> Experiments:
+    pixels = "images: {source: imagenet}, mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4], resolution: 64, resize: 64"
+    return declared(GOOD.replace("networks:", f"  big: {{{pixels}}}\nnetworks:").replace("dataset: digits", "dataset: big"))
+
+
+def test_cells_that_are_left_and_that_their_time_is_not_known(project: Path) -> None:
+    experiments = declared()
+    lines = announcement(experiments, experiments.cells().values())
+    assert lines == ["14 of 14 cells are left; how long that takes is not known yet"]
+
+
+def test_images_that_are_not_there_with_the_variable_and_the_tables(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLT_BENCH_IMAGENET", raising=False)
+    experiments = of_imagenet()
+    _, missing = announcement(experiments, experiments.cells().values())
+    assert "dataset big: images of imagenet cannot be downloaded: name the directory" in missing
+    assert missing.endswith("SLT_BENCH_IMAGENET (without them no table one; `dvc repro -k` makes the others)")
+    monkeypatch.setenv("SLT_BENCH_IMAGENET", "nowhere")
+    with pytest.raises(BenchError, match="SLT_BENCH_IMAGENET names nowhere, which does not exist"):
+        check_images(experiments, "big")
+
+
+def test_a_run_without_its_images_says_so_first_and_runs_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SLT_BENCH_IMAGENET", raising=False)
+    with pytest.raises(BenchError, match="dataset big: images of imagenet cannot be downloaded"):
+        run_targets(of_imagenet(), ["one"], None, [])
+    assert "14 of 14 cells are left" in capsys.readouterr().out and not Path("outputs").exists()
