@@ -94,13 +94,13 @@ def _search_in_this_process(params: Params, cell: Cell) -> None:
     from slt_bench.tracking.live import LiveRun
 
     table = next((name for name in params.tables if any(each.id == cell.id for each in expand(params, name))), "cells")
-    with together() as processes:
-        if not processes.first:
-            search(cell, None, params.machine, processes)
+    with together() as world:
+        if not world.first:
+            search(cell, None, params.machine, world)
             return
         live, outcome = LiveRun(table, cell), None
         try:
-            outcome = search(cell, live, params.machine, processes)
+            outcome = search(cell, live, params.machine, world)
         except BaseException as error:
             live.close("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
             raise

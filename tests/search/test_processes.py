@@ -39,8 +39,8 @@ torch.set_num_threads(1)  # the same in all: kernels add up in another order wit
 cell = Cell.model_validate_json(open("cell.json").read())
 
 def main():
-    with together() as processes:
-        search(cell, machine=Machine(checkpoint_minutes=0.001), processes=processes)
+    with together() as world:
+        search(cell, machine=Machine(checkpoint_minutes=0.001), world=world)
 
 run_command(main)
 """
@@ -168,5 +168,5 @@ def test_alone_there_is_nothing_to_exchange() -> None:
     vector = torch.randn(5)
     before = vector.clone()
     ALONE.add(vector)
-    assert torch.equal(vector, before) and ALONE.most(3, torch.device("cpu")) == 3
+    assert torch.equal(vector, before) and ALONE.largest(3, torch.device("cpu")) == 3
     assert ALONE.total(vector) is vector and ALONE.collect([vector]) == [vector]

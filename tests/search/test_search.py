@@ -29,10 +29,11 @@ from slt_bench.records.history import Epoch, read_history
 from slt_bench.records.standing import is_done
 from slt_bench.run.evaluate import evaluate
 from slt_bench.run.tasks import evaluate_cell, run_cell
+from slt_bench.search.methods.registry import METHODS
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.run import search
 from slt_bench.search.schedules import Phase
-from slt_bench.search.start import begin_phase
+from slt_bench.search.selector import Selector
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.conftest import FROZEN, PRUNED
@@ -107,13 +108,13 @@ def test_the_best_epoch_is_among_those_at_the_final_sparsity(project: Path, make
 def masks(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """Every mask that a search uses, in order."""
     seen: list[torch.Tensor] = []
-    select = MaskedNetwork.select
+    select = Selector.select
 
-    def spy(self: MaskedNetwork, keep: list[int]) -> torch.Tensor:
-        seen.append(select(self, keep).clone())
-        return seen[-1]
+    def spy(self: Selector, ranking: Tensor, keep: list[int]) -> None:
+        select(self, ranking, keep)
+        seen.append(self.network.mask.clone())
 
-    monkeypatch.setattr(MaskedNetwork, "select", spy)
+    monkeypatch.setattr(Selector, "select", spy)
     return seen
 
 
@@ -157,19 +158,18 @@ def test_local_hard_search_gives_no_layer_back(project: Path, make_cell: MakeCel
 @pytest.mark.parametrize("scores", ["carried", "redrawn", "rewound"])
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("hard", [True, False])
-def test_what_a_phase_begins_with(make_cell: MakeCell, scores: str, reset: bool, hard: bool) -> None:
-    cell = make_cell(seed=5, source=FROZEN)
+def test_what_a_phase_begins_with(scores: str, reset: bool, hard: bool) -> None:
     module, source = make_ticket().spec.model_copy(update={"seed": 5}).build()
-    network = MaskedNetwork(module, source, initial_scores(source, 5), "scores", "none")
-    optimizer = Sgd(network.learned, 0.9, 0.0)
-    with torch.no_grad():
-        network.learned.mul_(1.5)
-        optimizer.velocity.fill_(2.0)
-    mask = network.select(network.keep_for(0.6)).clone() if hard else torch.ones_like(network.mask)
+    network, phases = MaskedNetwork(module, source, "none"), (Phase(1, 0.6), Phase(1, 0.7, True, scores, hard, reset))
+    method = METHODS["iterative-edge-popup"](IEP, network, phases, Recipe(epochs=2, batch_size=2, learning_rate=0.1), 5)
+    optimizer = Sgd(method.learned, 0.9, 0.0)
+    method.learned.mul_(1.5)
+    optimizer.velocity.fill_(2.0)
+    mask = method.compose(0).clone() if hard else torch.ones_like(network.mask)
     expected = {"carried": 1.5 * initial_scores(source, 5), "redrawn": initial_scores(source, 5, draw=3),
                 "rewound": initial_scores(source, 5)}  # fmt: skip
-    begin_phase(network, optimizer, cell, Phase(1, 0.7, True, scores, hard, reset), 3)
-    assert torch.equal(network.learned.detach(), expected[scores] * mask)
+    method.begin_phase(phases[1], 3, optimizer)
+    assert torch.equal(method.learned, expected[scores] * mask)
     assert torch.equal(optimizer.velocity, torch.full_like(optimizer.velocity, 0.0 if reset else 2.0) * mask)
 
 
