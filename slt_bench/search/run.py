@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +19,7 @@ from slt_bench.common.files import check_writable, exclusive, write_text
 from slt_bench.compute.precision import exact_float32
 from slt_bench.compute.world import ALONE, World
 from slt_bench.data.loader import Loader
-from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, read_origin
+from slt_bench.data.manifest import Manifest, check_manifest, read_manifest
 from slt_bench.data.verify import verify_file
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
@@ -29,31 +28,41 @@ from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.interrupts import Interrupts, Stop
+from slt_bench.search.record import common_record, full_record
 from slt_bench.search.search_log import SearchLog
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import save_ticket
-from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.top_k import Diverged
 
 
 class Tracker(Protocol):
-    """Who follows a search while it runs."""
+    """An observer that follows a search while it runs."""
 
     def epoch(self, epoch: Epoch) -> None:
-        """Take note of a finished epoch; one may be told twice after an interruption."""
+        """Record a finished epoch; after an interruption one may come twice."""
 
 
 def search(
     cell: Cell, tracker: Tracker | None = None, machine: Machine | None = None, world: World = ALONE
 ) -> dict[str, Any] | None:
-    """Search the cell's ticket, or go on where a stopped search left off; returns the record, in the first process.
+    """Search the cell's ticket, or go on where a stopped search left off.
 
     A search that diverges has a record too, with the reason under `diverged`, and no ticket.
 
+    Args:
+        cell: the experiment.
+        tracker: told of every finished epoch.
+        machine: number of loader threads, and how often the state is saved.
+        world: the processes that do this search together.
+
+    Returns:
+        The record, as it is in search.json; None in all processes but the first.
+
     Raises:
-        BenchError: unusable data or checkpoint, another process on the same cell.
-        Diverged: one of several processes found so; it has written the record.
-        Interrupted: Ctrl-C; Preempted: SIGTERM. The same command goes on where it was.
+        BenchError: unusable data or checkpoint, or another process works on the cell.
+        Diverged: in one of several processes, which has written the record.
+        Interrupted: Ctrl-C; the same command goes on where the search was.
+        Preempted: SIGTERM; the same command goes on where the search was.
     """
     machine, dataset = machine or Machine(), paths.dataset_dir(cell.dataset_name)
     manifest = read_manifest(dataset)
@@ -78,32 +87,33 @@ def search(
 
 
 def _write_tickets(trainer: Trainer, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
+    """Write the results of a finished search: tickets, history and record."""
     directory, (best, last) = paths.cell_dir(trainer.cell.id), trainer.tickets()
     _remove_results(directory)
     source = trainer.network.source.to("cpu")
     network = save_ticket(best, directory / "ticket.safetensors", source=source)
     save_ticket(last, directory / "last.safetensors", source=source)
-    return _write(trainer.cell, _of_search(trainer, network, manifest, made), trainer.log.history)
+    return _write(trainer.cell, full_record(trainer, network, manifest, made), trainer.log.history)
 
 
 def _write_divergence(
     cell: Cell, manifest: Manifest, made: dict[str, str], reason: str, trainer: Trainer | None
 ) -> dict[str, Any]:
-    """What is kept of a search that has no ticket; run again it would diverge again."""
+    """Write the results of a search that has no ticket; its state goes too, since a second run would diverge again."""
     log = trainer.log if trainer else SearchLog()
     sessions = log.sessions or [provenance.session()]
     seconds = [round(seconds, 3) for seconds in log.seconds]
     directory = paths.cell_dir(cell.id)
     _remove_results(directory)
     write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
-    result = _common(cell, manifest, made, sessions) | {"diverged": reason, "epoch_seconds": seconds}
+    result = common_record(cell, manifest, made, sessions) | {"diverged": reason, "epoch_seconds": seconds}
     _write(cell, result, log.history)
     Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     return result
 
 
 def _key(trainer: Trainer, manifest: Manifest, made: dict[str, str]) -> dict[str, str]:
-    """Everything that a saved state must agree with to be gone on from."""
+    """Name everything that a saved state must agree with, or the search does not go on from it."""
     key = {"parameters": trainer.cell.identity, "data": manifest.digest, "code": made["code"], "precision": made["precision"]}
     key |= {"device": trainer.device.type} | provenance.library_versions("torch", "torchvision")
     if trainer.roles is not None:  # another search may find another ticket under the same parameters
@@ -164,39 +174,3 @@ def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, inte
                 where = f"in epoch {done + 1} of {epochs}, after step {under_way.steps_done} of {steps}"
             kind = Preempted if stop.signal_number == signal.SIGTERM else Interrupted
             raise kind(f"stopped {where}; this is saved, and the same command goes on from there") from None
-
-
-def _common(cell: Cell, manifest: Manifest, made: dict[str, str], sessions: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a search was made with and from (law 10)."""
-    return {
-        "cell": cell.id,
-        "identity": cell.identity,
-        "parameters": cell.model_dump(mode="json"),
-        "data": {"digest": manifest.digest, "origin": read_origin(paths.dataset_dir(cell.dataset_name)),
-                 "images": manifest.counts(), "stored": cell.dataset.images.stored_how},
-        **made,
-        "started": sessions[0]["started"],
-        "sessions": sessions,
-        "finished": provenance.now(),
-        "environment": provenance.environment() | {"threads": sessions[-1]["threads"]},
-    }  # fmt: skip
-
-
-def _of_search(trainer: Trainer, network: MaskedNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
-    """Everything needed to believe the result (law 10)."""
-    cell, total = trainer.cell, trainer.network.source.size
-    assert trainer.best is not None
-    counts, layers = network.counts(), list(zip(network.source.layers, network.layer_counts(), strict=True))
-    return _common(cell, manifest, made, trainer.log.sessions) | {
-        "processes": trainer.world.size,
-        "epoch_seconds": [round(seconds, 3) for seconds in trainer.log.seconds],
-        "asked": {"total": total, "pruned": round(cell.source.prune_ratio * total),
-                  "locked": round(cell.source.lock_ratio * total), "kept": total - round(cell.sparsity * total)},
-        "realised": {"total": total, "pruned": counts.pruned, "locked": counts.locked, "kept": counts.kept},
-        "layers": [{"name": layer.name, **asdict(counts), "kept": counts.kept} for layer, counts in layers],
-        "emptied_layers": [layer.name for layer, counts in layers if not counts.kept],
-        "best_epoch": trainer.best.epoch,
-        "best_val_top1": trainer.best.val_top1,
-        "last_val_top1": trainer.log.history[-1].val_top1,
-        "dying_edge_ratio": trainer.masks.dying_edge_ratio,
-    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a search starts from: the roles that its source takes from another ticket, and the header of its tickets."""
+"""The start of a search: checks of its batches, roles that its source takes from another ticket, the header of its tickets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from torch import Tensor
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.compute.world import World
+from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.networks.source import FREE, LOCKED, roles_from_ticket
@@ -14,6 +16,24 @@ from slt_bench.records.standing import divergence
 from slt_bench.ticket.file import read_ticket
 from slt_bench.ticket.ticket import Spec, TicketSource
 from slt_bench.ticket.top_k import Diverged
+
+
+def check_batches(cell: Cell, train: Loader, world: World) -> None:
+    """Check that there is a whole training batch, and that the processes can share one.
+
+    Args:
+        cell: whose recipe says how large a batch is and how many micro-batches (`shards`) it has.
+        train: batches of the training images.
+        world: the processes that share a batch.
+
+    Raises:
+        BenchError: naming the batch size or the number of processes.
+    """
+    recipe = cell.recipe
+    if not len(train):
+        raise BenchError(f"batch_size {recipe.batch_size} exceeds the {train.images} training images")
+    if recipe.shards % world.size:
+        raise BenchError(f"{world.size} processes cannot share a batch of {recipe.shards} shards (recipe {cell.recipe_name})")
 
 
 def roles_of(cell: Cell) -> Tensor | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from slt_bench.common.errors import BenchError
 from slt_bench.compute.precision import precision, wants_compiling
 from slt_bench.compute.threads import threads_that_pay
 from slt_bench.compute.world import ALONE, World
@@ -18,7 +16,7 @@ from slt_bench.data.manifest import Manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.history import QUANTILES, Epoch
 from slt_bench.records.provenance import session
-from slt_bench.search.checkpoint import Checkpoint
+from slt_bench.search.checkpoint import Checkpoint, check_agreement
 from slt_bench.search.epoch_progress import EpochProgress
 from slt_bench.search.gradient import BatchGradient
 from slt_bench.search.interrupts import Interrupts
@@ -30,7 +28,7 @@ from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Position, learning_rate
 from slt_bench.search.search_log import SearchLog
 from slt_bench.search.snapshot import Snapshot
-from slt_bench.search.start import make_spec, roles_of
+from slt_bench.search.start import check_batches, make_spec, roles_of
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Ticket
 from slt_bench.ticket.top_k import Diverged
@@ -56,16 +54,10 @@ class Trainer:
             BenchError: no whole batch, a batch that the processes cannot share, unusable images, or no parent ticket.
             Diverged: the parent's search diverged.
         """
-        recipe = cell.recipe
-        if not len(train):
-            raise BenchError(f"batch_size {recipe.batch_size} exceeds the {train.images} training images")
-        if recipe.shards % world.size:
-            raise BenchError(
-                f"{world.size} processes cannot share a batch of {recipe.shards} shards (recipe {cell.recipe_name})"
-            )
+        check_batches(cell, train, world)
         self.cell, self.train_loader, self.val_loader, self.device, self.world = cell, train, val, device, world
+        recipe, method = cell.recipe, METHODS[cell.search.kind]
         self.schedule = make_schedule(cell.search, recipe, cell.source.prune_ratio, cell.sparsity)
-        method = METHODS[cell.search.kind]
         self.spec = make_spec(cell, manifest, method.learns)
         self.roles = roles_of(cell)
         module, source = self.spec.build(self.roles)
@@ -104,7 +96,8 @@ class Trainer:
         """
         if (state := checkpoint.load()) is not None:
             self.load(state)
-        self.check_agreement()
+        steps_done = self.under_way.steps_done if self.under_way else 0
+        check_agreement(self.method.learned, self.log.epochs, steps_done, self.world)
         interrupts.save = lambda: checkpoint.save(self.state(), self.world.first)
         with threads_that_pay(self.network.source.size, self.cell.recipe.batch_size // self.microbatches.count):
             self.log.sessions.append(session())
@@ -142,17 +135,6 @@ class Trainer:
         under_way = state["under_way"]
         self.under_way = EpochProgress.resume(under_way, self.world, self.device) if under_way else None
         self.method.compose(self.schedule.at(self.log.epochs - (0 if under_way else 1)).phase_number)
-
-    def check_agreement(self) -> None:
-        """Check that all processes go on from one state, which each of them has read from the project's directory.
-
-        Raises:
-            BenchError: they do not.
-        """
-        hasher = hashlib.sha256(self.method.learned.cpu().numpy().tobytes())
-        hasher.update(f"{self.log.epochs} {self.under_way.steps_done if self.under_way else 0}".encode())
-        if not self.world.agrees(int.from_bytes(hasher.digest()[:7], "little"), self.device):
-            raise BenchError("the processes found different saved states: all must see the same project directory")
 
     def _run_epoch(self, position: Position, interrupts: Interrupts, after_step: Callable[[], object]) -> None:
         """Train one epoch, or what is left of it, validate, and keep a snapshot if it is the best so far."""

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,10 +25,9 @@ from slt_bench.params.sources import Source
 from slt_bench.records import provenance
 from slt_bench.records.history import Epoch
 from slt_bench.run.tasks import evaluate_cell
-from slt_bench.search.checkpoint import Checkpoint
+from slt_bench.search.checkpoint import Checkpoint, check_agreement
 from slt_bench.search.interrupts import Interrupts
 from slt_bench.search.run import search
-from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import read_ticket, save_ticket
 from tests.search.test_search import KINDS, NO_PARAMS, MakeCell
 
@@ -166,19 +164,16 @@ def test_the_seconds_of_epochs_are_those_of_the_clock(
     assert 0 < sum(record["epoch_seconds"]) < time.perf_counter() - began
 
 
-def test_processes_that_found_different_states_are_refused(make_cell: MakeCell) -> None:
+def test_processes_that_found_different_states_are_refused() -> None:
     class Two(World):
         other = 0
 
         def largest(self, value: int, device: torch.device) -> int:
             return max(value, self.other if value > 0 else -self.other)
 
-    method, log, device = SimpleNamespace(learned=torch.ones(3)), SimpleNamespace(epochs=0), torch.device("cpu")
-    trainer = SimpleNamespace(method=method, log=log, under_way=None, world=Two(0, 2), device=device)
     with pytest.raises(BenchError, match="the processes found different saved states"):
-        Trainer.check_agreement(trainer)
-    trainer.world = ALONE
-    Trainer.check_agreement(trainer)
+        check_agreement(torch.ones(3), 1, 5, Two(0, 2))
+    check_agreement(torch.ones(3), 1, 5, ALONE)
 
 
 def test_an_heir_does_not_go_on_with_another_ticket(project: Path, make_cell: MakeCell) -> None:

@@ -47,9 +47,7 @@ class Method(ABC, Generic[Declaration]):
     learned: Tensor
 
     @abstractmethod
-    def __init__(
-        self, search: Declaration, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int
-    ) -> None:
+    def __init__(self, search: Declaration, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int) -> None:
         """Allocate what the algorithm learns, as it is before the first step.
 
         Args:

@@ -33,9 +33,7 @@ class ScoreMethod(Method[ScoreSearch]):
 
     learns: ClassVar[Learned] = "scores"
 
-    def __init__(
-        self, search: ScoreSearch, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int
-    ) -> None:
+    def __init__(self, search: ScoreSearch, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int) -> None:
         """Draw the first scores, and compute how many edges each phase keeps; see `Method`."""
         import torch
 

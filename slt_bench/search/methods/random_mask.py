@@ -22,9 +22,7 @@ class RandomMaskMethod(Method[RandomMask]):
 
     learns: ClassVar[Learned] = "nothing"
 
-    def __init__(
-        self, search: RandomMask, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int
-    ) -> None:
+    def __init__(self, search: RandomMask, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int) -> None:
         """Draw the ranking; see `Method`."""
         from slt_bench.networks.source import uniform_scores
         from slt_bench.search.selector import Selector
