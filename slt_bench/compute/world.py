@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slt_bench.compute.torchrun import end_with_parent, meet, place, whole_number
+from slt_bench.compute.torchrun import end_with_parent, meet, read_rendezvous, whole_number
 
 if TYPE_CHECKING:
     import torch
@@ -124,8 +124,8 @@ def together() -> Iterator[World]:
     Raises:
         BenchError: the other processes cannot be met.
     """
-    here = place()
-    if here is None:
+    rendezvous = read_rendezvous()
+    if rendezvous is None:
         yield ALONE
         return
     import torch
@@ -136,7 +136,7 @@ def together() -> Iterator[World]:
         if torch.cuda.is_available():
             torch.cuda.set_device(whole_number("LOCAL_RANK", 0, torch.cuda.device_count() - 1, absent=0))
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        distributed.init_process_group(backend, store=meet(here), rank=here.rank, world_size=here.count)
+        distributed.init_process_group(backend, store=meet(rendezvous), rank=rendezvous.rank, world_size=rendezvous.world_size)
     try:
         yield World(distributed.get_rank(), distributed.get_world_size())
     finally:  # else its threads may abort the process as it ends, and with that its exit status

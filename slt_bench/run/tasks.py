@@ -70,10 +70,10 @@ def search_cell(params: Params, cell: Cell) -> None:
     Raises:
         BenchError: as `search`; the first process that failed has said why.
     """
-    from slt_bench.compute.launch import launch, started_together, usable
+    from slt_bench.compute.launch import launch, started_together, usable_world_size
     from slt_bench.records.standing import search_standing
 
-    count = usable(params.machine.processes, cell.recipe.shards)
+    count = usable_world_size(params.machine.processes, cell.recipe.shards)
     if count == 1 or started_together():
         _search_in_this_process(params, cell)
     else:

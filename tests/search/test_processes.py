@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from slt_bench.common import paths
-from slt_bench.compute.launch import launch, usable
+from slt_bench.compute.launch import launch, usable_world_size
 from slt_bench.compute.world import ALONE
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
@@ -149,9 +149,9 @@ def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path, late: float) -> 
             pytest.fail("a child lives on")
 
 
-def test_as_many_processes_as_shards_allow() -> None:
-    assert [usable(asked, 8) for asked in (1, 2, 3, 7, 8, 100)] == [1, 2, 2, 4, 8, 8]
-    assert usable(8, 1) == 1
+def test_as_many_processes_as_micro_batches_allow() -> None:
+    assert [usable_world_size(requested, 8) for requested in (1, 2, 3, 7, 8, 100)] == [1, 2, 2, 4, 8, 8]
+    assert usable_world_size(8, 1) == 1
 
 
 @pytest.mark.parametrize("shards", [1, 2, 8])
