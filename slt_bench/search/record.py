@@ -13,13 +13,13 @@ from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 
-def common_record(cell: Cell, manifest: Manifest, made: dict[str, str], sessions: list[dict[str, Any]]) -> dict[str, Any]:
+def common_record(cell: Cell, manifest: Manifest, made_with: dict[str, str], sessions: list[dict[str, Any]]) -> dict[str, Any]:
     """Put the part of a record together that every search has: what it was made with and from.
 
     Args:
         cell: the experiment.
         manifest: of its dataset.
-        made: digest of the code, commit, digest of the parent's ticket, precision.
+        made_with: digest of the code, commit, digest of the parent's ticket, precision.
         sessions: one for each time that the search was begun or resumed, at least one.
 
     Returns:
@@ -31,7 +31,7 @@ def common_record(cell: Cell, manifest: Manifest, made: dict[str, str], sessions
         "parameters": cell.model_dump(mode="json"),
         "data": {"digest": manifest.digest, "origin": read_origin(paths.dataset_dir(cell.dataset_name)),
                  "images": manifest.counts(), "stored": cell.dataset.images.stored_how},
-        **made,
+        **made_with,
         "started": sessions[0]["started"],
         "sessions": sessions,
         "finished": provenance.now(),
@@ -39,14 +39,14 @@ def common_record(cell: Cell, manifest: Manifest, made: dict[str, str], sessions
     }  # fmt: skip
 
 
-def full_record(trainer: Trainer, network: MaskedNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
+def full_record(trainer: Trainer, network: MaskedNetwork, manifest: Manifest, made_with: dict[str, str]) -> dict[str, Any]:
     """Put the record of a search that found a ticket together.
 
     Args:
         trainer: the finished search.
         network: rebuilt from the best ticket.
         manifest: of the dataset.
-        made: digest of the code, commit, digest of the parent's ticket, precision.
+        made_with: digest of the code, commit, digest of the parent's ticket, precision.
 
     Returns:
         The values, as they are in search.json.
@@ -54,7 +54,7 @@ def full_record(trainer: Trainer, network: MaskedNetwork, manifest: Manifest, ma
     cell, total = trainer.cell, trainer.network.source.size
     assert trainer.best is not None
     counts, layers = network.counts(), list(zip(network.source.layers, network.layer_counts(), strict=True))
-    return common_record(cell, manifest, made, trainer.log.sessions) | {
+    return common_record(cell, manifest, made_with, trainer.log.sessions) | {
         "processes": trainer.world.size,
         "epoch_seconds": [round(seconds, 3) for seconds in trainer.log.seconds],
         "asked": {"total": total, "pruned": round(cell.source.prune_ratio * total),

@@ -68,36 +68,36 @@ def search(
     manifest = read_manifest(dataset)
     check_manifest(manifest, cell.dataset.images, cell.dataset_name)
     code = cell_code()  # now, not at the end: somebody may edit it meanwhile
-    made = {"code": code, "commit": provenance.code_version(), "parent": provenance.parent_digest(cell.source.ticket)}
+    made_with = {"code": code, "commit": provenance.code_version(), "parent": provenance.parent_digest(cell.source.ticket)}
     state = paths.state_dir(cell.id, cell.identity)
     with exact_float32(), exclusive(state) if world.first else nullcontext():
         check_writable(paths.cell_dir(cell.id))
         trainer: Trainer | None = None
         try:
             trainer = _trainer(cell, manifest, machine.workers, world)
-            made["precision"] = str(trainer.network.effective.dtype).removeprefix("torch.")
-            checkpoint = Checkpoint(state, _key(trainer, manifest, made))
+            made_with["precision"] = str(trainer.network.effective.dtype).removeprefix("torch.")
+            checkpoint = Checkpoint(state, _key(trainer, manifest, made_with))
             _run(trainer, checkpoint, tracker, Interrupts(machine.checkpoint_minutes, world, trainer.device))
         except Diverged as error:
-            result = _write_divergence(cell, manifest, made, str(error), trainer)
+            result = _write_divergence(cell, manifest, made_with, str(error), trainer)
             if world.size > 1:  # the others wait for this one, and are ended with it
                 raise
             return result
-        return _write_tickets(trainer, manifest, made) if world.first else None
+        return _write_tickets(trainer, manifest, made_with) if world.first else None
 
 
-def _write_tickets(trainer: Trainer, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
+def _write_tickets(trainer: Trainer, manifest: Manifest, made_with: dict[str, str]) -> dict[str, Any]:
     """Write the results of a finished search: tickets, history and record."""
     directory, (best, last) = paths.cell_dir(trainer.cell.id), trainer.tickets()
     _remove_results(directory)
     source = trainer.network.source.to("cpu")
     network = save_ticket(best, directory / "ticket.safetensors", source=source)
     save_ticket(last, directory / "last.safetensors", source=source)
-    return _write(trainer.cell, full_record(trainer, network, manifest, made), trainer.log.history)
+    return _write(trainer.cell, full_record(trainer, network, manifest, made_with), trainer.log.history)
 
 
 def _write_divergence(
-    cell: Cell, manifest: Manifest, made: dict[str, str], reason: str, trainer: Trainer | None
+    cell: Cell, manifest: Manifest, made_with: dict[str, str], reason: str, trainer: Trainer | None
 ) -> dict[str, Any]:
     """Write the results of a search that has no ticket; its state goes too, since a second run would diverge again."""
     log = trainer.log if trainer else SearchLog()
@@ -106,15 +106,16 @@ def _write_divergence(
     directory = paths.cell_dir(cell.id)
     _remove_results(directory)
     write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
-    result = common_record(cell, manifest, made, sessions) | {"diverged": reason, "epoch_seconds": seconds}
+    result = common_record(cell, manifest, made_with, sessions) | {"diverged": reason, "epoch_seconds": seconds}
     _write(cell, result, log.history)
     Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     return result
 
 
-def _key(trainer: Trainer, manifest: Manifest, made: dict[str, str]) -> dict[str, str]:
+def _key(trainer: Trainer, manifest: Manifest, made_with: dict[str, str]) -> dict[str, str]:
     """Name everything that a saved state must agree with, or the search does not go on from it."""
-    key = {"parameters": trainer.cell.identity, "data": manifest.digest, "code": made["code"], "precision": made["precision"]}
+    key = {"parameters": trainer.cell.identity, "data": manifest.digest}
+    key |= {name: made_with[name] for name in ("code", "precision")}
     key |= {"device": trainer.device.type} | provenance.library_versions("torch", "torchvision")
     if trainer.roles is not None:  # another search may find another ticket under the same parameters
         key["ticket"] = hashlib.sha256(trainer.roles.numpy().tobytes()).hexdigest()[:12]

@@ -130,7 +130,7 @@ class MaskedNetwork(nn.Module):
         return self.module.eval()
 
     @torch.no_grad()
-    def take_gradient(self, gradients: Sequence[Tensor]) -> None:
+    def _take_gradient(self, gradients: Sequence[Tensor]) -> None:
         """Turn the gradients by the effective weights into that by the free weights, for `collect_gradient`.
 
         The factor of a layer counts as a constant.
@@ -175,5 +175,5 @@ class _EffectiveWeights(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
-        ctx.network.take_gradient(gradients)
+        ctx.network._take_gradient(gradients)
         return None, None

@@ -39,10 +39,12 @@ class Method(ABC, Generic[Declaration]):
     """A search algorithm at work on one network: the vector that the optimizer moves, and the subnetwork it stands for.
 
     Attributes:
+        network: whose mask and effective weights the algorithm sets.
         learns: what the optimizer moves, as the header of a ticket calls it; with "nothing" no gradient is computed.
         learned: float32[N_free] on the network's device. The optimizer moves it in place, unless `learns` is "nothing".
     """
 
+    network: MaskedNetwork
     learns: ClassVar[Learned]
     learned: Tensor
 
