@@ -149,12 +149,11 @@ class Trainer:
         if self.val_loader is not None:
             classes = len(self.spec.classes)
             (metrics,) = measure([self.network], self.val_loader, classes, self.world, interrupts.between_batches)
-        self.log.history.append(self._history_line(position, loss, correct, metrics))
+        self.log.add(self._history_line(position, loss, correct, metrics), progress.seconds)
         if self.schedule.is_last_phase(position.phase_number):
             top1 = None if metrics is None else metrics.top1
             if self.best is None or top1 is None or self.best.val_top1 is None or top1 > self.best.val_top1:
                 self.best = self._snapshot(top1)
-        self.log.seconds.append(progress.seconds)
         self.under_way = None
 
     def _train(
