@@ -21,11 +21,15 @@ from slt_bench.data.prepare import prepare
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.registry import batch_norm_statistics, set_batch_norm_statistics
-from slt_bench.networks.source import SourceNetwork, initial_scores, make_source, random_roles
+from slt_bench.networks.source import SourceNetwork, make_source, random_roles
 from slt_bench.params.datasets import Images, View
+from slt_bench.params.recipes import Recipe, Scale
+from slt_bench.params.searches import EdgePopup
 from slt_bench.search.mask_statistics import MaskStatistics
+from slt_bench.search.methods.edge_popup import EdgePopupMethod
 from slt_bench.search.optimizer import Sgd
-from slt_bench.ticket.masked_network import MaskedNetwork, Scale
+from slt_bench.search.schedules import Phase
+from slt_bench.ticket.masked_network import MaskedNetwork
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, crop_padding=4, flip=True)
@@ -76,23 +80,24 @@ def weight_training_step(case: Case) -> Callable[[], None]:
     return step
 
 
-def search_step(case: Case) -> tuple[Callable[[], None], MaskedNetwork]:
-    """A step of edge-popup at sparsity 0.5 with global selection and all statistics, as in `Fit`; and its network."""
+def search_step(case: Case) -> tuple[Callable[[], None], EdgePopupMethod]:
+    """A step of edge-popup at sparsity 0.5 with global selection and all statistics, as in `Trainer`; and the algorithm."""
     module, source = case.build()
     set_batch_norm_statistics(module, *(each.to(DEVICE) for each in batch_norm_statistics(module)))
-    scores, dtype = initial_scores(source, 0).to(DEVICE), getattr(torch, case.precision)
-    network = MaskedNetwork(module, source.to(DEVICE), scores, "scores", case.scale, dtype=dtype)
-    optimizer, keep = Sgd(network.learned, 0.9, 1e-4), network.keep_for(0.5)
-    masks = MaskStatistics(network.learned.numel(), DEVICE)
+    dtype = getattr(torch, case.precision)
+    network = MaskedNetwork(module, source.to(DEVICE), case.scale, dtype, with_gradient=True).train()
+    recipe = Recipe(epochs=1, batch_size=2, learning_rate=0.01)
+    method = EdgePopupMethod(EdgePopup(kind="edge-popup"), network, (Phase(1, 0.5),), recipe, seed=0)
+    optimizer, masks = Sgd(method.learned, 0.9, 1e-4), MaskStatistics(method.learned.numel(), DEVICE)
     images, labels = case.data()
-    network.train().select(keep)
+    method.compose(0)
 
     def step() -> None:
         cross_entropy(network(images), labels).backward()
-        optimizer.step(0.01)
-        masks.see(network.select(keep))
+        optimizer.step(method.gradient(network.collect_gradient()), 0.01)
+        masks.see(method.compose(0))
 
-    return step, network
+    return step, method
 
 
 @pytest.fixture(scope="session")

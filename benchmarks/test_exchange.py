@@ -13,14 +13,14 @@ from slt_bench.compute.launch import launch
 SCRIPT = """
 import time, torch
 from slt_bench.compute.world import together
-with together() as processes:
+with together() as world:
     vector = torch.randn(int({floats}))
     times = []
     for _ in range(12):
         started = time.perf_counter()
-        processes.add(vector)
+        world.add(vector)
         times.append(time.perf_counter() - started)
-    if processes.first:
+    if world.first:
         print(sorted(times)[6])
 """
 

@@ -6,24 +6,29 @@ import pytest
 from torch import Tensor
 
 from benchmarks.conftest import Case
-from slt_bench.networks.source import initial_scores
+from slt_bench.params.recipes import Recipe
+from slt_bench.params.searches import EdgePopup
+from slt_bench.search.methods.edge_popup import EdgePopupMethod
 from slt_bench.search.optimizer import Sgd
+from slt_bench.search.schedules import Phase
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 
 @pytest.mark.parametrize("freezing_ratio", [0.0, 0.5, 0.9])
 def test_memory(benchmark, freezing_ratio) -> None:
     module, source = Case("resnet50", 16, 224, freezing_ratio).build()
+    search, recipe = EdgePopup(kind="edge-popup"), Recipe(epochs=1, batch_size=2, learning_rate=0.1)
 
-    def build() -> tuple[MaskedNetwork, Sgd]:
-        network = MaskedNetwork(module, source, initial_scores(source, 0), "scores", "none")
-        return network, Sgd(network.learned, 0.9, 1e-4)
+    def build() -> tuple[EdgePopupMethod, Sgd]:
+        network = MaskedNetwork(module, source, "none", with_gradient=True)
+        method = EdgePopupMethod(search, network, (Phase(1, 0.5),), recipe, seed=0)
+        return method, Sgd(method.learned, 0.9, 1e-4)
 
-    network, optimizer = benchmark.pedantic(build, rounds=1)
-    learned, velocity = size(network.learned), size(optimizer.velocity)
+    method, optimizer = benchmark.pedantic(build, rounds=1)
+    scores, velocity, mask = (size(tensor) for tensor in (method.learned, optimizer.velocity, method.network.mask))
     print(
-        f"\nF = {freezing_ratio}: scores {learned:.1f} MB, momentum {velocity:.1f} MB, mask {size(network.mask):.1f} MB; "
-        f"free edges {100 * network.learned.numel() / source.size:.1f} % of {source.size:,}"
+        f"\nF = {freezing_ratio}: scores {scores:.1f} MB, momentum {velocity:.1f} MB, mask {mask:.1f} MB; "
+        f"free edges {100 * method.learned.numel() / source.size:.1f} % of {source.size:,}"
     )
 
 

@@ -16,27 +16,27 @@ CASES = {"conv6": Case("conv6", 128), "resnet50": Case("resnet50", 16, 224)}
 
 @pytest.mark.parametrize("case", CASES)
 def test_share_of_a_step(benchmark, case) -> None:
-    step, network = search_step(CASES[case])
-    masks, times = MaskStatistics(network.learned.numel()), []
+    step, method = search_step(CASES[case])
+    masks, times = MaskStatistics(method.learned.numel()), []
 
     def step_first() -> None:
         started = perf_counter()
         step()
         times.append(perf_counter() - started)
 
-    benchmark.pedantic(lambda: masks.see(network.mask), setup=step_first, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(lambda: masks.see(method.network.mask), setup=step_first, rounds=5, warmup_rounds=1)
     share = 100 * benchmark.stats.stats.median / median(times)
     print(f"\n{case}: statistics take {share:.2f} % of a step")
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_once_an_epoch(benchmark, case) -> None:
-    _, network = search_step(CASES[case])
-    masks = MaskStatistics(network.learned.numel())
+    _, method = search_step(CASES[case])
+    masks = MaskStatistics(method.learned.numel())
 
     def once() -> None:
-        masks.churn(network.mask)
-        magnitude_quantiles(network.learned, QUANTILES)
-        network.layer_counts()
+        masks.churn(method.network.mask)
+        magnitude_quantiles(method.learned, QUANTILES)
+        method.network.layer_counts()
 
     benchmark.pedantic(once, rounds=5, warmup_rounds=1)

@@ -15,27 +15,47 @@ from types import FrameType
 from typing import Any
 
 from slt_bench.common.errors import Preempted
-from slt_bench.compute.torchrun import place
+from slt_bench.compute.torchrun import read_rendezvous
 
 _POLL = 0.05  # seconds between looks at the processes
-_CRASHED = (1, -signal.SIGABRT)  # not a word that all say alike: perhaps only since another process was gone
+_PATIENCE = 10.0  # seconds that the others get to fail for the reason of the first that failed
+_CRASHED = (1, -signal.SIGABRT)  # statuses that a process may have only since another one was gone
 
 
 def started_together() -> bool:
-    """Whether this process was started as one of several, by `launch` or torchrun (BenchError: in part only)."""
-    return place() is not None
+    """Whether this process was started as one of several, by `launch` or torchrun.
+
+    Raises:
+        BenchError: the environment says so in part only.
+    """
+    return read_rendezvous() is not None
 
 
-def usable(asked: int, shards: int) -> int:
-    """How many of the processes that were asked for can share a batch of so many shards: a power of two, as these are."""
-    return 1 << (min(asked, shards).bit_length() - 1)
+def usable_world_size(requested: int, microbatches: int) -> int:
+    """Compute how many of the requested processes can share a batch.
+
+    Args:
+        requested: number of processes, at least 1.
+        microbatches: of a batch: a power of two.
+
+    Returns:
+        A power of two.
+    """
+    return 1 << (min(requested, microbatches).bit_length() - 1)
 
 
 def launch(count: int, command: Sequence[str]) -> int:
-    """Run `count` processes of a command on this machine; returns 0, or the exit status of the first that failed.
+    """Run several processes of one command on this machine, and wait for them.
 
-    Signals are passed on. Where one fails, the others are ended. Only the first writes to the terminal; what another had
-    to say is shown if it was the one that failed.
+    Signals are passed on. Where one process fails, the others are ended. Only the first writes to the terminal; the messages
+    of another are shown if it was the one that failed.
+
+    Args:
+        count: number of processes.
+        command: program and arguments.
+
+    Returns:
+        0, or the exit status of the first process that failed.
     """
     port = _free_port()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -48,9 +68,9 @@ def launch(count: int, command: Sequence[str]) -> int:
         for child in children:
             child.send_signal(number)
 
-    before: dict[int, Any] = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers: dict[int, Any] = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     with ExitStack() as stack:
-        stack.callback(_restore, before, children)
+        stack.callback(_restore, handlers, children)
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
         for rank in range(count):
             environment = os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
@@ -67,7 +87,7 @@ def launch(count: int, command: Sequence[str]) -> int:
 
 
 def _restore(handlers: dict[int, Any], children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End what still runs, and give the signals back."""
+    """End the processes that still run, and restore the handlers of signals."""
     for number, handler in handlers.items():
         signal.signal(number, handler)
     for child in children:
@@ -76,15 +96,15 @@ def _restore(handlers: dict[int, Any], children: Sequence[subprocess.Popen[bytes
 
 
 def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
-    """Wait for all to end, or for one to fail; its number. The others get ten seconds to fail for the same reason."""
+    """Wait for all processes to end, or for one to fail, and return the rank of that one."""
     while True:
         codes = [child.poll() for child in children]
         failed = [rank for rank, code in enumerate(codes) if code]
         if not failed and None not in codes:
             return None
         if failed:
-            patience = time.monotonic() + 10
-            while time.monotonic() < patience and None in [child.poll() for child in children]:
+            ends = time.monotonic() + _PATIENCE
+            while time.monotonic() < ends and None in [child.poll() for child in children]:
                 time.sleep(_POLL)
             return failed[0]
         time.sleep(_POLL)

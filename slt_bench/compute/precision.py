@@ -1,4 +1,4 @@
-"""What a search computes with: the type of its numbers, and that float32 is float32."""
+"""Number formats: what a search computes with, and the guarantee that float32 is float32."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def exact_float32() -> Iterator[None]:
     On GPUs torch's convolutions would otherwise round their inputs to TF32, with 10 bits in place of 23.
     """
     backends: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
-    before = [backend.allow_tf32 for backend in backends]
+    earlier = [backend.allow_tf32 for backend in backends]
     for backend in backends:
         backend.allow_tf32 = False
     try:
         yield
     finally:
-        for backend, was in zip(backends, before, strict=True):
-            backend.allow_tf32 = was
+        for backend, allowed in zip(backends, earlier, strict=True):
+            backend.allow_tf32 = allowed
 
 
 def rounds_to_tf32() -> bool:
-    """Whether float32 is less than that in some operation now, on a GPU."""
+    """Whether some operation on a GPU would round float32 to TF32 now."""
     return bool(torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
 
 
 def precision(recipe: Recipe, device: torch.device) -> torch.dtype:
-    """What the forward and backward pass compute with."""
+    """Choose the type that the forward and backward pass compute with; `fastest` goes by the device."""
     if recipe.precision != "fastest":
         return torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
     if device.type == "cuda":

@@ -80,14 +80,15 @@ def _without_password(address: str) -> str:
 
 def _processes() -> Finding:
     """Check the variables by which several processes find each other."""
-    from slt_bench.compute.torchrun import place
+    from slt_bench.compute.torchrun import read_rendezvous
 
     try:
-        here = place()
+        rendezvous = read_rendezvous()
     except BenchError as error:
         fault, _, fix = str(error).rpartition(": ")
         return Finding("several processes", fault, fix)
-    return Finding("several processes", f"this is number {here.rank} of {here.count}" if here else "no: WORLD_SIZE is 1")
+    one_of = f"this is number {rendezvous.rank} of {rendezvous.world_size}" if rendezvous else "no: WORLD_SIZE is 1"
+    return Finding("several processes", one_of)
 
 
 def _accelerator() -> Finding:

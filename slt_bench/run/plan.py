@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.standing import Standing, prepared_images, standing
-from slt_bench.search.schedules import make_schedule
+from slt_bench.search.methods.registry import make_schedule
 
 
 @dataclass(frozen=True)

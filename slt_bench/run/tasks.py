@@ -66,10 +66,10 @@ def search_cell(machine: Machine, cell: Cell) -> None:
     Raises:
         BenchError: as `search`; the first process that failed has said why.
     """
-    from slt_bench.compute.launch import launch, started_together, usable
+    from slt_bench.compute.launch import launch, started_together, usable_world_size
     from slt_bench.records.standing import search_standing
 
-    count = usable(machine.processes, cell.recipe.shards)
+    count = usable_world_size(machine.processes, cell.recipe.shards)
     if count == 1 or started_together():
         _search_in_this_process(machine, cell)
     else:
@@ -88,13 +88,13 @@ def _search_in_this_process(machine: Machine, cell: Cell) -> None:
     from slt_bench.search.run import search
     from slt_bench.tracking.live import LiveRun
 
-    with together() as processes:
-        if not processes.first:
-            search(cell, None, machine, processes)
+    with together() as world:
+        if not world.first:
+            search(cell, None, machine, world)
             return
         live, outcome = LiveRun(cell), None
         try:
-            outcome = search(cell, live, machine, processes)
+            outcome = search(cell, live, machine, world)
         except BaseException as error:
             live.close("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
             raise

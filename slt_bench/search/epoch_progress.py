@@ -1,4 +1,4 @@
-"""A pass: one epoch's way over the training images, and how far it has come."""
+"""The progress of the epoch under way: its losses and hits, its steps and its time."""
 
 from __future__ import annotations
 
@@ -9,54 +9,78 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slt_bench.compute.world import Processes
+from slt_bench.compute.world import World
 
 
 @dataclass
-class Pass:
-    """Sums of an epoch under way; every process has its own shards' part of them."""
+class EpochProgress:
+    """Sums over an epoch under way; every process has those of its own micro-batches."""
 
-    losses: Tensor  # float64[steps, shards]: mean loss of each shard of each batch
-    correct: Tensor  # hits so far, int64[]
-    step: int = 0  # done
-    earlier: float = 0.0  # seconds, before it was interrupted
-    began: float = field(default_factory=time.perf_counter)
+    losses: Tensor  # float64[steps, micro-batches]: mean loss of each micro-batch
+    correct: Tensor  # int64[]: training images classified correctly so far
+    steps_done: int = 0
+    seconds_before: float = 0.0  # spent in the epoch before an interruption
+    resumed_at: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    def begin(cls, steps: int, shards: int, device: torch.device) -> Pass:
-        """At its beginning."""
-        losses = torch.zeros(steps, shards, dtype=torch.float64, device=device)
+    def begin(cls, steps: int, microbatches: int, device: torch.device) -> EpochProgress:
+        """Begin an epoch.
+
+        Args:
+            steps: optimizer steps in the epoch.
+            microbatches: of a batch, over all processes.
+            device: where losses are computed.
+
+        Returns:
+            The progress before the first step.
+        """
+        losses = torch.zeros(steps, microbatches, dtype=torch.float64, device=device)
         return cls(losses, torch.zeros((), dtype=torch.long, device=device))
 
     @property
     def seconds(self) -> float:
-        """That it has taken so far, interruptions left out."""
-        return self.earlier + time.perf_counter() - self.began
+        """Seconds spent in this epoch, interruptions excluded."""
+        return self.seconds_before + time.perf_counter() - self.resumed_at
 
     @property
     def steps(self) -> int:
-        """In the whole epoch."""
+        """Optimizer steps in the whole epoch."""
         return len(self.losses)
 
-    def add(self, shard: int, loss: Tensor, correct: Tensor) -> None:
-        """Take note of one shard of the batch under way."""
-        self.losses[self.step, shard] = loss
+    def add(self, microbatch: int, loss: Tensor, correct: Tensor) -> None:
+        """Record one micro-batch of the batch under way.
+
+        Args:
+            microbatch: its position in the batch, over all processes.
+            loss: float[], its mean loss.
+            correct: int64[], how many of its images were classified correctly.
+        """
+        self.losses[self.steps_done, microbatch] = loss
         self.correct += correct
 
-    def summed(self, processes: Processes) -> tuple[float, int]:
-        """Mean loss and hits over all processes; the order of the sum does not depend on their number."""
-        return float(processes.total(self.losses).mean()), int(processes.total(self.correct))
+    def totals(self, world: World) -> tuple[float, int]:
+        """Compute mean loss and number of hits over all processes; the order of the sum does not depend on the world size."""
+        return float(world.total(self.losses).mean()), int(world.total(self.correct))
 
-    def state(self, processes: Processes) -> dict[str, Any]:
-        """The same in every process."""
+    def state(self, world: World) -> dict[str, Any]:
+        """Give everything that the rest of the epoch depends on, the same in every process."""
         return {
-            "losses": processes.total(self.losses), "correct": processes.total(self.correct), "step": self.step,
+            "losses": world.total(self.losses), "correct": world.total(self.correct), "steps_done": self.steps_done,
             "seconds": self.seconds,
         }  # fmt: skip
 
     @classmethod
-    def resume(cls, state: dict[str, Any], processes: Processes, device: torch.device) -> Pass:
-        """Take over what `state` gave: the first process holds what all had done."""
-        losses, correct = state["losses"].to(device), state["correct"].to(device)
-        mine = 1 if processes.first else 0
-        return cls(losses * mine, correct * mine, state["step"], state["seconds"])
+    def resume(cls, state: dict[str, Any], world: World, device: torch.device) -> EpochProgress:
+        """Go on with an epoch; the first process takes over the sums of all.
+
+        Args:
+            state: what `state` gave, with any world size.
+            world: the processes that go on.
+            device: where losses are computed.
+
+        Returns:
+            The progress so far.
+        """
+        share = 1 if world.first else 0
+        losses, correct = state["losses"].to(device) * share, state["correct"].to(device) * share
+        return cls(losses, correct, state["steps_done"], state["seconds"])

@@ -1,4 +1,4 @@
-"""When a search saves its state, and when it stops."""
+"""Interrupts: when a search saves its state, and when it stops."""
 
 from __future__ import annotations
 
@@ -11,83 +11,101 @@ from typing import Any
 
 import torch
 
-from slt_bench.compute.world import ALONE, Processes
+from slt_bench.compute.world import ALONE, World
 
-_EVERY = 16  # steps after which several processes agree on it
-_SAVE = 1  # less than any signal's number that is caught
+_AGREE_EVERY = 16  # steps, or batches of validation, after which several processes agree on what to do
+_SAVE = 1  # a request to save alone; the numbers of the signals that are caught are larger
 
 
 class Stop(Exception):
     """The search was asked to stop; its state is saved."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number  # of the signal
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
 
 
-class Pause:
-    """Asked after every step; saves every `minutes`, and saves and stops once a signal has come.
+class Interrupts:
+    """The interrupts of a search: asked after every step, it saves every few minutes, and saves and stops after a signal."""
 
-    Args:
-        minutes: between two saved states; None saves none within an epoch.
-        processes, device: those that must agree.
-    """
+    def __init__(self, minutes: float | None = None, world: World = ALONE, device: torch.device | str = "cpu") -> None:
+        """Start the clock.
 
-    def __init__(self, minutes: float | None = None, processes: Processes = ALONE, device: torch.device | str = "cpu") -> None:
-        self.minutes, self.processes, self.device = minutes, processes, torch.device(device)
+        Args:
+            minutes: between two saved states; None saves none within an epoch.
+            world: the processes that must save and stop at the same step.
+            device: one that they exchange tensors from.
+        """
+        self.minutes, self.world, self.device = minutes, world, torch.device(device)
         self.save: Callable[[], None] = lambda: None
-        self.signal = 0
-        self._saved = time.monotonic()
+        self.signal_number = 0  # of the signal that has come, or 0
+        self._saved_at = time.monotonic()
 
     def after_step(self, step: int) -> None:
-        """Save or stop, if it is time to."""
-        late = self.minutes is not None and time.monotonic() - self._saved > 60 * self.minutes
-        asked = self.signal or (_SAVE if late else 0)
-        if self.processes.count > 1:
-            if step % _EVERY:
+        """Save or stop, if it is time to.
+
+        Args:
+            step: steps of the epoch that are done.
+
+        Raises:
+            Stop: a signal has come; the state is saved.
+        """
+        late = self.minutes is not None and time.monotonic() - self._saved_at > 60 * self.minutes
+        request = self.signal_number or (_SAVE if late else 0)
+        if self.world.size > 1:
+            if step % _AGREE_EVERY:
                 return
-            asked = self.processes.most(asked, self.device)
-        if asked:
+            request = self.world.largest(request, self.device)
+        if request:
             self.save()
-            self._saved = time.monotonic()
-            self._stop(asked)
+            self._saved_at = time.monotonic()
+            self._stop(request)
 
     def after_epoch(self) -> None:
-        """Stop, if asked to; the state was saved just now."""
-        self._saved = time.monotonic()
-        self._stop(self.processes.most(self.signal, self.device))
+        """Stop, if a signal has come; the state was saved just now.
+
+        Raises:
+            Stop: in all processes, if one of them got a signal.
+        """
+        self._saved_at = time.monotonic()
+        self._stop(self.world.largest(self.signal_number, self.device))
 
     def between_batches(self, number: int, common: int) -> None:
-        """Before a batch of validation, where nothing changes that is saved: stop, if asked to.
+        """Save and stop, if a signal has come, before a batch of validation, during which nothing changes that is saved.
 
-        All processes have `common` batches, some one more.
+        Args:
+            number: of the batch in this process, from 0.
+            common: batches that every process has; some have one more.
+
+        Raises:
+            Stop: the state is saved.
         """
-        asked = self.signal
-        if self.processes.count > 1:
-            if number % _EVERY or number >= common:
+        request = self.signal_number
+        if self.world.size > 1:
+            if number % _AGREE_EVERY or number >= common:
                 return
-            asked = self.processes.most(asked, self.device)
-        if asked:
+            request = self.world.largest(request, self.device)
+        if request:
             self.save()
-            self._stop(asked)
+            self._stop(request)
 
-    def _stop(self, asked: int) -> None:
-        if asked > _SAVE:
-            raise Stop(asked)
+    def _stop(self, request: int) -> None:
+        if request > _SAVE:
+            raise Stop(request)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT ask for a stop while the block runs; a second one stops at once, without saving."""
+        """Let SIGTERM and SIGINT ask for a stop while the block runs; a second one stops at once, without saving."""
 
         def ask(number: int, frame: FrameType | None) -> None:
-            self.signal = number
-            signal.signal(number, before[number])
+            self.signal_number = number
+            signal.signal(number, handlers[number])
 
-        before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        for number in before:
+        handlers: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in handlers:
             signal.signal(number, ask)
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in handlers.items():
                 signal.signal(number, handler)

@@ -9,44 +9,78 @@ from torch import Tensor
 
 
 class MaskStatistics:
-    """What becomes of the free edges over a search: which were ever kept, and how many change sides in an epoch.
-
-    `seen` and `before` are bool[N_free]; they go into checkpoints.
-    """
+    """The fate of the free edges over a search: which were ever kept, and how many change sides in an epoch."""
 
     def __init__(self, free_edges: int, device: torch.device | str = "cpu") -> None:
-        self.seen = torch.zeros(free_edges, dtype=torch.bool, device=device)
-        self.before = self.seen.clone()
+        """Start before the first mask.
+
+        Args:
+            free_edges: N_free.
+            device: where the masks are.
+        """
+        self.ever_kept = torch.zeros(free_edges, dtype=torch.bool, device=device)  # bool[N_free]
+        self.last_epoch = self.ever_kept.clone()  # bool[N_free]: the mask at the last call of `churn`
 
     def see(self, mask: Tensor) -> None:
-        """Take note of a mask that was used: after every selection."""
-        self.seen |= mask
+        """Record a mask that is used; to be called after every selection.
+
+        Args:
+            mask: bool[N_free].
+        """
+        self.ever_kept |= mask
 
     @property
     def dying_edge_ratio(self) -> float:
         """Share of free edges in no mask so far (Iwasawa et al. 2023), exactly; 0 where there is no free edge."""
-        free = self.seen.numel()
-        return 1 - int(torch.count_nonzero(self.seen)) / free if free else 0.0
+        free = self.ever_kept.numel()
+        return 1 - int(torch.count_nonzero(self.ever_kept)) / free if free else 0.0
 
     def churn(self, mask: Tensor) -> float:
-        """Share of free edges that changed sides since the last call: into the mask or out of it."""
-        changed = int(torch.count_nonzero(self.before ^ mask))
-        self.before.copy_(mask)
+        """Compute the share of free edges that changed sides since the last call: into the mask or out of it.
+
+        Args:
+            mask: bool[N_free], the mask of now.
+
+        Returns:
+            A share in [0, 1].
+        """
+        changed = int(torch.count_nonzero(self.last_epoch ^ mask))
+        self.last_epoch.copy_(mask)
         return changed / mask.numel() if mask.numel() else 0.0
+
+    def state(self) -> dict[str, Tensor]:
+        """Give everything that later statistics depend on."""
+        return {"ever_kept": self.ever_kept, "last_epoch": self.last_epoch}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state` gave.
+
+        Args:
+            state: tensors on any device.
+        """
+        self.ever_kept.copy_(state["ever_kept"])
+        self.last_epoch.copy_(state["last_epoch"])
 
 
 def magnitude_quantiles(values: Tensor, percents: Sequence[int]) -> list[float]:
-    """Quantiles of |value| over the values that are not 0, each within 0.4 % of itself; zeros where there is none.
+    """Compute quantiles of |value| over the values that are not 0: a score of 0 is that of a closed edge.
 
-    They are read off one histogram of the upper 16 bits of float32[n]; a score of 0 is that of a closed edge.
+    They are read off one histogram of the upper 16 bits.
+
+    Args:
+        values: float32[n].
+        percents: the quantiles, in percent.
+
+    Returns:
+        Each quantile within 0.4 % of itself; zeros where no value differs from 0.
     """
-    upper = values.detach().abs().view(torch.int32) >> 16
+    upper = values.abs().view(torch.int32) >> 16
     counts = torch.bincount(upper, minlength=1 << 15)
     counts[0] = 0
     total = counts.cumsum(0)
     if not int(total[-1]):
         return [0.0] * len(percents)
-    wanted = torch.tensor([max(1, round(percent / 100 * int(total[-1]))) for percent in percents], device=values.device)
-    bins = torch.searchsorted(total, wanted).to(torch.int32)
+    ranks = torch.tensor([max(1, round(percent / 100 * int(total[-1]))) for percent in percents], device=values.device)
+    bins = torch.searchsorted(total, ranks).to(torch.int32)
     middles: list[float] = ((bins << 16) | 0x8000).view(torch.float32).tolist()
     return middles

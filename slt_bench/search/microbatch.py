@@ -1,8 +1,10 @@
-"""Shards: the equal parts of a batch, each with batch-norm statistics of its own, as on one device of several.
+"""Micro-batches: the equal parts of a batch, each with batch-norm statistics of its own, as on one device of several.
 
-The rule: a batch is normalised shard by shard; its gradient is the mean of the shards' gradients, added up pairwise; each
-shard position has running statistics of its own, and the mean of these is taken at the end of every epoch. With one shard
-that is what one device does; with more, it does not matter how many processes share them.
+The rule: each micro-batch is normalised by itself; the gradient of the batch is the mean of theirs, added up pairwise; each
+position in the batch has running statistics of its own, and the mean of these is taken at the end of every epoch. With one
+micro-batch that is what one device does; with more, it does not matter how many processes share them.
+
+A recipe calls them `shards`.
 """
 
 from __future__ import annotations
@@ -12,66 +14,80 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from slt_bench.compute.world import Processes
+from slt_bench.compute.world import World
 from slt_bench.networks.registry import batch_norm_statistics, set_batch_norm_statistics
 
 
-class ShardStatistics:
-    """The running batch-norm statistics of all shards, of which each process has its own to look after.
+class MicrobatchStatistics:
+    """The running batch-norm statistics of all micro-batches, of which each process holds those of its own."""
 
-    Args:
-        module: whose batch norms they are.
-        shards: of a batch, over all processes.
-        processes: the processes that share them.
-        device: where the module lives.
-    """
+    def __init__(self, module: nn.Module, count: int, world: World, device: torch.device) -> None:
+        """Start every micro-batch from the statistics of the module.
 
-    def __init__(self, module: nn.Module, shards: int, processes: Processes, device: torch.device) -> None:
-        self.processes, self.count = processes, shards
-        self.mine = range(shards * processes.rank // processes.count, shards * (processes.rank + 1) // processes.count)
-        mean, var = (each.to(device) for each in batch_norm_statistics(module))
-        self._used = set_batch_norm_statistics(module, mean, var)
-        self.each = [torch.cat(self._used) for _ in self.mine]  # means, then variances
+        Args:
+            module: whose batch norms they are; it moves to the device.
+            count: micro-batches of a batch, over all processes: a power of two.
+            world: the processes that share them.
+            device: where the module lives.
+        """
+        self.world, self.count = world, count
+        self.local = range(count * world.rank // world.size, count * (world.rank + 1) // world.size)
+        mean, var = (statistics.to(device) for statistics in batch_norm_statistics(module))
+        self._module_statistics = set_batch_norm_statistics(module, mean, var)
+        self._statistics = [torch.cat(self._module_statistics) for _ in self.local]  # means, then variances
 
-    def enter(self, shard: int) -> None:
-        """From now on the module uses and updates the statistics of this shard."""
+    def enter(self, microbatch: int) -> None:
+        """Let the module use and update the statistics of one of this process's micro-batches."""
         if self.count > 1:
-            self._use(self.each[shard - self.mine.start])
+            self._use(self._statistics[microbatch - self.local.start])
 
-    def leave(self, shard: int) -> None:
-        """Keep what the module has made of them."""
+    def leave(self, microbatch: int) -> None:
+        """Keep the module's statistics as those of a micro-batch, after its forward pass."""
         if self.count > 1:
-            torch.cat(self._used, out=self.each[shard - self.mine.start])
+            torch.cat(self._module_statistics, out=self._statistics[microbatch - self.local.start])
 
     def merge(self) -> None:
-        """Give all shards, and the module, the mean of their statistics."""
+        """Give all micro-batches, and the module, the mean of their statistics."""
         if self.count > 1:
-            everyone = self.processes.collect(self.each)
-            # As a tree: of equal statistics it gives exactly these, so that a pass may end twice.
-            mean = tree_sum(range(self.count), lambda shard: everyone[shard].clone()).div_(self.count)
+            of_all = self.world.collect(self._statistics)
+            # As a tree: of equal statistics it gives exactly these, so that an epoch may end twice.
+            mean = tree_sum(range(self.count), lambda microbatch: of_all[microbatch].clone()).div_(self.count)
             self.load([mean] * self.count)
 
     def state(self) -> list[Tensor]:
-        """All shards' statistics."""
+        """Give the statistics of all micro-batches, the same in every process."""
         if self.count == 1:
-            return [torch.cat(self._used)]
-        return self.processes.collect(self.each)
+            return [torch.cat(self._module_statistics)]
+        return self.world.collect(self._statistics)
 
-    def load(self, everyone: list[Tensor]) -> None:
-        """Take over what `state` gave; the module gets those of this process's first shard."""
-        self.each = [everyone[shard].to(self._used[0].device, copy=True) for shard in self.mine]
-        self._use(self.each[0])
+    def load(self, state: list[Tensor]) -> None:
+        """Take over what `state` gave; the module gets the statistics of this process's first micro-batch.
+
+        Args:
+            state: float32[2 * channels] for each micro-batch: means, then variances.
+        """
+        device = self._module_statistics[0].device
+        self._statistics = [state[microbatch].to(device, copy=True) for microbatch in self.local]
+        self._use(self._statistics[0])
 
     def _use(self, statistics: Tensor) -> None:
-        channels = self._used[0].numel()
-        self._used[0].copy_(statistics[:channels])
-        self._used[1].copy_(statistics[channels:])
+        mean, var = self._module_statistics
+        mean.copy_(statistics[: mean.numel()])
+        var.copy_(statistics[mean.numel() :])
 
 
-def tree_sum(shards: range, of_shard: Callable[[int], Tensor]) -> Tensor:
-    """The sum over a power of two of shards, halves first; `of_shard` may reuse its memory."""
-    if len(shards) == 1:
-        return of_shard(shards[0])
-    middle = len(shards) // 2
-    left = tree_sum(shards[:middle], of_shard).clone()
-    return tree_sum(shards[middle:], of_shard).add_(left)
+def tree_sum(microbatches: range, of_microbatch: Callable[[int], Tensor]) -> Tensor:
+    """Add up one tensor for each micro-batch as a binary tree, halves first.
+
+    Args:
+        microbatches: their positions, a power of two of them.
+        of_microbatch: computes the tensor of a micro-batch; may return the same memory each time.
+
+    Returns:
+        The sum, in memory that may be that of the last tensor.
+    """
+    if len(microbatches) == 1:
+        return of_microbatch(microbatches[0])
+    middle = len(microbatches) // 2
+    left = tree_sum(microbatches[:middle], of_microbatch).clone()
+    return tree_sum(microbatches[middle:], of_microbatch).add_(left)

@@ -11,22 +11,38 @@ class Sgd:
 
     Ours because torch's optimizers load its compiler when they are made (1.5 s a process), and because the state of the
     search is then visibly one vector beside the scores.
-
-    Args:
-        vector: float32[n], changed in place.
-        momentum, weight_decay: as in torch.optim.SGD; dampening is 0, no Nesterov.
     """
 
     def __init__(self, vector: Tensor, momentum: float, weight_decay: float) -> None:
+        """Start without momentum.
+
+        Args:
+            vector: float32[n], changed in place.
+            momentum: as in torch.optim.SGD, with dampening 0 and without Nesterov.
+            weight_decay: as in torch.optim.SGD.
+        """
         self.vector, self.momentum, self.weight_decay = vector, momentum, weight_decay
         self.velocity = torch.zeros_like(vector)
 
-    @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
-        """Move the vector against its gradient, which is used up."""
-        gradient = self.vector.grad
-        assert gradient is not None, "step before backward"
+    def step(self, gradient: Tensor, learning_rate: float) -> None:
+        """Move the vector against its gradient.
+
+        Args:
+            gradient: float32[n]; it is used up.
+            learning_rate: at least 0.
+        """
         gradient.add_(self.vector, alpha=self.weight_decay)
         self.velocity.mul_(self.momentum).add_(gradient)
         self.vector.add_(self.velocity, alpha=-learning_rate)
-        self.vector.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Give everything that the rest of the search depends on."""
+        return {"velocity": self.velocity}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state` gave.
+
+        Args:
+            state: tensors on any device.
+        """
+        self.velocity.copy_(state["velocity"])

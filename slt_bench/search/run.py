@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict
 from typing import Any, Protocol
 
 import torch
@@ -17,9 +16,9 @@ from slt_bench.common import paths
 from slt_bench.common.errors import Interrupted, Preempted
 from slt_bench.common.files import check_writable, exclusive, write_text
 from slt_bench.compute.precision import exact_float32
-from slt_bench.compute.world import ALONE, Processes
+from slt_bench.compute.world import ALONE, World
 from slt_bench.data.loader import Loader
-from slt_bench.data.manifest import Manifest, check_manifest, read_manifest, read_origin
+from slt_bench.data.manifest import Manifest, check_manifest, read_manifest
 from slt_bench.data.verify import verify_file
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
@@ -28,84 +27,99 @@ from slt_bench.records.checksums import remove_results, write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.search.checkpoint import Checkpoint
-from slt_bench.search.interrupts import Pause, Stop
-from slt_bench.search.state import tickets
-from slt_bench.search.trainer import Fit
+from slt_bench.search.interrupts import Interrupts, Stop
+from slt_bench.search.record import common_record, full_record
+from slt_bench.search.search_log import SearchLog
+from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import save_ticket
-from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.top_k import Diverged
 
 
 class Tracker(Protocol):
-    """Who follows a search while it runs."""
+    """An observer that follows a search while it runs."""
 
     def epoch(self, epoch: Epoch) -> None:
-        """Take note of a finished epoch; one may be told twice after an interruption."""
+        """Record a finished epoch; after an interruption one may come twice."""
 
 
 def search(
-    cell: Cell, tracker: Tracker | None = None, machine: Machine | None = None, processes: Processes = ALONE
+    cell: Cell, tracker: Tracker | None = None, machine: Machine | None = None, world: World = ALONE
 ) -> dict[str, Any] | None:
-    """Search the cell's ticket, or go on where a stopped search left off; returns the record, in the first process.
+    """Search the cell's ticket, or go on where a stopped search left off.
 
     A search that diverges has a record too, with the reason under `diverged`, and no ticket.
 
+    Args:
+        cell: the experiment.
+        tracker: told of every finished epoch.
+        machine: number of loader threads, and how often the state is saved.
+        world: the processes that do this search together.
+
+    Returns:
+        The record, as it is in search.json; None in all processes but the first.
+
     Raises:
-        BenchError: unusable data or checkpoint, another process on the same cell.
-        Diverged: one of several processes found so; it has written the record.
-        Interrupted: Ctrl-C; Preempted: SIGTERM. The same command goes on where it was.
+        BenchError: unusable data or checkpoint, or another process works on the cell.
+        Diverged: in one of several processes, which has written the record.
+        Interrupted: Ctrl-C; the same command goes on where the search was.
+        Preempted: SIGTERM; the same command goes on where the search was.
     """
     machine, dataset = machine or Machine(), paths.dataset_dir(cell.dataset_name)
     manifest = read_manifest(dataset)
     check_manifest(manifest, cell.dataset.images, cell.dataset_name)
     code = cell_code()  # now, not at the end: somebody may edit it meanwhile
-    made = {"code": code, "commit": provenance.code_version(), "parent": provenance.parent_digest(cell.parent_directory)}
+    made_with = {"code": code, "commit": provenance.code_version(), "parent": provenance.parent_digest(cell.parent_directory)}
     state = paths.state_dir(cell.id, cell.identity)
-    with exact_float32(), exclusive(state) if processes.first else nullcontext():
+    with exact_float32(), exclusive(state) if world.first else nullcontext():
         check_writable(cell.directory)
-        fit: Fit | None = None
+        trainer: Trainer | None = None
         try:
-            fit = _fit(cell, manifest, machine.workers, processes)
-            made["precision"] = str(fit.network.effective.dtype).removeprefix("torch.")
-            checkpoint = Checkpoint(state, _key(fit, manifest, made))
-            _run(fit, checkpoint, tracker, Pause(machine.checkpoint_minutes, processes, fit.device))
+            trainer = _trainer(cell, manifest, machine.workers, world)
+            made_with["precision"] = str(trainer.network.effective.dtype).removeprefix("torch.")
+            checkpoint = Checkpoint(state, _key(trainer, manifest, made_with))
+            _run(trainer, checkpoint, tracker, Interrupts(machine.checkpoint_minutes, world, trainer.device))
         except Diverged as error:
-            result = _write_divergence(cell, manifest, made, str(error), fit)
-            if processes.count > 1:  # the others wait for this one, and are ended with it
+            result = _write_divergence(cell, manifest, made_with, str(error), trainer)
+            if world.size > 1:  # the others wait for this one, and are ended with it
                 raise
             return result
-        return _write_tickets(fit, manifest, made) if processes.first else None
+        return _write_tickets(trainer, manifest, made_with) if world.first else None
 
 
-def _write_tickets(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
-    directory, (best, last) = fit.cell.directory, tickets(fit)
+def _write_tickets(trainer: Trainer, manifest: Manifest, made_with: dict[str, str]) -> dict[str, Any]:
+    """Write the results of a finished search: tickets, history and record."""
+    directory, (best, last) = trainer.cell.directory, trainer.tickets()
     remove_results(directory)
-    source = fit.network.source.to("cpu")
+    source = trainer.network.source.to("cpu")
     network = save_ticket(best, directory / "ticket.safetensors", source=source)
     save_ticket(last, directory / "last.safetensors", source=source)
-    return _write(fit.cell, _of_search(fit, network, manifest, made), fit.history)
+    return _write(trainer.cell, full_record(trainer, network, manifest, made_with), trainer.log.history)
 
 
-def _write_divergence(cell: Cell, manifest: Manifest, made: dict[str, str], reason: str, fit: Fit | None) -> dict[str, Any]:
-    """What is kept of a search that has no ticket; run again it would diverge again."""
-    sessions = (fit.sessions if fit else []) or [provenance.session()]
-    seconds = [round(each, 3) for each in fit.seconds] if fit else []
+def _write_divergence(
+    cell: Cell, manifest: Manifest, made_with: dict[str, str], reason: str, trainer: Trainer | None
+) -> dict[str, Any]:
+    """Write the results of a search that has no ticket; its state goes too, since a second run would diverge again."""
+    log = trainer.log if trainer else SearchLog()
+    sessions = log.sessions or [provenance.session()]
+    seconds = [round(seconds, 3) for seconds in log.seconds]
     directory = cell.directory
     remove_results(directory)
     write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
-    result = _common(cell, manifest, made, sessions) | {"diverged": reason, "epoch_seconds": seconds}
-    _write(cell, result, fit.history if fit else [])
+    result = common_record(cell, manifest, made_with, sessions) | {"diverged": reason, "epoch_seconds": seconds}
+    _write(cell, result, log.history)
     write_checksums(directory)
     Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     return result
 
 
-def _key(fit: Fit, manifest: Manifest, made: dict[str, str]) -> dict[str, str]:
-    """Everything that a saved state must agree with to be gone on from."""
-    key = {"parameters": fit.cell.identity, "data": manifest.digest, "code": made["code"], "precision": made["precision"]}
-    key |= {"device": fit.device.type} | provenance.library_versions("torch", "torchvision")
-    if fit.roles is not None:  # another search may find another ticket under the same parameters
-        key["ticket"] = hashlib.sha256(fit.roles.numpy().tobytes()).hexdigest()[:12]
+def _key(trainer: Trainer, manifest: Manifest, made_with: dict[str, str]) -> dict[str, str]:
+    """Name everything that a saved state must agree with, or the search does not go on from it."""
+    key = {"parameters": trainer.cell.identity, "data": manifest.digest}
+    key |= {name: made_with[name] for name in ("code", "precision")}
+    key |= {"device": trainer.device.type} | provenance.library_versions("torch", "torchvision")
+    if trainer.roles is not None:  # another search may find another ticket under the same parameters
+        key["ticket"] = hashlib.sha256(trainer.roles.numpy().tobytes()).hexdigest()[:12]
     return key
 
 
@@ -117,80 +131,42 @@ def _write(cell: Cell, result: dict[str, Any], history: list[Epoch]) -> dict[str
     return result
 
 
-def _fit(cell: Cell, manifest: Manifest, workers: int, processes: Processes) -> Fit:
-    """The search with its loaders, of this process's share of the images."""
+def _trainer(cell: Cell, manifest: Manifest, workers: int, world: World) -> Trainer:
+    """Build the trainer, with loaders of this process's share of the images."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe, dataset = cell.recipe, paths.dataset_dir(cell.dataset_name)
     name, indices = manifest.split(recipe.train_on)
-    path, share = verify_file(dataset, name, manifest), (processes.rank, processes.count)
+    path, share = verify_file(dataset, name, manifest), (world.rank, world.size)
     train = Loader(path, cell.dataset, recipe.batch_size, cell.seed, workers, indices, share, device)
     val = None
     if recipe.train_on == "train":
         val = Loader(path, cell.dataset, 256, None, workers, manifest.split("val")[1], share, device)
-    return Fit(cell, manifest, train, val, device, processes)
+    return Trainer(cell, manifest, train, val, device, world)
 
 
-def _run(fit: Fit, checkpoint: Checkpoint, tracker: Tracker | None, pause: Pause) -> None:
-    steps, epochs, first = len(fit.train_loader), fit.schedule.epochs, fit.processes.first
+def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, interrupts: Interrupts) -> None:
+    steps, epochs, first = len(trainer.train_loader), trainer.schedule.epochs, trainer.world.first
     interactive = sys.stderr.isatty()
-    bar = tqdm(total=epochs * steps, desc=fit.cell.id, unit="step", disable=not (interactive and first), leave=False)
+    bar = tqdm(total=epochs * steps, desc=trainer.cell.id, unit="step", disable=not (interactive and first), leave=False)
 
-    def after_epoch(fit: Fit) -> None:
-        epoch = fit.history[-1]
+    def after_epoch(trainer: Trainer) -> None:
+        epoch = trainer.log.history[-1]
         if tracker is not None:
             tracker.epoch(epoch)
         val = "" if epoch.val_top1 is None else f"val {epoch.val_top1:.2f} %  "
         bar.n = epoch.epoch * steps
         bar.set_postfix_str(f"epoch {epoch.epoch}  train {epoch.train_top1:.1f} %  {val}")
         if first and not interactive:
-            print(
-                f"{fit.cell.id}  epoch {epoch.epoch}/{epochs}  loss {epoch.train_loss:.3f}  {val}{fit.seconds[-1]:.1f} s",
-                flush=True,
-            )
+            loss, seconds = f"loss {epoch.train_loss:.3f}", f"{trainer.log.seconds[-1]:.1f} s"
+            print(f"{trainer.cell.id}  epoch {epoch.epoch}/{epochs}  {loss}  {val}{seconds}", flush=True)
 
-    with pause.on_signals(), bar:
+    with interrupts.on_signals(), bar:
         try:
-            fit.run(checkpoint, after_epoch, bar.update, pause)
+            trainer.run(checkpoint, interrupts, bar.update, after_epoch)
         except Stop as stop:
-            done, under_way = len(fit.history), fit.under_way
+            done, under_way = trainer.log.epochs, trainer.under_way
             where = f"after epoch {done} of {epochs}"
             if under_way:
-                where = f"in epoch {done + 1} of {epochs}, after step {under_way.step} of {steps}"
-            kind = Preempted if stop.number == signal.SIGTERM else Interrupted
+                where = f"in epoch {done + 1} of {epochs}, after step {under_way.steps_done} of {steps}"
+            kind = Preempted if stop.signal_number == signal.SIGTERM else Interrupted
             raise kind(f"stopped {where}; this is saved, and the same command goes on from there") from None
-
-
-def _common(cell: Cell, manifest: Manifest, made: dict[str, str], sessions: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a search was made with and from (law 10)."""
-    return {
-        "cell": cell.id,
-        "identity": cell.identity,
-        "parameters": cell.parameters(),
-        "data": {"digest": manifest.digest, "origin": read_origin(paths.dataset_dir(cell.dataset_name)),
-                 "images": manifest.counts(), "stored": cell.dataset.images.stored_how},
-        **made,
-        "started": sessions[0]["started"],
-        "sessions": sessions,
-        "finished": provenance.now(),
-        "environment": provenance.environment() | {"threads": sessions[-1]["threads"]},
-    }  # fmt: skip
-
-
-def _of_search(fit: Fit, network: MaskedNetwork, manifest: Manifest, made: dict[str, str]) -> dict[str, Any]:
-    """Everything needed to believe the result (law 10)."""
-    cell, total = fit.cell, fit.network.source.size
-    assert fit.best is not None
-    counts, layers = network.counts(), list(zip(network.source.layers, network.layer_counts(), strict=True))
-    return _common(cell, manifest, made, fit.sessions) | {
-        "processes": fit.processes.count,
-        "epoch_seconds": [round(seconds, 3) for seconds in fit.seconds],
-        "asked": {"total": total, "pruned": round(cell.source.prune_ratio * total),
-                  "locked": round(cell.source.lock_ratio * total), "kept": total - round(cell.sparsity * total)},
-        "realised": {"total": total, "pruned": counts.pruned, "locked": counts.locked, "kept": counts.kept},
-        "layers": [{"name": layer.name, **asdict(counts), "kept": counts.kept} for layer, counts in layers],
-        "emptied_layers": [layer.name for layer, counts in layers if not counts.kept],
-        "best_epoch": fit.best["epoch"],
-        "best_val_top1": fit.best["val_top1"],
-        "last_val_top1": fit.history[-1].val_top1,
-        "dying_edge_ratio": fit.masks.dying_edge_ratio,
-    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Schedules: what a search does over its epochs, as a list of phases. Edge-popup and its relatives differ here alone."""
+"""Schedules: what a search does over its epochs, as a list of phases, and the learning rate inside a phase."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from math import cos, pi
 from typing import Literal
 
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import IterativeEdgePopup, Learned, Search, iterations_at
 
 
 @dataclass(frozen=True)
@@ -23,76 +22,65 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """What is learned, and the phases in which."""
+class Position:
+    """The place of an epoch in a schedule; all numbers count from 0."""
 
-    learned: Learned
+    epoch: int
+    phase: Phase
+    phase_number: int
+    phase_epoch: int  # the epoch's number inside its phase
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The phases of a search, in their order."""
+
     phases: tuple[Phase, ...]
 
     @property
     def epochs(self) -> int:
-        """Epochs in all."""
+        """Epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
-    def at(self, epoch: int) -> tuple[int, int]:
-        """The number of an epoch's phase, and the epoch's number inside it, all from 0."""
+    def at(self, epoch: int) -> Position:
+        """Find the phase of an epoch.
+
+        Args:
+            epoch: from 0 to `epochs` - 1.
+
+        Returns:
+            The position of the epoch.
+
+        Raises:
+            IndexError: the schedule has no such epoch.
+        """
+        phase_epoch = epoch
         for number, phase in enumerate(self.phases):
-            if epoch < phase.epochs:
-                return number, epoch
-            epoch -= phase.epochs
+            if 0 <= phase_epoch < phase.epochs:
+                return Position(epoch, phase, number, phase_epoch)
+            phase_epoch -= phase.epochs
         raise IndexError("epoch beyond the schedule")
 
-
-def make_schedule(search: Search, recipe: Recipe, prune_ratio: float, sparsity: float) -> Schedule:
-    """The schedule of a search at its final sparsity, inside a source with that prune ratio."""
-    match search.kind:
-        case "edge-popup":
-            length = iterations_at(search.keep, prune_ratio, sparsity) if search.keep else search.length
-            return Schedule("scores", (Phase(recipe.epochs * length, sparsity),))
-        case "iterative-edge-popup":
-            return Schedule("scores", _iterations(search, recipe.epochs, prune_ratio, sparsity))
-        case "weight-training":
-            return Schedule("weights", (Phase(recipe.epochs, prune_ratio),))
-        case "random-mask":
-            return Schedule("nothing", (Phase(recipe.epochs, sparsity),))
-
-
-def _iterations(search: IterativeEdgePopup, epochs: int, start: float, target: float) -> tuple[Phase, ...]:
-    """iEP (Iwasawa et al. 2023): soft keeps every edge in play, hard those of the last mask alone."""
-    phases, n = [], search.count(start, target)
-    for i, sparsity in enumerate(_sparsities(search, n, start, target), start=1):
-        later = i > 1
-        phases.append(
-            Phase(
-                epochs=epochs * i // n - epochs * (i - 1) // n if search.epochs == "total" else epochs,
-                sparsity=sparsity,
-                warmup=search.warmup == "every" or not later,
-                scores=search.scores if later else "carried",
-                inside_last_mask=search.space == "hard" and later,
-                reset_momentum=search.momentum == "reset" and later,
-            )
-        )
-    return tuple(phases)
-
-
-def _sparsities(search: IterativeEdgePopup, n: int, start: float, target: float) -> list[float]:
-    """Geometric is 1 - s_i = (1-p) ((1-s)/(1-p))^(i/n); at p = 0 that is s_i = 1 - (1-q)^i. The last one is exact."""
-    if search.sparsities is not None:
-        return search.sparsities
-    steps = [i / n for i in range(1, n)]
-    if search.rule == "linear":
-        return [start + (target - start) * step for step in steps] + [target]
-    if start >= 1:
-        return [1.0] * n
-    return [1 - (1 - start) * ((1 - target) / (1 - start)) ** step for step in steps] + [target]
+    def is_last_phase(self, number: int) -> bool:
+        """Whether a phase is the one whose tickets have the final sparsity."""
+        return number == len(self.phases) - 1
 
 
 def learning_rate(recipe: Recipe, phase: Phase, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of a step (from 0) in a phase: linear warm-up, then half a cosine down to zero.
+    """Compute the learning rate of a step in a phase: linear warm-up, then half a cosine down to zero.
 
     It starts at its full value (or at 1 / warm-up steps of it) and would reach 0 at the step after the last. Where the
     recipe changes it every epoch, all steps of an epoch have the rate of the first (Ramanujan et al. 2020, their code), and
     the warm-up rises by a whole 1 / warm-up epochs.
+
+    Args:
+        recipe: full learning rate, warm-up, and how often the rate changes.
+        phase: its length, and whether it has a warm-up.
+        step: of the phase, from 0.
+        steps_per_epoch: optimizer steps in an epoch.
+
+    Returns:
+        The learning rate, in [0, recipe.learning_rate].
     """
     unit = steps_per_epoch if recipe.learning_rate_changes == "every_epoch" else 1
     step, steps = step // unit, phase.epochs * steps_per_epoch // unit

@@ -1,48 +1,39 @@
-"""Where a search and its phases start: source network, scores, momentum."""
+"""The start of a search: checks of its batches, roles that its source takes from another ticket, the header of its tickets."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from slt_bench.common.errors import BenchError
+from slt_bench.compute.world import World
+from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest
 from slt_bench.experiment.cell import Cell
-from slt_bench.networks.source import FREE, LOCKED, SourceNetwork, initial_scores, roles_from_ticket, uniform_scores
+from slt_bench.networks.source import FREE, LOCKED, roles_from_ticket
 from slt_bench.params.searches import Learned
 from slt_bench.params.sources import Source
 from slt_bench.records.standing import divergence
-from slt_bench.search.optimizer import Sgd
-from slt_bench.search.schedules import Phase
 from slt_bench.ticket.file import read_ticket
-from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Spec, TicketSource
 from slt_bench.ticket.top_k import Diverged
 
 
-def initial_values(source: SourceNetwork, cell: Cell, learned: Learned) -> Tensor:
-    """Where the search starts: scores, the free weights themselves, or a uniformly random ranking."""
-    if learned == "weights":
-        return source.weights[source.roles == FREE]
-    return (
-        initial_scores(source, cell.seed, cell.recipe.score_init) if learned == "scores" else uniform_scores(source, cell.seed)
-    )
+def check_batches(cell: Cell, train: Loader, world: World) -> None:
+    """Check that there is a whole training batch, and that the processes can share one.
 
+    Args:
+        cell: whose recipe says how large a batch is and how many micro-batches (`shards`) it has.
+        train: batches of the training images.
+        world: the processes that share a batch.
 
-@torch.no_grad()
-def begin_phase(network: MaskedNetwork, optimizer: Sgd, cell: Cell, phase: Phase, number: int) -> None:
-    """Enter a phase (law 7): scores, momentum and, for hard iEP, what is closed.
-
-    A closed edge has score and momentum 0: sign(0) = 0 gives it no gradient, so it stays at 0, behind all open edges.
+    Raises:
+        BenchError: naming the batch size or the number of processes.
     """
-    if phase.scores != "carried":
-        draw = number if phase.scores == "redrawn" else 0
-        network.learned.copy_(initial_scores(network.source.to("cpu"), cell.seed, cell.recipe.score_init, draw))
-    if phase.reset_momentum:
-        optimizer.velocity.zero_()
-    if phase.inside_last_mask:
-        network.learned.mul_(network.mask)
-        optimizer.velocity.mul_(network.mask)
+    recipe = cell.recipe
+    if not len(train):
+        raise BenchError(f"batch_size {recipe.batch_size} exceeds the {train.images} training images")
+    if recipe.shards % world.size:
+        raise BenchError(f"{world.size} processes cannot share a batch of {recipe.shards} shards (recipe {cell.recipe_name})")
 
 
 def roles_of(cell: Cell) -> Tensor | None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -144,13 +143,12 @@ class Ticket:
         """
         module, source = built or self.spec.build(self.roles)
         free = source.count(FREE)
-        learned = self.weights if self.weights is not None else torch.zeros(free)
         entries = self.weights.numel() if self.weights is not None else self.mask.numel() if self.mask is not None else 0
         if entries != free:
             raise BenchError(f"the ticket has {entries} entries, its source network {free} free edges")
-        network = MaskedNetwork(module, source, learned, "nothing" if self.weights is None else "weights", self.spec.scale)
+        network = MaskedNetwork(module, source, self.spec.scale)
         if self.mask is not None:
             network.mask.copy_(self.mask)
-            network.compose()
+        network.compose(self.weights)
         registry.set_batch_norm_statistics(module, self.batch_norm_mean, self.batch_norm_var)
         return network.eval()

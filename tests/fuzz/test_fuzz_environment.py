@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slt_bench.cli.commands import main
-from slt_bench.compute.torchrun import place
+from slt_bench.compute.torchrun import read_rendezvous
 from slt_bench.doctor import examine
 from slt_bench.doctor.images import variables
 from tests.experiment.test_params import GOOD
@@ -123,9 +123,11 @@ def test_any_arguments_on_a_target_that_is_not_there(project: Path, command: str
 @given(ENVIRONMENTS)
 def test_any_word_on_processes(environment: dict[str, str]) -> None:
     with changed(environment):
-        here = attempt(place)
-    if here is not None:
-        assert 0 <= here.rank < here.count == int(environment["WORLD_SIZE"]) and 1 <= here.port < 2**16 and here.address
+        found = attempt(read_rendezvous)
+    if found is not None:
+        assert (
+            0 <= found.rank < found.world_size == int(environment["WORLD_SIZE"]) and 1 <= found.port < 2**16 and found.address
+        )
 
 
 ODD = {

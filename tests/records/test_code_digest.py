@@ -59,7 +59,7 @@ def test_what_is_used_counts_and_nothing_else(package: Path, file: str, old: str
 
 
 def test_a_definition_that_nothing_uses_does_not_count(package: Path) -> None:
-    assert changed(package / "search/trainer.py", "class Fit", "NEW = 1\n\n\nclass Fit") == set()
+    assert changed(package / "search/trainer.py", "class Trainer", "NEW = 1\n\n\nclass Trainer") == set()
 
 
 def test_a_module_that_is_renamed_is_the_same_code(package: Path) -> None:

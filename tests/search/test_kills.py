@@ -1,6 +1,6 @@
 """Law 9 by force: a search killed at random moments, within the writing of its state too, ends with the same bits.
 
-A few kills here; a campaign with `SLT_BENCH_KILLS=40 python -m pytest tests/test_kills.py -s`.
+A few kills here; a campaign with `SLT_BENCH_KILLS=40 python -m pytest tests/search/test_kills.py -s`.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def new_write_bytes(self, content):
 os.fsync, Path.replace, Path.write_bytes = new_fsync, new_replace, new_write_bytes
 torch.set_num_threads(1)
 print("begins", flush=True)
-with together() as processes:
-    search(Cell.model_validate_json(open("cell.json").read()), machine=Machine(checkpoint_minutes=1e-9), processes=processes)
+with together() as world:
+    search(Cell.model_validate_json(open("cell.json").read()), machine=Machine(checkpoint_minutes=1e-9), world=world)
 """
 LAUNCH = "import sys; from slt_bench.compute.launch import launch; sys.exit(launch(2, [sys.executable, '-c', *sys.argv[1:]]))"
 

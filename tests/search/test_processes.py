@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from slt_bench.common import paths
-from slt_bench.compute.launch import launch, usable
+from slt_bench.compute.launch import launch, usable_world_size
 from slt_bench.compute.world import ALONE
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
@@ -25,7 +25,6 @@ from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.microbatch import tree_sum
 from tests.conftest import FROZEN
 from tests.experiment.test_params import GOOD
-from tests.search.test_search import NO_PARAMS
 
 ROOT = Path(__file__).parent.parent.parent
 SEARCH = """
@@ -39,8 +38,8 @@ torch.set_num_threads(1)  # the same in all: kernels add up in another order wit
 cell = Cell.model_validate_json(open("cell.json").read())
 
 def main():
-    with together() as processes:
-        search(cell, machine=Machine(checkpoint_minutes=0.001), processes=processes)
+    with together() as world:
+        search(cell, machine=Machine(checkpoint_minutes=0.001), world=world)
 
 run_command(main)
 """
@@ -73,7 +72,7 @@ def run(cell: Cell, count: int) -> dict[str, bytes]:
 def test_a_search_of_two_processes_that_diverges_has_a_result(project_with_store: Path, make_cell: MakeCell) -> None:
     Path("params.yaml").write_text(GOOD)
     cell = make_cell(recipe={"shards": 2, "learning_rate": 1e37})
-    search_cell(NO_PARAMS.model_copy(update={"machine": Machine(processes=2)}), cell)
+    search_cell(Machine(processes=2), cell)
     stands = search_standing(cell)
     assert stands.kind == "diverged" and "epoch 1, step" in stands.reason
     assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
@@ -149,9 +148,9 @@ def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path, late: float) -> 
             pytest.fail("a child lives on")
 
 
-def test_as_many_processes_as_shards_allow() -> None:
-    assert [usable(asked, 8) for asked in (1, 2, 3, 7, 8, 100)] == [1, 2, 2, 4, 8, 8]
-    assert usable(8, 1) == 1
+def test_as_many_processes_as_micro_batches_allow() -> None:
+    assert [usable_world_size(requested, 8) for requested in (1, 2, 3, 7, 8, 100)] == [1, 2, 2, 4, 8, 8]
+    assert usable_world_size(8, 1) == 1
 
 
 @pytest.mark.parametrize("shards", [1, 2, 8])
@@ -168,5 +167,5 @@ def test_alone_there_is_nothing_to_exchange() -> None:
     vector = torch.randn(5)
     before = vector.clone()
     ALONE.add(vector)
-    assert torch.equal(vector, before) and ALONE.most(3, torch.device("cpu")) == 3
+    assert torch.equal(vector, before) and ALONE.largest(3, torch.device("cpu")) == 3
     assert ALONE.total(vector) is vector and ALONE.collect([vector]) == [vector]

@@ -9,10 +9,12 @@ from slt_bench.networks.budget import freeze
 from slt_bench.networks.registry import batch_norm_statistics
 from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles
 from slt_bench.params.recipes import Recipe
+from slt_bench.search.methods.edge_popup import EdgePopupMethod
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase, learning_rate
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.reference import NaiveEdgePopup
+from tests.toys_searches import edge_popup
 
 RECIPE, PHASE = Recipe(epochs=5, batch_size=8, learning_rate=0.1), Phase(5, 0.5)
 SOURCES = {"dense": (0.0, 0.0), "pruned": (0.3, 0.0), "frozen": (0.25, 0.25)}
@@ -43,19 +45,19 @@ RESNET = [("dense", "local", "none"), ("pruned", "global", "static"), ("frozen",
 )
 def test_masks_of_both_engines(kind: str, source: str, selection: str, scale: str, steps: int) -> None:
     """Equal but for ties in floating point: an edge on which they differ has a score within 1e-5 of its threshold."""
-    fast, naive = both(kind, source, selection, scale)
-    optimizer, keep = Sgd(fast.learned, 0.9, 1e-4), fast.keep_for(0.5)
+    method, naive = both(kind, source, selection, scale)
+    fast, optimizer = method.network, Sgd(method.learned, 0.9, 1e-4)
     generator = torch.Generator().manual_seed(1)
     prototypes = torch.randn(10, 3, 8, 8, generator=generator)
-    fast.train().select(keep)
+    fast.train()
     first = fast.mask.clone()
     for number in range(steps):
         labels = torch.randint(0, 10, (8,), generator=generator)
         images = prototypes[labels] + torch.randn(8, 3, 8, 8, generator=generator)
         rate = learning_rate(RECIPE, PHASE, number, 10)
         cross_entropy(fast(images), labels).backward()
-        optimizer.step(rate)
-        fast.select(keep)
+        optimizer.step(method.gradient(fast.collect_gradient()), rate)
+        method.compose(0)
         naive.step(images, labels, rate)
     assert int((first ^ fast.mask).sum()) > 0.02 * fast.mask.numel(), "the search has hardly moved"
     naive_mask = torch.empty(fast.source.size, dtype=torch.bool)
@@ -65,7 +67,7 @@ def test_masks_of_both_engines(kind: str, source: str, selection: str, scale: st
     assert naive_mask[roles == LOCKED].all() and int(naive_mask.sum()) == fast.counts().kept
     differing = fast.mask ^ naive_mask[roles == FREE]
     for start, stop in bounds(fast, selection):
-        magnitude, kept = fast.learned.detach()[start:stop].abs(), fast.mask[start:stop]
+        magnitude, kept = method.learned[start:stop].abs(), fast.mask[start:stop]
         if differing[start:stop].any():
             threshold = magnitude[kept].min()
             torch.testing.assert_close(magnitude[differing[start:stop]], threshold.expand(int(differing[start:stop].sum())),
@@ -76,19 +78,19 @@ def test_masks_of_both_engines(kind: str, source: str, selection: str, scale: st
         torch.testing.assert_close(of_fast, of_naive, rtol=1e-3, atol=1e-4)
 
 
-def both(kind: str, source: str, selection: str, scale: str) -> tuple[MaskedNetwork, NaiveEdgePopup]:
+def both(kind: str, source: str, selection: str, scale: str) -> tuple[EdgePopupMethod, NaiveEdgePopup]:
     """Both engines, with equal weights, roles and scores."""
     modules = [registry.build(kind, 0.125, 8, 10) for _ in range(2)]
     layers = registry.searchable_layers(modules[0])
     roles = random_roles(0, freeze([layer.shape for layer in layers], *SOURCES[source], "erk", "joint"))
     network = make_source(layers, 0, "kaiming_uniform", roles)
-    fast = MaskedNetwork(modules[0], network, initial_scores(network, 0), "scores", scale, selection)
+    method = edge_popup(MaskedNetwork(modules[0], network, scale, with_gradient=True), 0.5, selection)
     scores = torch.zeros(network.size).masked_scatter(roles == FREE, initial_scores(network, 0))
     parts = [[layer.view(vector) for layer in layers] for vector in (network.weights, roles, scores)]
     locked = network.budget.locked.tolist()
-    free = fast.keep_for(0.5)
+    free = method.keep[0]
     keep = [free[0] + sum(locked)] if selection == "global" else [a + b for a, b in zip(free, locked, strict=True)]
-    return fast, NaiveEdgePopup(modules[1], *parts, keep, scale)
+    return method, NaiveEdgePopup(modules[1], *parts, keep, scale)
 
 
 def bounds(network: MaskedNetwork, selection: str) -> list[tuple[int, int]]:

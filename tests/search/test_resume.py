@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ import torch
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Interrupted, Preempted, preemptible
-from slt_bench.compute.world import ALONE, Processes
+from slt_bench.compute.world import ALONE, World
 from slt_bench.data.manifest import data_digest, read_manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
@@ -26,12 +25,11 @@ from slt_bench.params.sources import Source
 from slt_bench.records import provenance
 from slt_bench.records.history import Epoch
 from slt_bench.run.tasks import evaluate_cell
-from slt_bench.search.checkpoint import Checkpoint
-from slt_bench.search.interrupts import Pause
+from slt_bench.search.checkpoint import Checkpoint, check_agreement
+from slt_bench.search.interrupts import Interrupts
 from slt_bench.search.run import search
-from slt_bench.search.state import check_agreement
 from slt_bench.ticket.file import read_ticket, save_ticket
-from tests.search.test_search import KINDS, NO_PARAMS, MakeCell
+from tests.search.test_search import KINDS, MakeCell
 
 
 class StopAfter:
@@ -49,15 +47,15 @@ class StopAfter:
 @pytest.fixture
 def stop_after_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Sends SIGTERM to the search once it has done so many steps."""
-    after_step, left = Pause.after_step, [0]
+    after_step, left = Interrupts.after_step, [0]
 
-    def counting(self: Pause, step: int) -> None:
+    def counting(self: Interrupts, step: int) -> None:
         left[0] -= 1
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGTERM)
         after_step(self, step)
 
-    monkeypatch.setattr(Pause, "after_step", counting)
+    monkeypatch.setattr(Interrupts, "after_step", counting)
 
     def ask(steps: int) -> None:
         left[0] = steps
@@ -110,13 +108,13 @@ def test_a_stop_during_validation_is_saved(project: Path, make_cell: MakeCell, m
     straight = files(cell)
     asked = [True]
 
-    def between_batches(self: Pause, number: int, common: int) -> None:
+    def between_batches(self: Interrupts, number: int, common: int) -> None:
         if asked.pop() if asked else False:
             os.kill(os.getpid(), signal.SIGTERM)
         plain(self, number, common)
 
-    plain = Pause.between_batches
-    monkeypatch.setattr(Pause, "between_batches", between_batches)
+    plain = Interrupts.between_batches
+    monkeypatch.setattr(Interrupts, "between_batches", between_batches)
     with pytest.raises(Preempted, match="stopped in epoch 1 of 2, after step 17 of 17"):
         search(cell)
     search(cell)
@@ -131,7 +129,7 @@ def test_sigterm_before_the_first_step_and_after_the_last_is_a_preemption_too(
     def terminate(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    for place in ("slt_bench.search.run.Fit", "slt_bench.search.run.tickets"):
+    for place in ("slt_bench.search.run.Trainer", "slt_bench.search.run.Trainer.tickets"):
         with monkeypatch.context() as patched:
             patched.setattr(place, terminate)
             with pytest.raises(Preempted, match="nothing is lost, and the same command goes on"), preemptible():
@@ -144,7 +142,7 @@ def test_state_is_saved_every_so_many_minutes(project: Path, make_cell: MakeCell
     save = Checkpoint.save
 
     def spy(self: Checkpoint, state: dict[str, Any], write: bool = True) -> None:
-        saved.append(state["under_way"]["step"] if state["under_way"] else 0)
+        saved.append(state["under_way"]["steps_done"] if state["under_way"] else 0)
         save(self, state, write)
 
     monkeypatch.setattr(Checkpoint, "save", spy)
@@ -166,19 +164,16 @@ def test_the_seconds_of_epochs_are_those_of_the_clock(
     assert 0 < sum(record["epoch_seconds"]) < time.perf_counter() - began
 
 
-def test_processes_that_found_different_states_are_refused(make_cell: MakeCell) -> None:
-    class Two(Processes):
+def test_processes_that_found_different_states_are_refused() -> None:
+    class Two(World):
         other = 0
 
-        def most(self, value: int, device: torch.device) -> int:
+        def largest(self, value: int, device: torch.device) -> int:
             return max(value, self.other if value > 0 else -self.other)
 
-    network = SimpleNamespace(learned=torch.ones(3))
-    fit = SimpleNamespace(network=network, history=[], under_way=None, processes=Two(0, 2), device=torch.device("cpu"))
     with pytest.raises(BenchError, match="the processes found different saved states"):
-        check_agreement(fit)
-    fit.processes = ALONE
-    check_agreement(fit)
+        check_agreement(torch.ones(3), 1, 5, Two(0, 2))
+    check_agreement(torch.ones(3), 1, 5, ALONE)
 
 
 def test_an_heir_does_not_go_on_with_another_ticket(project: Path, make_cell: MakeCell) -> None:
@@ -205,10 +200,10 @@ def test_old_tickets_are_not_evaluated_and_the_state_of_the_search_that_goes_on_
     text = record.read_text()
     record.write_text(json.dumps(json.loads(text) | {"code": "older"}))
     with pytest.raises(BenchError, match="is of other code"):
-        evaluate_cell(NO_PARAMS, cell)
+        evaluate_cell(Machine(), cell)
     assert state.is_file()
     record.write_text(text)
-    evaluate_cell(NO_PARAMS, cell)
+    evaluate_cell(Machine(), cell)
     assert not state.exists()
 
 

@@ -9,8 +9,9 @@ import torch
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask, WeightTraining
+from slt_bench.search.methods.registry import make_schedule
 from slt_bench.search.optimizer import Sgd
-from slt_bench.search.schedules import Phase, learning_rate, make_schedule
+from slt_bench.search.schedules import Phase, learning_rate
 
 ROOT = Path(__file__).parent.parent.parent
 RECIPE = Recipe(epochs=10, batch_size=8, learning_rate=0.1)
@@ -87,18 +88,20 @@ def test_full_sparsity_is_reached() -> None:
     assert make_schedule(iep(), RECIPE, 1.0, 1.0).phases[0].sparsity == 1.0
 
 
-def test_what_is_learned() -> None:
-    assert make_schedule(WeightTraining(kind="weight-training"), RECIPE, 0.3, 0.3).learned == "weights"
-    assert make_schedule(RandomMask(kind="random-mask"), RECIPE, 0.0, 0.3).learned == "nothing"
+def test_the_controls_are_one_phase() -> None:
+    assert make_schedule(WeightTraining(kind="weight-training"), RECIPE, 0.3, 0.3).phases == (Phase(10, 0.3),)
+    assert make_schedule(RandomMask(kind="random-mask"), RECIPE, 0.0, 0.3).phases == (Phase(10, 0.3),)
 
 
 def test_epochs_find_their_phase() -> None:
     schedule = make_schedule(iep(), RECIPE, 0.0, 0.5)
-    places = [schedule.at(epoch) for epoch in range(schedule.epochs)]
-    assert [number for number, _ in places] == [n for n, phase in enumerate(schedule.phases) for _ in range(phase.epochs)]
-    assert places[0][1] == 0 and places[-1][1] == schedule.phases[-1].epochs - 1
-    with pytest.raises(IndexError):
-        schedule.at(schedule.epochs)
+    positions = [schedule.at(epoch) for epoch in range(schedule.epochs)]
+    expected = [(number, epoch) for number, phase in enumerate(schedule.phases) for epoch in range(phase.epochs)]
+    assert [(position.phase_number, position.phase_epoch) for position in positions] == expected
+    assert all(position.phase == schedule.phases[position.phase_number] for position in positions)
+    for outside in (-1, schedule.epochs):
+        with pytest.raises(IndexError):
+            schedule.at(outside)
 
 
 def test_learning_rate_is_a_cosine_from_full_to_zero() -> None:
@@ -150,12 +153,12 @@ def test_the_learning_rate_may_change_every_epoch_as_in_edge_popups_own_code() -
 
 def test_sgd_is_torchs_sgd() -> None:
     start, generator = torch.randn(1000), torch.Generator().manual_seed(0)
-    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    ours, theirs = start.clone(), torch.nn.Parameter(start.clone())
     optimizer, reference = Sgd(ours, 0.9, 1e-4), torch.optim.SGD([theirs], lr=0.0, momentum=0.9, weight_decay=1e-4)
     for rate in (0.1, 0.05, 0.3, 0.0):
         gradient = torch.randn(1000, generator=generator)
-        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        theirs.grad = gradient.clone()
         reference.param_groups[0]["lr"] = rate
-        optimizer.step(rate)
+        optimizer.step(gradient, rate)
         reference.step()
         assert torch.equal(ours, theirs)

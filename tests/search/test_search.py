@@ -20,26 +20,26 @@ from slt_bench.common.errors import BenchError
 from slt_bench.compute.threads import threads_that_pay
 from slt_bench.experiment.cell import Cell
 from slt_bench.networks.source import initial_scores
+from slt_bench.params.machine import Machine
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask, WeightTraining
 from slt_bench.params.sources import Source
-from slt_bench.params.tables import Params
 from slt_bench.records.history import Epoch, read_history
 from slt_bench.records.standing import is_done
 from slt_bench.run.evaluate import evaluate
 from slt_bench.run.tasks import evaluate_cell, run_cell
+from slt_bench.search.methods.registry import METHODS
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.run import search
 from slt_bench.search.schedules import Phase
-from slt_bench.search.start import begin_phase
+from slt_bench.search.selector import Selector
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.conftest import FROZEN, PRUNED
 from tests.toys_images import DIGITS
 from tests.toys_tickets import make_ticket
 
-NO_PARAMS = Params(datasets={}, networks={}, recipes={}, searches={}, tables={})
 WIDER = Network(kind="conv2", width=0.25)
 MakeCell = Callable[..., Cell]
 IEP = IterativeEdgePopup(kind="iterative-edge-popup", iterations=3)
@@ -107,13 +107,13 @@ def test_the_best_epoch_is_among_those_at_the_final_sparsity(project: Path, make
 def masks(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """Every mask that a search uses, in order."""
     seen: list[torch.Tensor] = []
-    select = MaskedNetwork.select
+    select = Selector.select
 
-    def spy(self: MaskedNetwork, keep: list[int]) -> torch.Tensor:
-        seen.append(select(self, keep).clone())
-        return seen[-1]
+    def spy(self: Selector, ranking: Tensor, keep: list[int]) -> None:
+        select(self, ranking, keep)
+        seen.append(self.network.mask.clone())
 
-    monkeypatch.setattr(MaskedNetwork, "select", spy)
+    monkeypatch.setattr(Selector, "select", spy)
     return seen
 
 
@@ -157,19 +157,18 @@ def test_local_hard_search_gives_no_layer_back(project: Path, make_cell: MakeCel
 @pytest.mark.parametrize("scores", ["carried", "redrawn", "rewound"])
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("hard", [True, False])
-def test_what_a_phase_begins_with(make_cell: MakeCell, scores: str, reset: bool, hard: bool) -> None:
-    cell = make_cell(seed=5, source=FROZEN)
+def test_what_a_phase_begins_with(scores: str, reset: bool, hard: bool) -> None:
     module, source = make_ticket().spec.model_copy(update={"seed": 5}).build()
-    network = MaskedNetwork(module, source, initial_scores(source, 5), "scores", "none")
-    optimizer = Sgd(network.learned, 0.9, 0.0)
-    with torch.no_grad():
-        network.learned.mul_(1.5)
-        optimizer.velocity.fill_(2.0)
-    mask = network.select(network.keep_for(0.6)).clone() if hard else torch.ones_like(network.mask)
+    network, phases = MaskedNetwork(module, source, "none"), (Phase(1, 0.6), Phase(1, 0.7, True, scores, hard, reset))
+    method = METHODS["iterative-edge-popup"](IEP, network, phases, Recipe(epochs=2, batch_size=2, learning_rate=0.1), 5)
+    optimizer = Sgd(method.learned, 0.9, 0.0)
+    method.learned.mul_(1.5)
+    optimizer.velocity.fill_(2.0)
+    mask = method.compose(0).clone() if hard else torch.ones_like(network.mask)
     expected = {"carried": 1.5 * initial_scores(source, 5), "redrawn": initial_scores(source, 5, draw=3),
                 "rewound": initial_scores(source, 5)}  # fmt: skip
-    begin_phase(network, optimizer, cell, Phase(1, 0.7, True, scores, hard, reset), 3)
-    assert torch.equal(network.learned.detach(), expected[scores] * mask)
+    method.begin_phase(phases[1], 3, optimizer)
+    assert torch.equal(method.learned, expected[scores] * mask)
     assert torch.equal(optimizer.velocity, torch.full_like(optimizer.velocity, 0.0 if reset else 2.0) * mask)
 
 
@@ -220,13 +219,13 @@ def test_a_search_that_diverged_is_a_result_and_is_not_run_again(
 ) -> None:
     cell = make_cell(recipe={"learning_rate": 1e37})
     for _ in range(2):
-        run_cell(NO_PARAMS, cell)
+        run_cell(Machine(), cell)
     out = capsys.readouterr().out
     assert out.count("DIVERGED: epoch 1, step ") == 2 and "holds the result of this search" in out
     assert is_done(cell) and not list(cell.directory.glob("*.safetensors"))
     assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
     with pytest.raises(BenchError, match=f"the search of {cell.id} diverged: epoch 1"):
-        evaluate_cell(NO_PARAMS, cell)
+        evaluate_cell(Machine(), cell)
 
 
 def test_a_source_from_a_ticket_that_diverged_has_a_result_that_says_so(project: Path, make_cell: MakeCell) -> None:
@@ -252,18 +251,18 @@ def test_the_last_phase_decides_even_where_two_keep_as_many_edges(project: Path,
 def test_stale_tickets_are_not_evaluated(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = make_cell(recipe={"epochs": 1})
     with pytest.raises(BenchError, match="is not there; `slt-bench run"):
-        evaluate_cell(NO_PARAMS, cell)
+        evaluate_cell(Machine(), cell)
     search(cell)
     record = json.loads((cell.directory / "search.json").read_text())
     for name, what in (("identity", "parameters"), ("code", "code")):
         (cell.directory / "search.json").write_text(json.dumps(record | {name: "of another time"}))
         with pytest.raises(BenchError, match=f"is of other {what}; `slt-bench run"):
-            evaluate_cell(NO_PARAMS, cell)
+            evaluate_cell(Machine(), cell)
     (cell.directory / "search.json").write_text(json.dumps(record))
-    evaluate_cell(NO_PARAMS, cell)
+    evaluate_cell(Machine(), cell)
     (cell.directory / "ticket.safetensors").unlink()
     with pytest.raises(BenchError, match=r"is without its ticket\.safetensors"):
-        evaluate_cell(NO_PARAMS, cell)
+        evaluate_cell(Machine(), cell)
 
 
 def test_float32_is_float32_and_the_record_says_so(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:

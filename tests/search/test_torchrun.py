@@ -22,10 +22,10 @@ from slt_bench.common.errors import run_command
 from slt_bench.compute.world import together
 
 def main():
-    with together() as processes:
-        vector = torch.tensor([1.0 + processes.rank])
-        processes.add(vector)
-        print(f"sum {vector.item():g} of {processes.count}", flush=True)
+    with together() as world:
+        vector = torch.tensor([1.0 + world.rank])
+        world.add(vector)
+        print(f"sum {vector.item():g} of {world.size}", flush=True)
 
 run_command(main)
 """
@@ -63,8 +63,8 @@ def test_what_is_left_over_in_the_environment_is_named(
 def test_one_process_is_alone_whatever_else_is_set(monkeypatch: pytest.MonkeyPatch, size: str) -> None:
     for name, value in (dict.fromkeys(MEETING, "nonsense") | {"WORLD_SIZE": size}).items():
         monkeypatch.setenv(name, value)
-    with together() as processes:
-        assert processes == ALONE and not started_together()
+    with together() as world:
+        assert world == ALONE and not started_together()
 
 
 def test_a_place_that_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,80 @@
+"""The gradient of a training batch: micro-batch by micro-batch, and over all processes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from slt_bench.compute.world import World
+from slt_bench.search.epoch_progress import EpochProgress
+from slt_bench.search.methods.contract import Method
+from slt_bench.search.microbatch import MicrobatchStatistics, tree_sum
+from slt_bench.ticket.masked_network import MaskedNetwork
+from slt_bench.ticket.top_k import Diverged
+
+
+class BatchGradient:
+    """The forward and backward pass of a batch under the effective weights that an algorithm has composed."""
+
+    def __init__(
+        self,
+        network: MaskedNetwork,
+        method: Method[Any],
+        microbatches: MicrobatchStatistics,
+        world: World,
+        label_smoothing: float,
+    ) -> None:
+        """Take the parts that a pass goes through.
+
+        Args:
+            network: the network under its mask.
+            method: the algorithm that turns gradients by weights into those by what it learns.
+            microbatches: the batch-norm statistics of the parts of a batch.
+            world: the processes that share a batch.
+            label_smoothing: of the training loss, in [0, 1).
+        """
+        self.network, self.method, self.microbatches, self.world = network, method, microbatches, world
+        self.label_smoothing, self.learns = label_smoothing, method.learns != "nothing"
+
+    def of(self, images: Tensor, labels: Tensor, progress: EpochProgress, epoch: int) -> Tensor | None:
+        """Compute the mean gradient of what is learned over a batch.
+
+        Args:
+            images: float32[images, 3, size, size], this process's part of the batch.
+            labels: int64[images], their classes.
+            progress: of the epoch, where losses and hits are recorded.
+            epoch: from 0, for messages.
+
+        Returns:
+            float32[N_free], the same in every process, or None where nothing is learned.
+
+        Raises:
+            Diverged: the loss is NaN or infinite.
+        """
+        local = self.microbatches.local
+        size = len(labels) // len(local)
+
+        def of_microbatch(microbatch: int) -> Tensor:
+            part = slice((microbatch - local.start) * size, (microbatch - local.start + 1) * size)
+            self.microbatches.enter(microbatch)
+            with torch.set_grad_enabled(self.learns):
+                logits = self.network(images[part])
+                loss = cross_entropy(logits, labels[part], label_smoothing=self.label_smoothing)
+            self.microbatches.leave(microbatch)
+            if not loss.is_cuda and not math.isfinite(loss.item()):  # on a GPU at the end: asking would make it wait
+                raise Diverged(f"epoch {epoch + 1}, step {progress.steps_done + 1}: the loss is {loss.item()}")
+            progress.add(microbatch, loss.detach(), (logits.argmax(1) == labels[part]).sum())
+            if not self.learns:
+                return loss
+            loss.backward()
+            return self.method.gradient(self.network.collect_gradient())
+
+        gradient = tree_sum(local, of_microbatch)
+        if not self.learns:
+            return None
+        self.world.add(gradient)
+        return gradient.div_(self.microbatches.count) if self.microbatches.count > 1 else gradient

@@ -1,0 +1,167 @@
+"""Law 3 and the contract of search algorithms: gradients against a naive reference, exact counts, state, what is found."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch.func import functional_call
+
+from slt_bench.networks import registry
+from slt_bench.networks.budget import freeze
+from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles, uniform_scores
+from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask, Search, WeightTraining
+from slt_bench.search.methods.contract import Method
+from slt_bench.search.methods.registry import METHODS
+from slt_bench.search.optimizer import Sgd
+from slt_bench.search.selector import Selector
+from slt_bench.ticket.masked_network import MaskedNetwork
+from tests.toys_networks import SOURCES, make_network, naive_weights
+from tests.toys_searches import RECIPE, edge_popup
+
+SEARCHES = {
+    "edge-popup": EdgePopup(kind="edge-popup"),
+    "iterative-edge-popup": IterativeEdgePopup(kind="iterative-edge-popup", iterations=2, selection="local"),
+    "weight-training": WeightTraining(kind="weight-training"),
+    "random-mask": RandomMask(kind="random-mask"),
+}
+
+
+def make_method(kind: str, network: MaskedNetwork) -> Method[Any]:
+    search = SEARCHES[kind]
+    method = METHODS[kind](search, network, METHODS[kind].phases(search, RECIPE, 0.25, 0.6), RECIPE, 0)
+    method.compose(0)
+    return method
+
+
+def test_every_declaration_has_an_algorithm() -> None:
+    kinds = [get_args(search.model_fields["kind"].annotation)[0] for search in get_args(get_args(Search)[0])]
+    assert kinds == list(METHODS) == list(SEARCHES)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("scale", ["none", "static", "dynamic"])
+def test_gradients_of_scores_agree_with_masked_layers(source: str, scale: str) -> None:
+    """Edge-popup's straight-through estimator as the papers write it: the mask forwards, |score| backwards."""
+    network = make_network(source, scale)
+    method = edge_popup(network)
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    network(images).square().sum().backward()
+
+    free = network.source.roles == FREE
+    scores = torch.zeros(network.source.size).masked_scatter(free, method.learned).requires_grad_()
+    mask = torch.zeros(network.source.size).masked_scatter(free, network.mask.float())
+    multiplier = mask + scores.abs() - scores.abs().detach()
+    functional_call(network.module, naive_weights(network, multiplier), (images,)).square().sum().backward()
+    assert scores.grad is not None and not scores.grad[~free].any()
+    found = method.gradient(network.collect_gradient())
+    torch.testing.assert_close(found, scores.grad[free], rtol=1e-4, atol=1e-4)
+
+
+def test_a_closed_edge_gets_no_gradient() -> None:
+    network = make_network()
+    method = edge_popup(network)
+    method.learned[:100] = 0
+    gradient = method.gradient(torch.ones(network.mask.shape))
+    assert not gradient[:100].any() and gradient[100:].all()
+
+
+def test_trained_weights_are_the_effective_weights() -> None:
+    network = make_network("dense")
+    method = make_method("weight-training", network)
+    assert torch.equal(network.effective, network.source.weights)
+    images = torch.randn(4, 3, 8, 8)
+    network(images).square().sum().backward()
+    weights = {x.name: x.view(network.source.weights).clone().requires_grad_() for x in network.source.layers}
+    functional_call(network.module, weights, (images,)).square().sum().backward()
+    expected = torch.empty(network.source.size)
+    for layer in network.source.layers:
+        gradient = weights[layer.name].grad
+        assert gradient is not None
+        layer.view(expected).copy_(gradient)
+    torch.testing.assert_close(method.gradient(network.collect_gradient()), expected)
+    method.learned.add_(1.0)
+    assert torch.equal(method.compose(0), torch.ones_like(network.mask))
+    assert torch.equal(network.effective, network.source.weights + 1)
+
+
+def test_what_each_algorithm_starts_from() -> None:
+    network = make_network()
+    scores = initial_scores(network.source, 0, RECIPE.score_init)
+    starts = {kind: make_method(kind, network).learned for kind in METHODS}
+    assert torch.equal(starts["edge-popup"], scores) and torch.equal(starts["iterative-edge-popup"], scores)
+    assert torch.equal(starts["weight-training"], network.free_weights)
+    assert torch.equal(starts["random-mask"], uniform_scores(network.source, 0))
+    assert starts["weight-training"].data_ptr() != network.free_weights.data_ptr()  # the source's weights are never trained
+
+
+def test_what_each_algorithm_has_found() -> None:
+    for kind in METHODS:
+        network = make_network()
+        method = make_method(kind, network)
+        found = method.found()
+        assert (found.weights is not None) == (kind == "weight-training") == (method.learns == "weights")
+        assert (found.mask is None) == (kind == "weight-training")
+        if found.mask is not None:
+            assert int(found.mask.sum()) == network.counts().kept_free < network.mask.numel()
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_state_brings_an_algorithm_back(kind: str) -> None:
+    method, other = make_method(kind, make_network()), make_method(kind, make_network())
+    method.learned.mul_(torch.linspace(0.5, 2, method.learned.numel()))
+    mask, effective = method.compose(0), method.network.effective
+    other.load({name: tensor.clone() for name, tensor in method.state().items()})
+    assert torch.equal(other.compose(0), mask) and torch.equal(other.network.effective, effective)
+    assert torch.equal(other.compose(0), mask) and torch.equal(other.network.effective, effective)  # composed once more
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_both_ends_of_sparsity(source: str) -> None:
+    p, lock = SOURCES[source]
+    for end in ("free", "none"):
+        network = make_network(source)
+        edge_popup(network, p if end == "free" else 1 - lock)
+        kept = network.source.count(FREE) if end == "free" else 0
+        assert network.counts().kept_free == kept
+        assert int(torch.count_nonzero(network.effective)) == kept + network.source.count(LOCKED)
+
+
+@pytest.mark.parametrize("selection", ["global", "local"])
+@pytest.mark.parametrize("sparsity", [0.25, 0.3, 0.5, 0.61803, 0.75])
+def test_counts_are_exact(sparsity: float, selection: str) -> None:
+    network = make_network("frozen")
+    edge_popup(network, sparsity, selection)
+    counts, n = network.counts(), network.source.size
+    assert counts.kept == n - round(sparsity * n)
+    assert counts.pruned == round(0.25 * n) and counts.locked == round(0.25 * n)
+
+
+def test_ends_work_where_roundings_disagree() -> None:
+    """p + l = 1 and an odd number of edges."""
+    module = registry.build("conv2", 1 / 256, 4, 10)
+    layers = registry.searchable_layers(module)
+    budget = freeze([x.shape for x in layers], 0.5, 0.5, "erk", "joint")
+    drawn = make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
+    assert drawn.size % 2 == 1 and drawn.count(FREE) == 0
+    network = MaskedNetwork(module, drawn, "none")
+    assert Selector(network).keep_for(0.5) == [0]
+    edge_popup(network)
+    assert network(torch.zeros(2, 3, 4, 4)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("freezing_ratio", [0.0, 0.5, 0.9])
+def test_what_is_learned_takes_memory_for_free_edges_alone(freezing_ratio: float) -> None:
+    module = registry.build("conv6", 0.5, 32, 10)
+    layers, half = registry.searchable_layers(module), freezing_ratio / 2
+    roles = random_roles(0, freeze([x.shape for x in layers], half, half, "epl", "joint"))
+    drawn = make_source(layers, 0, "kaiming_uniform", roles)
+    network = MaskedNetwork(module, drawn, "none", with_gradient=True)
+    method = edge_popup(network)
+    optimizer = Sgd(method.learned, 0.9, 1e-4)
+    network(torch.randn(2, 3, 32, 32)).sum().backward()
+    gradient = method.gradient(network.collect_gradient())
+    free = round((1 - freezing_ratio) * drawn.size)
+    for vector in (method.learned, optimizer.velocity, network.mask, gradient):
+        assert abs(vector.numel() - free) <= 1 and vector.untyped_storage().nbytes() == vector.numel() * vector.element_size()
