@@ -46,6 +46,7 @@ LIBRARIES = (
     Library("sklearn", "scikit-learn"),
     Library("scipy", "scipy"),
     Library("PIL", "pillow"),
+    Library("click", "click"),
     Library("jinja2", "jinja2"),
     Library("packaging", "packaging"),
     Library("ffcv", "ffcv", "data"),
