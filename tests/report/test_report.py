@@ -16,9 +16,10 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.experiment.published import published_values
+from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
-from slt_bench.report.table import mean_and_deviation
+from slt_bench.report.statistics import mean_and_deviation
 from slt_bench.run.plan import plan
 from slt_bench.run.tasks import report_table
 from tests.experiment.test_params import GOOD
@@ -46,6 +47,7 @@ def diverge(cell: Cell, code: str = "c0de") -> None:
     record = json.loads((directory / "search.json").read_text())
     (directory / "search.json").write_text(json.dumps(record | {"diverged": "epoch 1, step 3: the loss is nan"}))
     (directory / "metrics.json").write_text('{"diverged": 1}')
+    write_checksums(directory)
 
 
 def pretend(
@@ -73,6 +75,7 @@ def pretend(
     inside = ([0.1, 0.2, 0.3, 0.4, 0.5], [0.3, 0.2])  # score quantiles, kept share of each layer
     epochs = [Epoch(n, 0.5, 0.1, 1.0, 40.0 + n, 1.0, top1 - n, 500, 0.2, 0.1 / n, *inside) for n in (1, 2)]
     write_history(directory / "history.csv", epochs)
+    write_checksums(directory)
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
@@ -104,7 +107,7 @@ def test_a_table_shows_mean_deviation_n_published_and_counts(params: Experiments
     rows = list(csv.DictReader((directory / "table.csv").open()))
     assert rows[1]["top1_mean"] == "91.0" and rows[1]["seeds"] == "0 1" and rows[1]["model_size_bits"] == "699"
     assert rows[1]["published_how"] == "secondary" and rows[1]["recipe.weight_decay"] == "0.0001"
-    assert rows[1]["environment.cpu"] == "one" and rows[1]["asked.kept"] == "500"
+    assert rows[1]["environment.cpu"] == "one" and rows[1]["requested.kept"] == "500"
     assert "\\toprule" in (directory / "table.tex").read_text()
     for name in ("accuracy-size", "accuracy-sparsity", "learning-curves", "dying-edges", "mask-churn", "layer-density",
                  "score-distribution"):  # fmt: skip

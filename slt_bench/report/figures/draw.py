@@ -42,7 +42,7 @@ _INSIDE = 12  # searches that the figures of their insides show
 def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str]:
     """Draw every figure that the results allow; returns their names (without ending)."""
     done = [line for line in lines if line.results]
-    searched = [line for line in done if line.found]
+    searched = [line for line in done if line.is_searched]
     sparsities, ratios = (
         any(len({key(line) for line in panel}) > 2 for panel in panels(searched).values()) for key in (sparsity, freezing)
     )
@@ -52,7 +52,7 @@ def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str
         "accuracy-sparsity": (done, accuracy_against_sparsity),
         "accuracy-freezing": (searched if ratios else [], accuracy_against_freezing),
         "dying-sparsity": (searched if sparsities else [], dying_against_sparsity),
-        "learning-curves": ([line for line in done if line.validated], curves("val_top1", "validation top-1 (%)")),
+        "learning-curves": ([line for line in done if line.is_validated], curves("val_top1", "validation top-1 (%)")),
         "dying-edges": (searched, curves("dying_edge_ratio", "dying edges: share in no mask so far")),
         "mask-churn": (searched, curves("mask_churn", "mask churn: share that changed sides")),
     }

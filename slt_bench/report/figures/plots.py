@@ -21,14 +21,14 @@ def accuracy_against(size: str, label: str) -> Draw:
     """Accuracy against the size of the ticket file, with the Pareto front of the tickets that were found."""
 
     def draw(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
-        known = [line for line in lines if line.known(size)]
-        points = [(mean(line.known(size)), mean(line.values("top1"))) for line in known if line.found]
+        known = [line for line in lines if line.optional(size)]
+        points = [(mean(line.optional(size)), mean(line.values("top1"))) for line in known if line.is_searched]
         front = [point for point in points if not any(x <= point[0] and y > point[1] for x, y in points)]
         if len(front) > 1:
             xs, ys = zip(*sorted(front), strict=True)
             axes.step(xs, ys, where="post", color="#bbbbbb", linewidth=1.2, label="Pareto front of the tickets", zorder=1)
         for line in known:
-            _point(axes, line, mean(line.known(size)), styles)
+            _point(axes, line, mean(line.optional(size)), styles)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(EngFormatter("B"))
@@ -72,7 +72,7 @@ def accuracy_against_freezing(axes: Axes, lines: Sequence[Line], styles: Styles)
 
 
 def dying_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
-    _against(axes, lines, styles, sparsity, _others, lambda line: mean(line.recorded("dying_edge_ratio")), "o")
+    _against(axes, lines, styles, sparsity, _others, lambda line: mean(line.from_record("dying_edge_ratio")), "o")
     for line in lines:
         for value in line.published:
             if value.quantity == "dying-edge ratio":
