@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slt_bench.common.errors import BenchError
+from slt_bench.common.text import grouped
 from slt_bench.report.columns import cell_columns
 from slt_bench.report.results import TableResults
 
@@ -31,4 +32,7 @@ def results_frame(results: TableResults) -> pandas.DataFrame:
         if error.name != "pandas":
             raise
         raise BenchError("pandas is not installed: `pip install 'slt-bench[pipeline]'`") from error
-    return pandas.DataFrame(cell_columns(results))
+    rows = cell_columns(results)
+    names = dict.fromkeys(name for row in rows for name in row)
+    groups = grouped(names, lambda name: name.partition(".")[0])  # what only some cells have stands beside its like
+    return pandas.DataFrame(rows, columns=[name for group in groups.values() for name in group])
