@@ -14,6 +14,6 @@ def write_report(results: TableResults) -> None:
     Raises:
         BenchError: a file cannot be written.
     """
-    figures = draw_figures(results.lines, results.title, results.directory / "figures")
+    figures = draw_figures(results.lines, results.title, results.directory)
     write_page([results], results.directory / "report.html")
     write_table(results, figures)

@@ -1,4 +1,4 @@
-"""How lines of a table look in figures: colour by search or freezing ratio, marker and dash by source, depth by sparsity."""
+"""The looks of lines in figures: colour by search or freezing ratio, marker and dash by source, depth by sparsity."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ class Styles:
 
     @property
     def by_freezing(self) -> bool:
-        """Whether colours tell freezing ratios: where one search is in sources of several."""
+        """Whether colours show freezing ratios: if one search is run in sources of several ratios."""
         searched = [line.cell for line in self.lines if line.is_searched]
         ratios, searches = {cell.source.freezing_ratio for cell in searched}, {cell.search_name for cell in searched}
         return len(ratios) > 3 and len(searches) == 1
 
     def colour(self, line: Line) -> Any:
-        """By freezing ratio or by search."""
+        """Choose a line's colour by its freezing ratio or its search."""
         if self.by_freezing and line.is_searched:
             return plt.get_cmap("viridis")(0.92 * line.cell.source.freezing_ratio)
         return search_colour(line.cell.search)
 
     def marker(self, line: Line) -> str:
-        """By the kind of source."""
+        """Choose a line's marker by the kind of its source."""
         return _MARKERS[line.cell.source.kind]
 
     def dash(self, line: Line) -> Any:
-        """By the kind of source."""
+        """Choose a line's dash by the kind of its source."""
         return _DASHES[line.cell.source.kind]
 
     def depth(self, line: Line) -> float:
-        """Sparser tickets are paler, where colours leave room for that."""
+        """Choose a line's opacity: sparser tickets are paler, unless colours show freezing ratios."""
         return 1.0 if self.by_freezing else 1.0 - 0.6 * line.cell.sparsity
 
     def name(self, line: Line) -> str:
-        """For a legend: of the line, or of all that look alike where they are many."""
+        """Name a line for a legend; where there are many lines, those that look alike have one name."""
         cell = line.cell
         if len(self.lines) <= NAMED:
             sparsity = "" if cell.search.kind == "weight-training" else f", s = {cell.sparsity:g}"
@@ -66,5 +66,5 @@ class Styles:
 
 
 def panels(lines: Sequence[Line]) -> dict[str, list[Line]]:
-    """Lines by dataset and network: what may stand in one pair of axes."""
+    """Group lines by network: those that may stand in one pair of axes, by its title."""
     return grouped(lines, lambda line: f"{line.cell.network_name}, {line.cell.dataset_name}")
