@@ -103,9 +103,13 @@ def _machines(results: list[Result]) -> list[str]:
         libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items() if number)
         notes.append(
             f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores, "
-            f"{machine.get('threads', '?')} threads a process, in {precision}."
+            f"{_threads(machine.get('threads'))}, in {precision}."
         )
     return notes
+
+
+def _threads(count: int | None) -> str:
+    return f"{'?' if count is None else count} thread{'' if count == 1 else 's'} a process"
 
 
 def _reported_epoch(lines: list[Line]) -> str:

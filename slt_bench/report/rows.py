@@ -16,9 +16,9 @@ from slt_bench.report.statistics import UNKNOWN, interval, mean_and_deviation
 Row = dict[str, str]
 
 CLAIMS_NOTE = (
-    "Effects are paired by seed, with Student's 95 % interval. A claim of up to is decided by the pair of lines that stands "
-    "there, with the interval of all its pairs together. A claim holds if the whole interval lies beyond what must be "
-    "exceeded, does not hold if it lies short of that, and is undecided otherwise, as with a single seed."
+    "Effects are paired by seed, with Student's 95 % interval. A claim of “up to” is decided by the one pair of lines that is "
+    "shown, with an interval at the level of all its pairs together (Bonferroni). A claim holds if the whole interval lies "
+    "beyond what must be exceeded, does not hold if it lies short of that, and is undecided otherwise, as with a single seed."
 )
 _UNITS = {"top1": " points", "dying_edge_ratio": "", "bytes": " bytes", "coded_bytes": " bytes",
           "mask_packed_bytes": " bytes"}  # fmt: skip
@@ -56,7 +56,7 @@ def _line_row(line: Line, is_comparable: bool) -> Row:
     return {
         **dict(zip(("method", "source", "sparsity"), line.columns, strict=True)),
         "edges kept: requested": f"{record['asked']['kept']:,}" if record else UNKNOWN,
-        "edges kept: actual": " / ".join(sorted({f"{result.metrics['kept']:,}" for result in line.results})) or UNKNOWN,
+        "actual": " / ".join(sorted({f"{result.metrics['kept']:,}" for result in line.results})) or UNKNOWN,
         "test top-1 (%)": mean_and_deviation(line.values("top1")),
         "last epoch (%)": mean_and_deviation(line.values("last_top1")),
         "n": line.count,

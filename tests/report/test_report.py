@@ -109,6 +109,7 @@ def test_a_table_shows_mean_deviation_n_published_and_counts(params: Experiments
     assert rows[1]["published_how"] == "secondary" and rows[1]["recipe.weight_decay"] == "0.0001"
     assert rows[1]["environment.cpu"] == "one" and rows[1]["requested.kept"] == "500"
     assert "\\toprule" in (directory / "table.tex").read_text()
+    assert not (directory / "figures" / "accuracy-coded-size.svg").exists()  # no mask was coded
     for name in ("accuracy-size", "accuracy-sparsity", "learning-curves", "dying-edges", "mask-churn", "layer-density",
                  "score-distribution"):  # fmt: skip
         assert (directory / "png" / f"{name}.png").read_bytes().startswith(b"\x89PNG")

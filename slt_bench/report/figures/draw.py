@@ -55,12 +55,13 @@ def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str
     """
     shown = [line for line in lines if line.results]
     searched = [line for line in shown if line.is_searched]
+    coded = [line for line in shown if line.optional("coded_bytes")]
     sparsities, ratios = (
         any(len({key(line) for line in panel}) > 2 for panel in panels(searched).values()) for key in (sparsity, freezing)
     )
     figures: dict[str, tuple[Sequence[Line], Draw]] = {
         "accuracy-size": (shown, accuracy_against("bytes", "size of the ticket file")),
-        "accuracy-coded-size": (shown, accuracy_against("coded_bytes", "size of the ticket file, its mask entropy-coded")),
+        "accuracy-coded-size": (coded, accuracy_against("coded_bytes", "size of the ticket file, its mask entropy-coded")),
         "accuracy-sparsity": (shown, accuracy_against_sparsity),
         "accuracy-freezing": (searched if ratios else [], accuracy_against_freezing),
         "dying-sparsity": (searched if sparsities else [], dying_against_sparsity),
