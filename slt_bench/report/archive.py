@@ -74,7 +74,7 @@ def _summary(results: TableResults) -> dict[str, Any]:
 
 
 def list_archived(experiments: Experiments) -> None:
-    """List the tables of results/, there and in README.md."""
+    """Write the lists of the tables in results/: its README.md, and a part of the project's."""
     files = {path.parent.name: path for path in paths.RESULTS.glob("*/made.json")}
     summaries = {table: json.loads(files[table].read_text(encoding="utf-8")) for table in experiments.tables if table in files}
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(summaries, '')}\n{_claims(summaries)}")

@@ -70,7 +70,7 @@ def _line_columns(line: Line, small_budget: str | None) -> dict[str, Any]:
 
 
 def _line_record(line: Line) -> dict[str, Any]:
-    """Collect what the searches of a line recorded: of the first one where it is the same for all, else of each."""
+    """Collect what the searches of a line recorded; counts, data and environment are those of the first seed."""
     records = [record_columns(result.record) for result in line.results]
     first = records[0]
     row: dict[str, Any] = {"seeds": _joined(result.cell.seed for result in line.results)}

@@ -47,6 +47,11 @@ class Line:
         """Number of the line's results, and of its cells where some have none."""
         return f"{len(self.results)} of {len(self.cells)}" if self.absent else str(len(self.results))
 
+    @property
+    def requested(self) -> dict[str, int]:
+        """The counts of edges that the parameters request: total, pruned, locked and kept; for a line with results."""
+        return dict(self.results[0].record["asked"])
+
     def values(self, name: str) -> list[float]:
         """Collect a metric that every result has."""
         return [float(result.metrics[name]) for result in self.results]

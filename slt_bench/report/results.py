@@ -46,7 +46,7 @@ class TableResults:
 
     @property
     def small_budget(self) -> str | None:
-        """What stands in place of what in a table at a small budget; None for other tables."""
+        """The names that replace those of the full-size table in a table at a small budget; None for other tables."""
         return None if self.is_comparable else self.experiment.replaced or "other seeds"
 
     @property

@@ -55,7 +55,7 @@ def _line_row(line: Line, is_comparable: bool) -> Row:
     coded = line.optional("coded_bytes") if is_ticket else []
     return {
         **dict(zip(("method", "source", "sparsity"), line.columns, strict=True)),
-        "edges kept: requested": f"{record['asked']['kept']:,}" if record else UNKNOWN,
+        "edges kept: requested": f"{line.requested['kept']:,}" if record else UNKNOWN,
         "actual": " / ".join(sorted({f"{result.metrics['kept']:,}" for result in line.results})) or UNKNOWN,
         "test top-1 (%)": mean_and_deviation(line.values("top1")),
         "last epoch (%)": mean_and_deviation(line.values("last_top1")),

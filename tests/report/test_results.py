@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import slt_bench
 from slt_bench.common import paths
@@ -18,7 +19,7 @@ from slt_bench.records.code_digest import cell_code
 from slt_bench.report.results import table_results
 from slt_bench.report.terminal import short_table
 from slt_bench.run.tasks import report_table, show_table
-from tests.experiment.test_params import GOOD
+from tests.experiment.test_params import GOOD, ROOT
 from tests.report.test_claims import CLAIMS, TEXT
 from tests.report.test_report import diverge, pretend
 
@@ -95,6 +96,14 @@ def test_metrics_for_dvc_have_one_short_entry_a_line_with_results(experiments: E
         "weight training, dense, s = 0": {"top1": 80.5, "top1_std": 0.7071, "n": 2, "bytes": 500},
         "edge popup, dense, s = 0.3": {"top1": 80.0, "n": 1, "bytes": 500},
     }
+
+
+def test_dvc_knows_every_file_of_a_report(experiments: Experiments) -> None:
+    pretend(experiments.tables["one"].cells[2], 80.0)
+    report_table(experiments.tables["one"])
+    stage = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["table"]["do"]
+    outs = [path.replace("${key}", "one") for kind in ("outs", "metrics", "plots") for path in stage[kind]]
+    assert sorted(outs) == sorted(map(str, paths.table_dir("one").iterdir()))
 
 
 def test_metrics_of_several_networks_and_of_lines_that_read_alike_are_told_apart(experiments: Experiments) -> None:

@@ -26,13 +26,13 @@ def accuracy_against(size: str, label: str) -> Draw:
     """
 
     def draw(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
-        known = [line for line in lines if line.optional(size)]
-        points = [(mean(line.optional(size)), mean(line.values("top1"))) for line in known if line.is_searched]
+        sized = [line for line in lines if line.optional(size)]
+        points = [(mean(line.optional(size)), mean(line.values("top1"))) for line in sized if line.is_searched]
         front = [point for point in points if not any(x <= point[0] and y > point[1] for x, y in points)]
         if len(front) > 1:
             xs, ys = zip(*sorted(front), strict=True)
             axes.step(xs, ys, where="post", color="#bbbbbb", linewidth=1.2, label="Pareto front of the tickets", zorder=1)
-        for line in known:
+        for line in sized:
             _point(axes, line, mean(line.optional(size)), styles)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
