@@ -76,7 +76,11 @@ def _summary(results: TableResults) -> dict[str, Any]:
 def list_archived(experiments: Experiments) -> None:
     """Write the lists of the tables in results/: its README.md, and a part of the project's."""
     files = {path.parent.name: path for path in paths.RESULTS.glob("*/made.json")}
-    summaries = {table: json.loads(files[table].read_text(encoding="utf-8")) for table in experiments.tables if table in files}
+    gone = sorted(files.keys() - experiments.tables.keys())  # kept as they came out, though no table is declared so any more
+    tables = [*(table for table in experiments.tables if table in files), *gone]
+    summaries = {table: json.loads(files[table].read_text(encoding="utf-8")) for table in tables}
+    for table in gone:
+        summaries[table]["title"] += " (under an earlier declaration)"
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(summaries, '')}\n{_claims(summaries)}")
     text = _README.read_text(encoding="utf-8")
     before, begin, rest = text.partition(_BEGIN)
