@@ -15,6 +15,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
+from slt_bench.report.archive import list_archived
 from slt_bench.run.tasks import keep_tables, report_all, report_table
 from tests.report.test_claims import CLAIMS, TEXT
 from tests.report.test_report import pretend
@@ -96,6 +97,10 @@ def test_results_are_kept_with_what_made_them(params: Experiments) -> None:
     shown = (paths.RESULTS / "one/table.md").read_text()
     for figure in re.findall(r"!\[.*?\]\((.*?)\)", shown):
         assert (paths.RESULTS / "one" / figure).is_file()
+    (paths.RESULTS / "one").rename(paths.RESULTS / "other")  # of a table that is declared no more
+    list_archived(params)
+    assert "(results/other/table.md)" in Path("README.md").read_text()
+    assert "One (under an earlier declaration)" in (paths.RESULTS / "README.md").read_text()
 
 
 @pytest.mark.slow
