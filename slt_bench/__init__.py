@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas
     from torch import nn
 
 
@@ -20,3 +21,28 @@ def load_ticket(path: str | Path) -> nn.Module:
     from slt_bench.ticket.file import read_ticket
 
     return read_ticket(Path(path)).network.plain_module()
+
+
+def results(table: str) -> pandas.DataFrame:
+    """Read the results of a table as a frame with a row a cell; call it in the root of a project.
+
+    Args:
+        table: a name of params.yaml, such as "demo".
+
+    Returns:
+        The columns `cell`, `setting`, `identity`, `state` (done, stale, missing or diverged), `reason`, `method` and `source`,
+        then every parameter, every metric and what the search recorded. Metrics are NaN where there is no result that may
+        stand beside others; a result that is stale by other code alone may.
+
+    Raises:
+        BenchError: there is no params.yaml here, it has a mistake or no such table, or pandas is not installed.
+    """
+    from slt_bench.common import paths
+    from slt_bench.common.errors import BenchError
+    from slt_bench.experiment.load import load_experiments
+    from slt_bench.report.frame import results_frame
+    from slt_bench.report.results import table_results
+
+    if not paths.PARAMS.is_file():
+        raise BenchError(f"there is no {paths.PARAMS} in {Path.cwd()}: results are read in the root of a project")
+    return results_frame(table_results(load_experiments(paths.PARAMS).table(table)))

@@ -2,14 +2,14 @@
 
 from slt_bench.common import paths
 from slt_bench.common.errors import run_command
-from slt_bench.report.lines import lines
 from slt_bench.report.page import write_page
+from slt_bench.report.results import table_results
 from slt_bench.run.tasks import load
 
 
 def main() -> None:
-    """Write the page and say where it is."""
-    write_page([(experiment, lines(experiment)) for experiment in load().tables.values()], paths.PAGE)
+    """Write the page and print its path."""
+    write_page([table_results(experiment) for experiment in load().tables.values()], paths.PAGE)
     print(f"open {paths.PAGE} in a browser")
 
 

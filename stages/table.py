@@ -3,15 +3,7 @@
 import sys
 
 from slt_bench.common.errors import run_command
-from slt_bench.run.tasks import load, report_table, track_table
-
-
-def main() -> None:
-    """Write the table, print it, and let MLflow show it."""
-    experiment = load().table(sys.argv[1])
-    print(report_table(experiment))
-    track_table(experiment)
-
+from slt_bench.run.tasks import load, show_table
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(lambda: show_table(load().table(sys.argv[1])))

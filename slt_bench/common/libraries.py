@@ -57,6 +57,7 @@ LIBRARIES = (
     Library("dvc", "dvc", "pipeline"),
     Library("_ruamel_yaml", "ruamel.yaml.clib", "pipeline"),
     Library("mlflow", "mlflow", "pipeline"),
+    Library("pandas", "pandas", "pipeline"),
 )
 
 

@@ -61,11 +61,11 @@ def standing(cell: Cell, images: str | None, evaluated: bool = True, directory: 
     diverged = record.get("diverged")
     others = tuple(name for name in made if made[name] != today[name])
     others += tuple(name for name in TICKETS if not diverged and not (directory / name).is_file())
+    damaged = damaged_files(directory, tickets=False) if evaluated else []
+    if damaged and others in ((), (CODE,)):
+        return _damaged(record, damaged)
     if others:
         return Standing("stale", _told(others), record, others)
-    damaged = damaged_files(directory, tickets=False) if evaluated else []
-    if damaged:
-        return _damaged(record, damaged)
     return Standing("diverged", diverged, record) if diverged else Standing("done", "", record)
 
 

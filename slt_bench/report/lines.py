@@ -2,94 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from slt_bench.common.text import grouped
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiment
 from slt_bench.experiment.published import Published, fitting
-from slt_bench.records.result import Absent, Result, common_images, read_outcome
+from slt_bench.records.result import Absent, Result
+
+Outcomes = Mapping[str, Result | Absent]  # of the cells of a table, by their ids
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table: a setting and its results, one a seed (none where the cells have not run)."""
+    """A line of a table: a setting with one result a seed, and none where its cells have not run."""
 
     label: str
-    cell: Cell  # any of the setting's
+    cell: Cell  # any cell of the setting
     cells: list[Cell]  # one a seed
     results: list[Result]
-    absent: list[Absent]  # the others, and why
-    row: int  # of the table, from 0
-    meant: Cell  # in a small table the cell of the large one that this stands for, else its own
-    published: list[Published]  # of what is meant
+    absent: list[Absent]  # of the other cells
+    row: int  # number of the table's row, from 0
+    full_size: Cell  # in a small table the cell of the full-size table that the line stands for, elsewhere `cell`
+    published: list[Published]  # values of the full-size cell
 
     @property
-    def reads(self) -> tuple[str, str, str]:
-        """What a reader knows it by: method, source, sparsity."""
+    def columns(self) -> tuple[str, str, str]:
+        """Method, source and sparsity: the columns that name a line for a reader."""
         return self.label, str(self.cell.source), f"{self.cell.sparsity:g}"
 
     @property
-    def found(self) -> bool:
-        """Whether its tickets were searched; weights that are trained or masks that are drawn were not."""
+    def is_searched(self) -> bool:
+        """Whether the line's tickets were searched, and are neither trained weights nor random masks."""
         return self.cell.search.kind not in ("weight-training", "random-mask")
 
     @property
-    def validated(self) -> bool:
-        """Whether a part of the training images chose the epoch; where none did, the last is reported."""
+    def is_validated(self) -> bool:
+        """Whether a part of the training images chose the epoch; without it the last epoch is reported."""
         return self.cell.recipe.train_on != "all"
 
     @property
     def count(self) -> str:
-        """How many results it has, and of how many cells, where that is another number."""
+        """Number of the line's results, and of its cells where some have none."""
         return f"{len(self.results)} of {len(self.cells)}" if self.absent else str(len(self.results))
 
+    @property
+    def requested(self) -> dict[str, int]:
+        """The counts of edges that the parameters request: total, pruned, locked and kept; for a line with results."""
+        return dict(self.results[0].record["asked"])
+
     def values(self, name: str) -> list[float]:
-        """A metric of every seed."""
+        """Collect a metric that every result has."""
         return [float(result.metrics[name]) for result in self.results]
 
-    def known(self, name: str) -> list[float]:
-        """A metric of the seeds that have it."""
+    def optional(self, name: str) -> list[float]:
+        """Collect a metric from the results that have it."""
         return [float(result.metrics[name]) for result in self.results if result.metrics.get(name) is not None]
 
-    def recorded(self, name: str) -> list[float]:
-        """A number from the search's record, of every seed."""
+    def from_record(self, name: str) -> list[float]:
+        """Collect a number that the search of every result recorded."""
         return [float(result.record[name]) for result in self.results]
 
 
-def lines(experiment: Experiment) -> list[Line]:
-    """The lines of a table in the order of its rows; those that would read alike also get the names that differ."""
-    images = common_images(experiment.cells)
-    found = [line for index in range(len(experiment.rows)) for line in _row_lines(experiment, index, images)]
-    return [_told_apart(line, [one for one in found if _place(one) == _place(line)]) for line in found]
+def table_lines(experiment: Experiment, outcomes: Outcomes) -> list[Line]:
+    """Collect the lines of a table in the order of its rows; lines that would read alike get the names that differ."""
+    lines = [line for index in range(len(experiment.rows)) for line in _row_lines(experiment, index, outcomes)]
+    return [_told_apart(line, [other for other in lines if _appearance(other) == _appearance(line)]) for line in lines]
 
 
-def _place(line: Line) -> tuple[str, ...]:
-    """What a reader sees of a line before its results: its columns, dataset and network among them."""
-    return (*line.reads, line.cell.dataset_name, line.cell.network_name)
+def _appearance(line: Line) -> tuple[str, ...]:
+    """All that a reader sees of a line before its results: the naming columns and the network."""
+    return (*line.columns, line.cell.network_name)
 
 
 def _told_apart(line: Line, alike: list[Line]) -> Line:
     names = [getattr(line.cell, axis) for axis in ("search_name", "recipe_name")
-             if len({getattr(one.cell, axis) for one in alike}) > 1]  # fmt: skip
+             if len({getattr(other.cell, axis) for other in alike}) > 1]  # fmt: skip
     return replace(line, label=f"{line.label} [{', '.join(names)}]") if names else line
 
 
-def _row_lines(experiment: Experiment, index: int, images: dict[str, str | None]) -> Iterator[Line]:
+def _row_lines(experiment: Experiment, index: int, outcomes: Outcomes) -> Iterator[Line]:
     row = experiment.table.rows[index]
-    small, full = (_settings(each.rows[index]) for each in (experiment, experiment.full_size or experiment))
-    for cells, meant in zip(small, full, strict=True):
-        outcomes = [read_outcome(cell, images[cell.dataset_name]) for cell in cells]
+    settings, full_size = (_settings(table.rows[index]) for table in (experiment, experiment.full_size or experiment))
+    for cells, full_cells in zip(settings, full_size, strict=True):
+        of_cells = [outcomes[cell.id] for cell in cells]
         yield Line(
             label=row.label or cells[0].search.label,
             cell=cells[0],
             cells=cells,
-            results=[each for each in outcomes if isinstance(each, Result)],
-            absent=[each for each in outcomes if isinstance(each, Absent)],
+            results=[outcome for outcome in of_cells if isinstance(outcome, Result)],
+            absent=[outcome for outcome in of_cells if isinstance(outcome, Absent)],
             row=index,
-            meant=meant[0],
-            published=fitting(row.published, meant[0]),
+            full_size=full_cells[0],
+            published=fitting(row.published, full_cells[0]),
         )
 
 

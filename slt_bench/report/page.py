@@ -1,4 +1,4 @@
-"""Tables as one HTML page that needs nothing else: claims, results, figures, and how each number came about."""
+"""Tables as one HTML page that needs no other file: claims, results, figures, and how each number came about."""
 
 from __future__ import annotations
 
@@ -11,105 +11,110 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from slt_bench.common import paths
 from slt_bench.common.files import write_text
-from slt_bench.experiment.experiments import Experiment
+from slt_bench.experiment.cell import Cell
 from slt_bench.records.history import Epoch
 from slt_bench.records.result import Absent, Result
-from slt_bench.report.claims import Trial, trials
+from slt_bench.report.claims import ClaimResult
 from slt_bench.report.lines import Line
-from slt_bench.report.notes import notes, warnings
-from slt_bench.report.table import CLAIMS_NOTE, claim_row, rows
+from slt_bench.report.results import TableResults
+from slt_bench.report.rows import CLAIMS_NOTE, claim_row, line_rows
+
+_PROVENANCE = ("identity", "code", "commit", "started", "finished", "environment", "data")  # keys of a record
 
 
-def write_page(tables: Sequence[tuple[Experiment, list[Line]]], path: Path) -> None:
-    """Write a page of these tables with their lines; their figures have been drawn."""
+def write_page(tables: Sequence[TableResults], path: Path) -> None:
+    """Write a page of the results of these tables, whose figures have been drawn."""
     environment = Environment(
         loader=PackageLoader("slt_bench", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    title = tables[0][0].table.title if len(tables) == 1 else "slt-bench: strong lottery tickets"
-    sections = [_table(experiment, content) for experiment, content in tables]
+    title = tables[0].title if len(tables) == 1 else "slt-bench: strong lottery tickets"
+    sections = [_section(results) for results in tables]
     page = environment.get_template("page.html").render(title=title, claims_note=CLAIMS_NOTE, tables=sections)
     write_text(path, page)
 
 
-def _table(experiment: Experiment, content: list[Line]) -> dict[str, Any]:
-    table = experiment.name
-    shown = rows(experiment, content)
-    done = [result for line in content for result in line.results]
-    dates = sorted({result.record["finished"][:10] for result in done})
-    figures = sorted((paths.table_dir(table) / "figures").glob("*.svg"), key=lambda path: not path.name.startswith("accuracy"))
+def _section(results: TableResults) -> dict[str, Any]:
+    table, lines, rows = results.name, results.lines, line_rows(results)
+    finished = [result for line in lines for result in line.results]
+    dates = sorted({result.record["finished"][:10] for result in finished})
     return {
         "name": table,
-        "title": experiment.table.title,
-        "done": len(done),
-        "cells": sum(len(line.cells) for line in content),
+        "title": results.title,
+        "done": len(finished),
+        "cells": sum(len(line.cells) for line in lines),
         "dates": " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
-        "warnings": warnings(experiment, content),
-        "claims": [_claim(table, content, each) for each in trials(experiment.table, content)],
-        "header": list(shown[0]),
-        "rows": [{"id": _anchor(table, number), "cells": list(each.values())} for number, each in enumerate(shown)],
-        "notes": notes(experiment, content),
-        "variables": sorted({name for line in content if (name := line.cell.dataset.images.variable)}),
-        "figures": [{"name": path.stem, "source": _embedded(path)} for path in figures] if done else [],
-        "lines": [_line(_anchor(table, number), line) for number, line in enumerate(content)],
+        "warnings": results.warnings,
+        "claims": [_claim(results, claim) for claim in results.claims],
+        "header": list(rows[0]),
+        "rows": [{"id": _anchor(table, index), "cells": list(row.values())} for index, row in enumerate(rows)],
+        "notes": results.notes,
+        "variables": sorted({name for line in lines if (name := line.cell.dataset.images.variable)}),
+        "figures": _figures(results.directory / "figures") if finished else [],
+        "lines": [_line(_anchor(table, index), line) for index, line in enumerate(lines)],
     }
 
 
-def _anchor(table: str, number: int) -> str:
-    return f"{table}-line-{number + 1}"
+def _figures(directory: Path) -> list[dict[str, str]]:
+    """Embed the figures of a directory, those of accuracy first."""
+    files = sorted(directory.glob("*.svg"), key=lambda path: (not path.name.startswith("accuracy"), path.name))
+    return [{"name": path.stem, "source": _embedded(path)} for path in files]
 
 
 def _embedded(path: Path) -> str:
     return f"data:image/svg+xml;base64,{b64encode(path.read_bytes()).decode()}"
 
 
-def _claim(table: str, content: list[Line], each: Trial) -> dict[str, Any]:
-    of, over = (_anchor(table, content.index(line)) for line in (each.of, each.over))
-    return {"row": claim_row(each), "of": of, "over": over, "scale": _scale(each)}
+def _anchor(table: str, index: int) -> str:
+    return f"{table}-line-{index + 1}"
 
 
-def _scale(each: Trial) -> dict[str, Any] | None:
-    """Where the interval lies, in percent of a bar that shows what must be exceeded and what was published too."""
-    effect, published = each.effect, [value.value for value in each.published]
+def _claim(results: TableResults, claim: ClaimResult) -> dict[str, Any]:
+    of, over = (_anchor(results.name, results.lines.index(line)) for line in (claim.of, claim.over))
+    return {"row": claim_row(claim), "of": of, "over": over, "scale": _scale(claim)}
+
+
+def _scale(claim: ClaimResult) -> dict[str, Any] | None:
+    """Place the interval, the threshold and published values on a bar, in percent of its width; None without an interval."""
+    effect, published = claim.effect, [value.value for value in claim.published]
     if effect.low is None or effect.high is None or effect.size is None:
         return None
-    left, right = min(effect.low, effect.beyond, *published), max(effect.high, effect.beyond, *published)
+    left, right = min(effect.low, effect.threshold, *published), max(effect.high, effect.threshold, *published)
     span = (right - left) or 1.0
 
-    def place(value: float) -> float:
+    def position(value: float) -> float:
         return round(4 + 92 * (value - left) / span, 2)
 
     return {
-        "low": place(effect.low), "width": round(place(effect.high) - place(effect.low), 2), "size": place(effect.size),
-        "beyond": place(effect.beyond), "published": [place(value) for value in published],
+        "low": position(effect.low), "width": round(position(effect.high) - position(effect.low), 2),
+        "size": position(effect.size), "threshold": position(effect.threshold),
+        "published": [position(value) for value in published],
     }  # fmt: skip
 
 
 def _line(anchor: str, line: Line) -> dict[str, Any]:
-    results = {result.cell.id: result for result in line.results}
-    absent = {each.cell.id: each for each in line.absent}
-    accuracy = f": {mean(line.values('top1')):.2f} %" if results else ""
+    outcomes: dict[str, Result | Absent] = {result.cell.id: result for result in line.results}
+    outcomes |= {absent.cell.id: absent for absent in line.absent}
+    accuracy = f": {mean(line.values('top1')):.2f} %" if line.results else ""
     cell = line.cell
     return {
         "id": anchor,
         "name": f"{line.label}, {cell.source}, s = {cell.sparsity:g}, {cell.network_name}, {cell.dataset_name}{accuracy}",
-        "cells": [_cell(one.id, one.seed, results.get(one.id), absent.get(one.id)) for one in line.cells],
+        "cells": [_cell(cell, outcomes[cell.id]) for cell in line.cells],
         "parameters": json.dumps(cell.model_dump(mode="json", exclude={"seed", "table"}, exclude_defaults=True), indent=1),
     }
 
 
-def _cell(cell_id: str, seed: int, result: Result | None, absent: Absent | None) -> dict[str, Any]:
-    if result is None:
-        return {"id": cell_id, "seed": seed, "outcome": str(absent), "history": "", "made": ""}
-    record, metrics = result.record, result.metrics
-    made = {name: record.get(name) for name in ("identity", "code", "commit", "started", "finished", "environment", "data")}
+def _cell(cell: Cell, outcome: Result | Absent) -> dict[str, Any]:
+    if isinstance(outcome, Absent):
+        return {"id": cell.id, "seed": cell.seed, "outcome": str(outcome), "history": "", "provenance": ""}
+    record, metrics = outcome.record, outcome.metrics
     return {
-        "id": cell_id,
-        "seed": seed,
+        "id": cell.id,
+        "seed": cell.seed,
         "outcome": f"test {metrics['top1']:.2f} %, {metrics['bytes']:,} bytes, {sum(record['epoch_seconds']):.0f} s",
-        "history": _history(result.history),
-        "made": json.dumps(made, indent=1),
+        "history": _history(outcome.history),
+        "provenance": json.dumps({name: record.get(name) for name in _PROVENANCE}, indent=1),
     }
 
 
@@ -118,9 +123,8 @@ def _history(history: list[Epoch]) -> str:
     return "\n".join([head, *map(_epoch, history)])
 
 
-def _epoch(one: Epoch) -> str:
-    loss, top1 = ("—" if value is None else f"{value:.3f}" for value in (one.val_loss, one.val_top1))
-    return (
-        f"{one.epoch:5}  {one.sparsity:8.3f}  {one.learning_rate:13.5f}  {one.train_loss:10.4f}  {one.train_top1:7.2f}"
-        f"  {loss:>8}  {top1:>6}  {one.dying_edge_ratio:.4f}  {one.mask_churn:.4f}"
-    )
+def _epoch(epoch: Epoch) -> str:
+    loss, top1 = ("—" if value is None else f"{value:.3f}" for value in (epoch.val_loss, epoch.val_top1))
+    schedule = f"{epoch.epoch:5}  {epoch.sparsity:8.3f}  {epoch.learning_rate:13.5f}"
+    training = f"{epoch.train_loss:10.4f}  {epoch.train_top1:7.2f}"
+    return f"{schedule}  {training}  {loss:>8}  {top1:>6}  {epoch.dying_edge_ratio:.4f}  {epoch.mask_churn:.4f}"

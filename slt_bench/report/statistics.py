@@ -10,22 +10,32 @@ UNKNOWN = "—"
 LEVEL = 0.95
 
 
+def deviation(values: Sequence[float]) -> float | None:
+    """Compute the sample standard deviation; None for less than two values."""
+    return stdev(values) if len(values) > 1 else None
+
+
 def mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
-    """Mean ± sample standard deviation; the deviation of one value is unknown."""
+    """Write mean ± sample standard deviation; the deviation of a single value is unknown."""
     if not values:
         return UNKNOWN
-    deviation = f"{stdev(values):.{digits}f}" if len(values) > 1 else UNKNOWN
-    return f"{mean(values):.{digits}f} ± {deviation}"
+    spread = deviation(values)
+    return f"{mean(values):.{digits}f} ± {UNKNOWN if spread is None else f'{spread:.{digits}f}'}"
 
 
-def interval(values: Sequence[float], chosen_from: int = 1) -> tuple[float, float] | None:
-    """Student's 95 % interval of the mean; None for less than two values.
+def interval(values: Sequence[float], selected_from: int = 1) -> tuple[float, float] | None:
+    """Compute Student's 95 % interval of the mean; None for less than two values.
 
-    Where these values were chosen from several series, the level is that of all together (Bonferroni).
+    Args:
+        values: of one series.
+        selected_from: number of series that this one was selected from; the level is that of all together (Bonferroni).
+
+    Returns:
+        The lower and the upper end.
     """
     if (n := len(values)) < 2:
         return None
     from scipy.stats import t
 
-    width = float(t.ppf(1 - (1 - LEVEL) / chosen_from / 2, n - 1)) * stdev(values) / sqrt(n)
+    width = float(t.ppf(1 - (1 - LEVEL) / selected_from / 2, n - 1)) * stdev(values) / sqrt(n)
     return mean(values) - width, mean(values) + width

@@ -1,156 +1,69 @@
-"""A table: the cells of each setting over its seeds, with the published value beside them."""
+"""The files of a table for readers and machines: Markdown, LaTeX, CSV, and the metrics that DVC compares."""
 
 from __future__ import annotations
 
 import csv
+import json
 from io import StringIO
-from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-from tabulate import tabulate
-
 from slt_bench.common.files import write_text
-from slt_bench.common.text import flatten
-from slt_bench.experiment.experiments import Experiment
-from slt_bench.experiment.published import Published
-from slt_bench.report.claims import Trial, trials
+from slt_bench.common.text import grouped
+from slt_bench.report.columns import line_columns
 from slt_bench.report.lines import Line
-from slt_bench.report.notes import notes, trained_on, warnings
-from slt_bench.report.statistics import UNKNOWN, interval, mean_and_deviation
+from slt_bench.report.results import TableResults
+from slt_bench.report.rows import CLAIMS_NOTE, claim_row, grid, line_rows
+from slt_bench.report.statistics import deviation
 
 
-def write_table(experiment: Experiment, content: list[Line], directory: Path, figures: list[str]) -> str:
-    """Write table.md, table.csv and table.tex of a table's lines; returns the Markdown."""
-    claims = trials(experiment.table, content)
-    shown = rows(experiment, content)
-    grid = tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
-    parts = [f"# {experiment.table.title}", *warnings(experiment, content), grid]
-    if claims:
-        parts += ["## Claims", tabulate([claim_row(each) for each in claims], headers="keys", tablefmt="github",
-                                        disable_numparse=True), CLAIMS_NOTE]  # fmt: skip
-    markdown = "\n\n".join([*parts, *notes(experiment, content)]) + "\n"
-    write_text(directory / "table.md", markdown + "".join(f"\n![{name}](figures/{name}.svg)\n" for name in figures))
-    latex = tabulate(shown, headers="keys", tablefmt="latex_booktabs", disable_numparse=True)
-    write_text(directory / "table.tex", "".join(f"% {each}\n" for each in warnings(experiment, content)) + latex + "\n")
-    write_text(directory / "table.csv", _csv([_full(line, experiment.replaced or None) for line in content]))
-    return markdown
+def write_table(results: TableResults, figures: list[str]) -> None:
+    """Write table.md, table.tex, table.csv and metrics.json of a table; table.md shows the figures of these names."""
+    directory = results.directory
+    images = "".join(f"\n![{name}](figures/{name}.svg)\n" for name in figures)
+    write_text(directory / "table.md", markdown(results) + images)
+    write_text(directory / "table.tex", latex(results))
+    write_text(directory / "table.csv", _csv(line_columns(results)))
+    write_text(directory / "metrics.json", json.dumps(metrics(results), indent=1, ensure_ascii=False) + "\n")
 
 
-def rows(experiment: Experiment, content: list[Line]) -> list[dict[str, str]]:
-    """What a person reads of each line; networks and training images only where they differ."""
-    several = {name: len({getattr(line.cell, f"{name}_name") for line in content}) > 1 for name in ("dataset", "network")}
-    comparable = experiment.full_size is None
-    unequal = len({line.validated for line in content}) > 1
-    return [
-        {name: getattr(line.cell, f"{name}_name") for name in several if several[name]}
-        | _shown(line, comparable)
-        | ({"train images": trained_on(line)} if unequal else {})
-        for line in content
-    ]
+def markdown(results: TableResults) -> str:
+    """Write a table as Markdown: warnings, lines, claims and notes."""
+    parts = [f"# {results.title}", *results.warnings, grid(line_rows(results))]
+    if results.claims:
+        parts += ["## Claims", grid([claim_row(claim) for claim in results.claims]), CLAIMS_NOTE]
+    return "\n\n".join([*parts, *results.notes]) + "\n"
 
 
-def _shown(line: Line, comparable: bool) -> dict[str, str]:
-    metrics = line.results[0].metrics if line.results else None
-    searched = line.cell.search.kind != "weight-training"
+def latex(results: TableResults) -> str:
+    """Write the lines of a table as LaTeX, after its warnings as comments."""
+    comments = "".join(f"% {warning}\n" for warning in results.warnings)
+    return f"{comments}{grid(line_rows(results), 'latex_booktabs')}\n"
+
+
+def metrics(results: TableResults) -> dict[str, dict[str, float]]:
+    """Collect the numbers that `dvc metrics show` and `dvc metrics diff` show: one entry a line that has results."""
+    several = len({line.cell.network_name for line in results.lines}) > 1
+    named = grouped(results.lines_with_results, lambda line: _key(line, several))
     return {
-        **dict(zip(("method", "source", "sparsity"), line.reads, strict=True)),
-        "edges kept: asked": f"{line.results[0].record['asked']['kept']:,}" if metrics else UNKNOWN,
-        "realised": " / ".join(sorted({f"{result.metrics['kept']:,}" for result in line.results})) or UNKNOWN,
-        "test top-1 (%)": mean_and_deviation(line.values("top1")),
-        "last epoch (%)": mean_and_deviation(line.values("last_top1")),
-        "n": line.count,
-        "published": "; ".join(map(str, line.published)) or UNKNOWN,
-        "difference": ("; ".join(_difference(line, value) for value in line.published) if comparable else "") or UNKNOWN,
-        "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if metrics else UNKNOWN,
-        "coded file": f"{mean(coded):,.0f}" if searched and (coded := line.known("coded_bytes")) else UNKNOWN,
-        "(1-F)N / 8": f"{formula_bytes(line):,}" if metrics and searched else UNKNOWN,
-        "dying edges": f"{mean(line.recorded('dying_edge_ratio')):.4f}" if line.results and searched else UNKNOWN,
+        key if len(lines) == 1 else f"{key} [{line.cell.setting}]": _numbers(line)
+        for key, lines in named.items()
+        for line in lines
     }
 
 
-def _difference(line: Line, value: Published) -> str:
-    """Measured - published, with the interval of the measured mean."""
-    measured = line.values("top1") if value.quantity == "top1" else line.recorded("dying_edge_ratio")
-    digits = 2 if value.quantity == "top1" else 3
-    if not measured:
-        return UNKNOWN
-    ends = interval(measured)
-    around = f" [{ends[0] - value.value:+.{digits}f}, {ends[1] - value.value:+.{digits}f}]" if ends else ""
-    return f"{mean(measured) - value.value:+.{digits}f}{around}"
+def _key(line: Line, with_network: bool) -> str:
+    label, source, sparsity = line.columns
+    names = [line.cell.network_name] if with_network else []
+    return ", ".join([*names, label, source, f"s = {sparsity}"])
 
 
-CLAIMS_NOTE = (
-    "Effects are paired by seed, with Student's 95 % interval. What is claimed by up to is decided by the pair of lines that "
-    "stands there, with the interval of all pairs of its dataset together. A claim holds if the whole interval lies beyond "
-    "what is asked, does not hold if it lies short of that, and is undecided otherwise, as with a single seed."
-)
-
-
-def claim_row(each: Trial) -> dict[str, str]:
-    """A tested claim, for a reader."""
-    effect, unit = each.effect, " x" if each.claim.compare == "ratio" else _UNITS[each.claim.metric]
-    digits = 2 if each.claim.metric != "dying_edge_ratio" else 4
-    ends = f" [{effect.low:.{digits}f}, {effect.high:.{digits}f}]" if effect.low is not None else ""
-    return {
-        "claim": each.claim.text,
-        "of": _side(each.of, each.over),
-        "over": _side(each.over, each.of),
-        "effect": f"{effect.size:.{digits}f}{ends}{unit}" if effect.size is not None else UNKNOWN,
-        "n": f"{effect.n}; left out: {'; '.join(each.left_out)}" if each.left_out else str(effect.n),
-        "must exceed": f"{effect.beyond:g}",
-        "published": "; ".join(map(str, each.published)) or UNKNOWN,
-        "verdict": each.effect.verdict,
-    }
-
-
-_UNITS = {"top1": " points", "dying_edge_ratio": "", "bytes": " bytes", "coded_bytes": " bytes",
-          "mask_packed_bytes": " bytes"}  # fmt: skip
-
-
-def _side(line: Line, other: Line) -> str:
-    """A line by what tells it from the other, and its network and sparsity."""
-    cell = line.cell
-    names = [line.label] + ([str(cell.source)] if str(cell.source) != "dense" or str(other.cell.source) != "dense" else [])
-    return ", ".join([*names, cell.network_name, cell.dataset_name, f"s = {cell.sparsity:g}"])
-
-
-def formula_bytes(line: Line) -> int:
-    """The paper's model size (1-F)N in bytes, rounded up: Otsuka et al. 2025."""
-    metrics = line.results[0].metrics
-    return -(-(metrics["total"] - metrics["pruned"] - metrics["locked"]) // 8)
-
-
-_MEANS = ("top1", "top5", "loss", "last_top1", "bytes", "coded_bytes",
-          "mask_packed_bytes", "mask_coded_bytes", "mask_bound_bytes")  # fmt: skip
-
-
-def _full(line: Line, reduced: str | None) -> dict[str, Any]:
-    """Everything, for a machine: parameters, asked and realised counts, seeds, versions, hardware, times (law 10)."""
-    row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": line.count}
-    row |= flatten(line.cell.model_dump(mode="json", exclude={"seed", "table"}))
-    for name in _MEANS:
-        values = line.known(name)
-        row[f"{name}_mean"] = mean(values) if values else None
-        row[f"{name}_std"] = stdev(values) if len(values) > 1 else None
-    row["published"] = " ".join(str(each.value) for each in line.published) or None
-    row["published_quantity"] = " ".join(each.quantity for each in line.published) or None
-    row["published_how"] = " ".join(each.how for each in line.published) or None
-    row["small_budget"] = reduced
-    row["left_out"] = "; ".join(f"seed {each.cell.seed} {each}" for each in line.absent) or None
-    if line.results:
-        record = line.results[0].record
-        row["seeds"] = " ".join(str(result.cell.seed) for result in line.results)
-        row |= flatten({"asked": record["asked"], "realised": record["realised"]})
-        row["model_size_bits"] = record["realised"]["total"] - record["realised"]["pruned"] - record["realised"]["locked"]
-        row["dying_edge_ratio_mean"] = mean(line.recorded("dying_edge_ratio"))
-        row["seconds_mean"] = mean(sum(result.record["epoch_seconds"]) for result in line.results)
-        row["commit"] = " ".join(sorted({result.record["commit"] for result in line.results}))
-        row["precision"] = " ".join(sorted({result.record["precision"] for result in line.results}))
-        row["code"] = " ".join(sorted({result.record["code"] for result in line.results}))
-        row |= flatten({"data": {key: record["data"][key] for key in ("digest", "origin")}})
-        row |= flatten({"environment": record["environment"]})
-    return row
+def _numbers(line: Line) -> dict[str, float]:
+    top1 = line.values("top1")
+    spread = deviation(top1)
+    numbers: dict[str, float] = {"top1": round(mean(top1), 4)}
+    numbers |= {} if spread is None else {"top1_std": round(spread, 4)}
+    return numbers | {"n": len(top1), "bytes": round(mean(line.values("bytes")))}
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from slt_bench.records.provenance import parent_digest
 from slt_bench.records.shared import set_aside, take_from_others
 from slt_bench.run.announce import announcement
 from slt_bench.run.pool import run_cells
-from slt_bench.run.tasks import prepare_dataset, report_table, run_cell, track_table
+from slt_bench.run.tasks import prepare_dataset, run_cell, show_table
 
 ANNOUNCED = "SLT_BENCH_ANNOUNCED"  # in the environment of stages: what is asked for has been said already
 
@@ -66,8 +66,7 @@ def run_targets(
         _dvc(*(f"table@{table}" for table in tables))
         return
     for table in tables:
-        print(report_table(experiments.tables[table]))
-        track_table(experiments.tables[table])
+        show_table(experiments.tables[table])
 
 
 def search_table(experiments: Experiments, table: str) -> None:

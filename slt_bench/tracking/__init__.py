@@ -1,4 +1,4 @@
-"""MLflow as a view of the result files: rebuilt from them at any time (`runs`), and while a search runs (`live`).
+"""MLflow as a view of the results: rebuilt from them at any time (`runs`), and while a search runs (`live`).
 
-One experiment a table; in it one run a setting, with the means, and under it one run a seed.
+A table has an experiment, in it a run a setting with the means, and under that a run a seed.
 """

@@ -1,4 +1,4 @@
-"""Whether a store of MLflow is to be had, found out in seconds, and one line that says why it is not."""
+"""Contact with a store of MLflow: found out in seconds, and one line that says why there is none."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Interrupted
 
 PATIENCE = 10.0  # seconds that a store may take to answer for the first time
-# MLflow's own would wait for minutes; what it does not get through now, `slt-bench track` makes up for.
+# MLflow's own defaults would wait for minutes; `slt-bench track` makes up for what is not written now.
 _DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
              "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false", "MLFLOW_DISABLE_TELEMETRY": "true",
              "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}  # fmt: skip
 
 
 def chosen_uri() -> str:
-    """MLFLOW_TRACKING_URI, empty where the user has not set it."""
+    """Look up MLFLOW_TRACKING_URI; empty where the user has not set it."""
     return os.environ.get("MLFLOW_TRACKING_URI", "")
 
 
 def without_password(text: str) -> str:
-    """A text in which addresses name no user."""
+    """Remove user names and passwords from the addresses in a text."""
     return re.sub(r"//[^/\s]*@", "//***@", text)
 
 
 def load_mlflow() -> None:
-    """Import MLflow so that it is brief and quiet: what it and its libraries would log ends in one line of ours.
+    """Import MLflow so that it gives up early and logs nothing: errors reach the user as one line.
 
     Raises:
-        BenchError: it is not installed.
+        BenchError: MLflow is not installed.
     """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -50,26 +50,26 @@ def load_mlflow() -> None:
 
 
 def check_contact(uri: str) -> None:
-    """Speak to a store for the first time, and wait for its answer for seconds only.
+    """Speak to a store for the first time, and wait a few seconds for its answer.
 
     Raises:
-        Exception: what its library raises, or TimeoutError; `one_line` makes one line of it.
+        Exception: of the store's library, or TimeoutError; `one_line` makes one line of it.
     """
-    failed: list[Exception] = []
+    errors: list[Exception] = []
 
     def speak() -> None:
         try:
             _speak(uri)
         except Exception as error:
-            failed.append(error)
+            errors.append(error)
 
     thread = Thread(target=speak, daemon=True)
     thread.start()
     thread.join(PATIENCE)
     if thread.is_alive():
         raise TimeoutError(f"no answer within {PATIENCE:g} s")
-    if failed:
-        raise failed[0]
+    if errors:
+        raise errors[0]
 
 
 def _speak(uri: str) -> None:
@@ -92,10 +92,10 @@ def _speak(uri: str) -> None:
 
 @contextmanager
 def one_line(command: str) -> Iterator[None]:
-    """Whatever keeps MLflow from its work becomes one line, with the command that makes up for it.
+    """Turn every failure of MLflow in a block into one line, with the command that makes up for it.
 
     Raises:
-        BenchError: that line; a stop stays a stop.
+        BenchError: the line; a stop stays a stop.
     """
     try:
         yield
@@ -105,27 +105,27 @@ def one_line(command: str) -> Iterator[None]:
                 raise cause from None
         if isinstance(error, BenchError):
             raise
-        raise BenchError(_told(error, command)) from error
+        raise BenchError(_message(error, command)) from error
 
 
-def _told(error: Exception, command: str) -> str:
+def _message(error: Exception, command: str) -> str:
     where, way_out = str(paths.MLFLOW_STORE), f"or {paths.MLFLOW_STORE} is moved away"
     if chosen_uri():
         where, way_out = chosen_uri(), "or MLFLOW_TRACKING_URI names another store"
-    line = f"MLflow at {where} was not brought up to date: {_reason(error)}; once that is mended, {way_out}, "
-    told = " ".join(f"{line}`{command}` makes up for it".split())
-    return without_password(told)
+    problem = f"MLflow at {where} was not brought up to date: {_reason(error)}"
+    line = f"{problem}; once that is fixed, {way_out}, `{command}` makes up for it"
+    return without_password(" ".join(line.split()))
 
 
 def _reason(error: Exception) -> str:
-    """A few words: those of the operating system, SQLite or HTTP where they are at the bottom, else the first sentence."""
+    """Write the reason in few words: those of the system, SQLite or HTTP where they are the cause, else a first sentence."""
     for cause in reversed(_causes(error)):
         if isinstance(cause, OSError) and cause.strerror:
             return f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
         if isinstance(cause, sqlite3.Error | TimeoutError):
             return str(cause)
-        if isinstance(given := getattr(cause, "reason", None), Exception):  # why a request was tried no more
-            return str(given)
+        if isinstance(reason := getattr(cause, "reason", None), Exception):  # a request was not tried again
+            return str(reason)
     text = str(error).strip() or type(error).__name__
     sentence = re.split(r"\n|(?<=[\w)'\"]{2})\. ", text)[0].strip()
     named = "" if len(sentence.split()) > 1 else f"{type(error).__name__}: "
@@ -133,7 +133,7 @@ def _reason(error: Exception) -> str:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    found = [error]
-    while (cause := found[-1].__cause__ or found[-1].__context__) is not None and cause not in found:
-        found.append(cause)
-    return found
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    return causes

@@ -11,21 +11,21 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch
 from slt_bench.tracking.contact import chosen_uri, one_line
-from slt_bench.tracking.runs import log_epochs, open_run
+from slt_bench.tracking.runs import TableRuns, log_epochs
 from slt_bench.tracking.store import experiment, open_store
 from slt_bench.tracking.view import comparison_link
 
-_WAIT_OPEN = 20.0  # seconds at the end: of a store that was there or is ours
-_WAIT_UNOPENED = 5.0  # of one elsewhere that has not answered yet
+_WAIT_OPEN = 20.0  # seconds at the end, for a store that is open or in the project
+_WAIT_UNOPENED = 5.0  # seconds at the end, for a store elsewhere that has not answered yet
 
 
 class LiveRun:
-    """Tells MLflow of a search while it runs, from a thread of its own: the search never waits for it, nor fails with it.
+    """A run that MLflow shows while its search goes on: a thread logs it, so that the search neither waits nor fails with it.
 
     Args:
-        cell: what is searched; its table names the experiment.
-        patience: seconds that a search may take untold: MLflow's own imports would take longer than a short one does, and
-            the report tells of that in any case.
+        cell: the search's; its table names the experiment.
+        patience: seconds before MLflow is first called. Shorter searches are logged by the report: MLflow's imports alone
+            would take longer than they do.
     """
 
     def __init__(self, cell: Cell, patience: float = 15.0) -> None:
@@ -33,7 +33,7 @@ class LiveRun:
         self._queue: Queue[Epoch | None] = Queue()
         self._patience, self._closed, self._open = patience, Event(), Event()
         self._cell, self._status = cell, "RUNNING"
-        self._left = False  # whether it was not waited for
+        self._abandoned = False  # whether the search ended without waiting for the thread
         self._thread = Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -42,13 +42,13 @@ class LiveRun:
         self._queue.put(epoch)
 
     def close(self, status: Literal["RUNNING", "KILLED", "FAILED"] = "RUNNING") -> None:
-        """Wait until all is written, but for seconds only. A finished search stays RUNNING until it is evaluated."""
+        """Wait until all is logged, but for seconds only; a finished search stays RUNNING until it is evaluated."""
         self._status = status
         self._queue.put(None)
         self._closed.set()
         self._thread.join(_WAIT_OPEN if self._open.is_set() or not chosen_uri() else _WAIT_UNOPENED)
         if self._thread.is_alive():
-            self._left = True
+            self._abandoned = True
             print("note: MLflow takes long and was not waited for; `slt-bench track` makes up for it", flush=True)
 
     def _work(self) -> None:
@@ -56,17 +56,17 @@ class LiveRun:
             return
         try:
             with one_line("slt-bench track"):
-                self._tell()
-        except BenchError as error:  # the files are the truth; a search must not die of its display
-            if not self._left:
+                self._log()
+        except BenchError as error:  # MLflow is a view of the files: a search does not fail with it
+            if not self._abandoned:
                 print(f"note: {error}", flush=True)
 
-    def _tell(self) -> None:
-        client = open_store()
+    def _log(self) -> None:
+        client, table = open_store(), self._cell.table
         self._open.set()
-        where = experiment(client, self._cell.table)
-        self.link = comparison_link(where)
-        run = open_run(client, where, self._cell.table, self._cell, cell_code())
+        runs = TableRuns(client, experiment(client, table), table)
+        self.link = comparison_link(runs.experiment_id)
+        run = runs.open_run(self._cell, cell_code())
         while (epoch := self._queue.get()) is not None:
             log_epochs(client, run.info.run_id, [epoch])
         client.update_run(run.info.run_id, self._status)

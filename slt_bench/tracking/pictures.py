@@ -16,24 +16,29 @@ if TYPE_CHECKING:
 
 
 def log_confusion(client: MlflowClient, run_id: str, results: list[Result]) -> None:
-    """The confusion matrix over all seeds.
+    """Log the confusion matrix of a setting, summed over its seeds.
+
+    Args:
+        client: of the store.
+        run_id: of the mean.
+        results: of the seeds, all of one dataset.
 
     Raises:
-        BenchError: that of a seed cannot be read.
+        BenchError: the matrix of a seed cannot be read.
     """
     from slt_bench.report.figures.draw import confusion_figure
 
-    found = [_confusion(result.cell) for result in results]
-    rows = zip(*(matrix for _, matrix in found), strict=True)
+    confusions = [_confusion(result.cell) for result in results]
+    rows = zip(*(matrix for _, matrix in confusions), strict=True)
     total = [[sum(counts) for counts in zip(*row, strict=True)] for row in rows]
     with TemporaryDirectory() as temporary:
         path = Path(temporary) / "confusion.png"
-        confusion_figure(total, found[0][0], path)
+        confusion_figure(total, confusions[0][0], path)
         client.log_artifact(run_id, str(path), "figures")
 
 
 def _confusion(cell: Cell) -> tuple[list[str], list[list[int]]]:
-    """Names of the classes, and counts: a row a true class, a column a predicted one."""
+    """Read the names of the classes, and counts [true class, predicted class]."""
     path = cell.directory / "confusion.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

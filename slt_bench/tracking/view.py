@@ -1,7 +1,7 @@
-"""How MLflow's page shows a table at once: charts of the means, coloured by source.
+"""The view in which MLflow's page compares a table's means: charts over size, sparsity and freezing ratio.
 
-MLflow keeps views that are shared by a link in tags of the experiment, as JSON; this one is written as its page would write it
-(seen with MLflow 3.17). Another version that does not understand it says so and shows its own charts.
+MLflow keeps views that are shared by a link in tags of the experiment, as JSON. This view is written as MLflow's page would
+write it (seen with MLflow 3.17); another version that does not understand it says so and shows charts of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from slt_bench.experiment.cell import Cell
 from slt_bench.tracking.contact import chosen_uri, without_password
 
 if TYPE_CHECKING:
@@ -23,28 +22,21 @@ _CHARTS = (
     ("freezing_ratio", "test_top1"),
     ("sparsity", "dying_edge_ratio"),
 )
-_COLOURS = {"dense": "#0072B2", "randomly pruned": "#D55E00", "frozen": "#009E73", "from ticket": "#CC79A7"}
-_BASELINES = {"weight-training": "#000000", "random-mask": "#999999"}
-
-
-def colour(cell: Cell) -> str:
-    """Of a cell's run: by its source, baselines black and grey."""
-    return _BASELINES.get(cell.search.kind, _COLOURS[cell.source.kind])
 
 
 def share_view(client: MlflowClient, experiment_id: str) -> None:
-    """Write the view into the experiment."""
+    """Write the view into an experiment."""
     client.set_experiment_tag(experiment_id, f"mlflow.sharedViewState.{_KEY}", json.dumps(_state()))
 
 
 def comparison_link(experiment_id: str) -> str:
-    """Where the means of a table are compared: on the server where they are kept, else by `mlflow ui`."""
+    """Write the address where the means of a table are compared: on the server that keeps them, else that of `mlflow ui`."""
     server = without_password(chosen_uri()).rstrip("/") if _served() else "http://127.0.0.1:5000"
     return f"{server}/#/experiments/{experiment_id}/runs?compareRunsMode=CHART&viewStateShareKey={_KEY}"
 
 
 def how_to_compare(experiment_id: str) -> str:
-    """What to do to see that."""
+    """Write what to do to see that comparison."""
     return ("" if _served() else "start `mlflow ui`, ") + f"open {comparison_link(experiment_id)}"
 
 

@@ -8,7 +8,8 @@ from statistics import mean
 import pytest
 
 from slt_bench.experiment.load import load_experiments
-from slt_bench.report.lines import Line, lines
+from slt_bench.report.lines import Line
+from slt_bench.report.results import table_results
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture
 def smoke(monkeypatch: pytest.MonkeyPatch) -> list[Line]:
     monkeypatch.chdir(ROOT)
-    found = lines(load_experiments(Path("params.yaml")).tables["smoke"])
+    found = table_results(load_experiments(Path("params.yaml")).tables["smoke"]).lines
     if not all(line.results for line in found):
         pytest.skip("the smoke table has not run: `make smoke`")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.claims import Claim, Side
-from slt_bench.report.claims import effect, trials
-from slt_bench.report.lines import lines
+from slt_bench.report.claims import measure_effect
+from slt_bench.report.results import table_results
 from slt_bench.report.statistics import interval
 from slt_bench.run.tasks import report_table
 from tests.experiment.test_params import GOOD, refused
@@ -48,7 +49,7 @@ def test_the_interval_is_students() -> None:
     width = 4.302652729911275 / np.sqrt(3)  # t of 97.5 % with two degrees of freedom, deviation 1
     assert interval([1.0, 2.0, 3.0]) == pytest.approx((2 - width, 2 + width))
     assert interval([1.0]) is None
-    low, high = interval([1.0, 2.0, 3.0], chosen_from=4) or (0, 0)
+    low, high = interval([1.0, 2.0, 3.0], selected_from=4) or (0, 0)
     assert high - low == pytest.approx(2 * t.ppf(1 - 0.05 / 8, 2) / np.sqrt(3))
 
 
@@ -69,16 +70,16 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     ],
 )
 def test_verdicts(of: list[float], over: list[float], size: float | None, verdict: str) -> None:
-    found = effect(CLAIM, of, over)
+    found = measure_effect(CLAIM, of, over)
     assert found.verdict == verdict and found.n == len(of)
     assert found.size == (None if size is None else pytest.approx(size))
 
 
 def test_ratios_are_geometric_and_may_be_exact() -> None:
-    found = effect(RATIO, [330.0, 330.0], [100.0, 100.0])
+    found = measure_effect(RATIO, [330.0, 330.0], [100.0, 100.0])
     assert (found.low, found.size, found.high) == pytest.approx((3.3, 3.3, 3.3)) and found.verdict == "holds"
-    assert effect(RATIO, [200.0, 800.0], [100.0, 100.0]).size == pytest.approx(4.0)
-    assert effect(RATIO, [300.0, 300.0], [100.0, 100.0]).verdict == "does not hold"  # short of 3.25
+    assert measure_effect(RATIO, [200.0, 800.0], [100.0, 100.0]).size == pytest.approx(4.0)
+    assert measure_effect(RATIO, [300.0, 300.0], [100.0, 100.0]).verdict == "does not hold"  # short of 3.25
 
 
 def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: Experiments) -> None:
@@ -90,7 +91,7 @@ def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: E
 
     for cell in params.tables["one"].cells[2:]:
         pretend(cell, accuracy(cell))
-    at_30, at_50, most, one = trials(params.tables["one"], lines(params.tables["one"]))
+    at_30, at_50, most, one = table_results(params.tables["one"]).claims
     assert (at_30.effect.size, at_50.effect.size) == pytest.approx((1.0, 10.0))
     assert at_30.of.cell.sparsity == at_30.over.cell.sparsity == 0.3
     assert most.effect.size == pytest.approx(10.0) and most.of.cell.sparsity == 0.5 and most.pairs == 2
@@ -103,10 +104,11 @@ def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: E
 def test_there_is_no_ratio_to_nothing(params: Experiments) -> None:
     """A mask without a free edge takes no bytes."""
     claim = RATIO.model_copy(update={"metric": "mask_packed_bytes", "of": Side(row="frozen"), "over": Side(row="dense")})
-    table = params.tables["one"].model_copy(update={"claims": {"ratio": claim}})
+    experiment = params.tables["one"]
+    experiment = replace(experiment, table=experiment.table.model_copy(update={"claims": {"ratio": claim}}))
     for cell in params.tables["one"].cells[2:]:
         pretend(cell, 50.0, mask_packed_bytes=100 * cell.seed)
-    found = trials(table, lines(params.tables["one"]))
+    found = table_results(experiment).claims
     assert [(each.effect.n, each.effect.size) for each in found] == [(1, pytest.approx(1.0))] * 2
 
 
@@ -117,7 +119,7 @@ def test_seeds_without_a_pair_are_counted_and_the_reason_is_said(params: Experim
             diverge(cell)
         elif key != (False, 0.3, 0):
             pretend(cell, 50.0)
-    at_30, at_50, *_ = trials(params.tables["one"], lines(params.tables["one"]))
+    at_30, at_50, *_ = table_results(params.tables["one"]).claims
     assert (at_30.effect.n, at_50.effect.n) == (1, 1) and {at_30.effect.verdict, at_50.effect.verdict} == {"undecided"}
     assert at_30.left_out == ["seed 0 (edge popup: has not run yet)"]
     assert len(at_50.left_out) == 1 and at_50.left_out[0].startswith("seed 1 (edge popup: diverged: epoch 1, step 3")
@@ -140,32 +142,30 @@ BY_SHARE = """\
 def test_rows_by_share_are_paired_by_it_and_one_line_with_many(params: Experiments) -> None:
     """Half of the free edges is another sparsity in every source."""
     Path("params.yaml").write_text(TEXT + BY_SHARE)
-    table = load_experiments(Path("params.yaml"))
-    found = trials(table.tables["one"], lines(table.tables["one"]))
+    experiments = load_experiments(Path("params.yaml"))
+    found = table_results(experiments.tables["one"]).claims
     assert [each.of.cell.source.freezing_ratio for each in found] == pytest.approx([0.2, 0.4, 0.0, 0.0])
     assert [each.over.cell.source.freezing_ratio for each in found] == pytest.approx([0.2, 0.4, 0.2, 0.4])
     assert [each.over.cell.sparsity for each in found[:2]] == [0.6, 0.7] and found[0].of.cell.sparsity == 0.5
 
 
-def test_what_is_claimed_of_the_most_is_said_of_each_dataset_and_holds_if_any_pair_does(params: Experiments) -> None:
+@pytest.mark.parametrize(
+    ("gains", "verdict", "sparsity", "size"),
+    [
+        ({0.3: (1.0, 1.01), 0.5: (0.0, 9.0)}, "holds", 0.3, 1.005),
+        ({0.3: (-1.0, -1.01), 0.5: (-2.0, -2.01)}, "does not hold", 0.3, -1.005),
+    ],
+)
+def test_what_is_claimed_of_the_most_holds_if_any_pair_does(
+    params: Experiments, gains: dict[float, tuple[float, float]], verdict: str, sparsity: float, size: float
+) -> None:
     """The largest mean may be the least certain."""
-    digits = "digits: {images: {source: cifar10}, mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4]}"
-    other = digits.replace("digits", "other").replace("cifar10", "cifar100")
-    text = (TEXT + CLAIMS).replace(digits, f"{digits}\n  {other}").replace("dataset: digits", "dataset: [digits, other]")
-    Path("params.yaml").write_text(text)
-    params = load_experiments(Path("params.yaml"))
-    gains = {("digits", 0.3): (1.0, 1.01), ("digits", 0.5): (0.0, 9.0),
-             ("other", 0.3): (-1.0, -1.01), ("other", 0.5): (-2.0, -2.01)}  # fmt: skip
     for cell in params.tables["one"].cells:
         if cell.search.kind == "edge-popup":
-            gain = gains[cell.dataset_name, cell.sparsity][cell.seed] if cell.source.freezing_ratio else 0.0
-            pretend(cell, 50.0 + gain)
-    most = [each for each in trials(params.tables["one"], lines(params.tables["one"])) if each.claim.across == "most"]
-    assert [(each.of.cell.dataset_name, each.effect.verdict) for each in most] == [
-        ("digits", "holds"),
-        ("other", "does not hold"),
-    ]
-    assert most[0].of.cell.sparsity == 0.3 and most[1].effect.size == pytest.approx(-1.005)
+            pretend(cell, 50.0 + (gains[cell.sparsity][cell.seed] if cell.source.freezing_ratio else 0.0))
+    (most,) = [result for result in table_results(params.tables["one"]).claims if result.claim.across == "most"]
+    assert (most.effect.verdict, most.of.cell.sparsity, most.effect.size) == (verdict, sparsity, pytest.approx(size))
+    assert most.pairs == 2
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_what_is_claimed_of_the_most_is_said_of_each_dataset_and_holds_if_any_pa
         ("iwasawa2023-gain10", "iwasawa2023-gain100",
          r"'iwasawa2023-gain100' is of resnet18 on cifar100, this row is of resnet18 on cifar10 at 0\.3, resnet18"),
         ("sparsity: [0.3, 0.5]}\n    claims", "sparsity: [0.6, 0.7]}\n    claims",
-         r":23: tables\.one\.claims\.frozen: no cell of row frozen agrees with just one of row dense in dataset, network"),
+         r":23: tables\.one\.claims\.frozen: no cell of row frozen agrees with just one of row dense in network, recipe"),
         ("across: most", "compare: ratio", r"compare: ratio is for bytes; top1 may be 0"),
         ("{id: frozen,", "{id: dense,", r"rows\[2\]\.id: 'dense' is the id of another row too"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 import subprocess
@@ -15,18 +16,18 @@ from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.run.tasks import keep_tables, report_all, report_table
-from tests.experiment.test_params import SMALL
 from tests.report.test_claims import CLAIMS, TEXT
 from tests.report.test_report import pretend
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SMALL = "  one-small: {like: one, dataset: digits, seeds: [4]}\n"
 PROBE = """<script>
-const told = [];
-addEventListener("error", event => told.push(event.message || "not loaded: " + event.target.outerHTML.slice(0, 80)), true);
+const errors = [];
+addEventListener("error", event => errors.push(event.message || "not loaded: " + event.target.outerHTML.slice(0, 80)), true);
 addEventListener("load", () => setTimeout(() => {
   const images = [...document.images], tell = (name, value) => document.documentElement.setAttribute("data-" + name, value);
   const dead = [...document.querySelectorAll("a[href^='#']")].filter(a => !document.getElementById(a.hash.slice(1)));
-  tell("errors", told.join("; "));
+  tell("errors", errors.join("; "));
   tell("images", images.filter(i => i.complete && i.naturalWidth > 0).length + "/" + images.length);
   tell("dead", dead.length); tell("wide", document.documentElement.scrollWidth - innerWidth);
   location.hash = "#one-line-2"; setTimeout(() => tell("opened", document.getElementById("one-line-2").open), 100);
@@ -37,8 +38,7 @@ addEventListener("load", () => setTimeout(() => {
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
     monkeypatch.chdir(tmp_path)
-    small = SMALL.replace("    networks: {tiny: tinier}\n    recipes: {quick: quicker}\n", "")
-    Path("params.yaml").write_text(TEXT + CLAIMS + small)
+    Path("params.yaml").write_text(TEXT + CLAIMS + SMALL)
     return load_experiments(Path("params.yaml"))
 
 
@@ -63,7 +63,7 @@ def test_the_page_needs_nothing_else_and_tells_all(params: Experiments) -> None:
     assert links.found and all(link.startswith(("#", "data:image/svg+xml;base64,")) for link in links.found)
     assert "url(" not in page and "@import" not in page
     cell = params.tables["one"].cells[-1]
-    for part in (f"slt-bench run {cell.id}", "dvc repro one", "frozen is better", "learning rate", "undecided",
+    for part in (f"slt-bench run {cell.id}", "dvc repro table@one", "frozen is better", "learning rate", "undecided",
                  "&#34;prune_ratio&#34;: 0.1", "class=\"verdict", "made with"):  # fmt: skip
         assert part in page, part
     assert "SMALL BUDGET" not in page
@@ -75,7 +75,8 @@ def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Exper
     markdown = report_table(params.tables["one-small"])
     for name in ("table.md", "table.tex", "report.html"):
         assert "SMALL BUDGET" in (paths.table_dir("one-small") / name).read_text(), name
-    assert "small_budget" in (paths.table_dir("one-small") / "table.csv").read_text()
+    rows = list(csv.DictReader((paths.table_dir("one-small") / "table.csv").open()))
+    assert {row["small_budget"] for row in rows} == {"other seeds"}
     assert "at a small budget" in markdown and "1.33 gain" in markdown
 
 

@@ -15,10 +15,12 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.data.manifest import read_manifest
 from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.experiments import Experiments
 from slt_bench.params.sources import Source
-from slt_bench.params.tables import Params
+from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch
+from slt_bench.records.result import read_results
 from slt_bench.run.tasks import load
 from slt_bench.tracking.live import LiveRun
 from slt_bench.tracking.runs import track
@@ -43,10 +45,11 @@ def finish(cell: Cell, top1: float, code: str = "c0de") -> None:
     record = json.loads(file.read_text())
     record["data"]["digest"] = read_manifest(paths.dataset_dir(cell.dataset_name)).digest
     file.write_text(json.dumps(record))
+    write_checksums(cell.directory)
 
 
-def project_with_a_result() -> Params:
-    """Parameters, and the files of one finished cell, in the working directory."""
+def project_with_a_result() -> Experiments:
+    """Write params.yaml and the files of one finished cell into the working directory."""
     Path("params.yaml").write_text(GOOD)
     finish(load().tables["one"].cells[0], 80.0)
     return load()
@@ -55,7 +58,7 @@ def project_with_a_result() -> Params:
 def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
     for epochs in ((1,), (1, 2)):  # interrupted after one epoch, then told of it again
-        live = LiveRun("one", cell, patience=0)
+        live = LiveRun(cell, patience=0)
         for number in epochs:
             live.epoch(epoch(number))
         live.close("KILLED")
@@ -66,8 +69,8 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
 
     finish(cell, 80.0, cell_code())
-    assert track("one", [cell]) == (where[0], 1)
-    assert track("one", [cell]) == (where[0], 0)
+    assert track("one", read_results([cell])) == (where[0], 1)
+    assert track("one", read_results([cell])) == (where[0], 0)
     (done,) = client.search_runs(where, SEEDS)
     assert done.info.run_id == run.info.run_id and done.info.status == "FINISHED"
     assert done.data.metrics["test_top1"] == 80.0 and done.data.metrics["edges_kept"] == 500
@@ -84,7 +87,7 @@ def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, m
     cells = [make_cell(seed=seed, **({"source": source} if source else {})) for source in (None, FROZEN) for seed in range(3)]
     for cell in cells:
         finish(cell, 80.0 + cell.seed)
-    where, written = track("one", cells[:5], figures=False)
+    where, written = track("one", read_results(cells[:5]), figures=False)
     client = open_store()
     assert written == 5 and len(client.search_runs([where], SEEDS)) == 5
     means = {run.data.tags["mean"]: run for run in client.search_runs([where], MEANS)}
@@ -95,13 +98,14 @@ def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, m
     assert dense.data.tags["mlflow.runColor"] != frozen.data.tags["mlflow.runColor"] and "seed" not in dense.data.params
     for run in client.search_runs([where], SEEDS):
         assert run.data.tags["mlflow.parentRunId"] == means[run.data.tags["setting"]].info.run_id
-    assert track("one", cells, figures=False) == (where, 1)  # the seed that was missing, and the mean that it changes
+    # The seed that was missing is written, and the mean that it changes.
+    assert track("one", read_results(cells), figures=False) == (where, 1)
     (again,) = [run for run in client.search_runs([where], MEANS) if run.data.tags["mean"] == cells[3].setting]
     assert again.info.run_id == frozen.info.run_id and again.data.metrics["seeds"] == 3
 
 
 def test_the_view_that_the_link_opens_is_there(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
-    where, _ = track("one", [make_cell()])
+    where, _ = track("one", read_results([make_cell()]))
     key = re.findall(r"viewStateShareKey=(\w+)", comparison_link(where))[0]
     view = json.loads(open_store().get_experiment(where).tags[f"mlflow.sharedViewState.{key}"])
     charts = [(chart["xaxis"]["key"], chart["yaxis"]["key"]) for chart in view["compareRunCharts"]]
@@ -112,11 +116,11 @@ def test_the_view_that_the_link_opens_is_there(project_with_store: Path, make_ce
 
 def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
-    live = LiveRun("one", cell, patience=0)
+    live = LiveRun(cell, patience=0)
     live.epoch(epoch(1))
     live.close()
     finish(cell, 80.0, code="of another time")
-    where, _ = track("one", [cell], figures=False)
+    where, _ = track("one", read_results([cell]), figures=False)
     (run,) = open_store().search_runs([where], SEEDS)
     assert run.data.tags["code"] == "of another time" and run.info.status == "FINISHED"
 
@@ -124,10 +128,11 @@ def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_
 def test_a_changed_result_replaces_the_run(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
     finish(cell, 80.0)
-    where, _ = track("one", [cell], figures=False)
-    metrics = Path("outputs/cells") / cell.id / "metrics.json"
+    where, _ = track("one", read_results([cell]), figures=False)
+    metrics = cell.directory / "metrics.json"
     metrics.write_text(metrics.read_text().replace("80.0", "81.0"))
-    assert track("one", [cell], figures=False) == (where, 1)
+    write_checksums(cell.directory)
+    assert track("one", read_results([cell]), figures=False) == (where, 1)
     (run,) = open_store().search_runs([where], SEEDS)
     assert run.data.metrics["test_top1"] == 81.0
     assert run.info.end_time - run.info.start_time == 9000  # the search's own time, not that of the import
@@ -139,12 +144,12 @@ def test_what_a_table_has_no_more_is_removed_and_means_are_of_their_parameters(
     old, other = make_cell(), make_cell(source=FROZEN)
     for cell in (old, other):
         finish(cell, 80.0)
-    where, _ = track("one", [old, other], figures=False)
+    where, _ = track("one", read_results([old, other]), figures=False)
     new = make_cell(recipe={"epochs": 5})
     assert (new.id, new.identity != old.identity) == (old.id, True)
     shutil.rmtree(old.directory)
     finish(new, 81.0)
-    assert track("one", [new], figures=False) == (where, 1)
+    assert track("one", read_results([new]), figures=False) == (where, 1)
     ((mean,), (run,)) = (open_store().search_runs([where], kind) for kind in (MEANS, SEEDS))
     assert mean.data.params["recipe.epochs"] == run.data.params["recipe.epochs"] == "5"
 
@@ -152,20 +157,20 @@ def test_what_a_table_has_no_more_is_removed_and_means_are_of_their_parameters(
 def test_an_experiment_that_was_deleted_is_brought_back(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
     finish(cell, 80.0)
-    where, _ = track("one", [cell], figures=False)
+    where, _ = track("one", read_results([cell]), figures=False)
     open_store().delete_experiment(where)
-    assert track("one", [cell], figures=False)[0] == where
+    assert track("one", read_results([cell]), figures=False)[0] == where
 
 
 def test_cells_that_have_not_run_are_left_out(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
-    assert track("one", [make_cell()])[1] == 0
+    assert track("one", read_results([make_cell()]))[1] == 0
 
 
 def test_a_search_does_not_fail_with_its_display(
     project: Path, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////dev/null/mlflow.db")
-    live = LiveRun("one", make_cell(), patience=0)
+    live = LiveRun(make_cell(), patience=0)
     live.epoch(epoch(1))
     live.close()
     assert "`slt-bench track` makes up for it" in capsys.readouterr().out

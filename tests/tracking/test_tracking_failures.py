@@ -14,7 +14,7 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Preempted
 from slt_bench.experiment.cell import Cell
-from slt_bench.params.tables import Params
+from slt_bench.experiment.experiments import Experiments
 from slt_bench.run.tasks import load, track_table
 from slt_bench.tracking.contact import load_mlflow, one_line
 from slt_bench.tracking.live import LiveRun
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def bench(project_with_store: Path) -> Params:
+def bench(project_with_store: Path) -> Experiments:
     """A project with a store and one result, as working directory."""
     return project_with_a_result()
 
 
 @pytest.fixture
-def harmed(request: pytest.FixtureRequest, bench: Params, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def harmed(request: pytest.FixtureRequest, bench: Experiments, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A project whose store is not to be had; gives what must be said of it."""
     harm, said = HARMS[request.param]
     with harm() as uri:
@@ -44,7 +44,7 @@ def harmed(request: pytest.FixtureRequest, bench: Params, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("harmed", HARMS, indirect=True)
 def test_what_is_wrong_with_the_store_is_one_note_within_seconds(harmed: str, capfd: pytest.CaptureFixture[str]) -> None:
     began = time.monotonic()
-    track_table(load(), "one")
+    track_table(load().table("one"))
     assert time.monotonic() - began < 15
     out, err = capfd.readouterr()
     assert err == "" and len(out.splitlines()) == 1, (out, err)
@@ -57,7 +57,7 @@ def test_what_is_wrong_with_the_store_is_one_note_within_seconds(harmed: str, ca
 def test_a_search_that_ends_waits_for_seconds_only(
     harmed: str, make_cell: Callable[..., Cell], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    live = LiveRun("one", make_cell(), patience=0)
+    live = LiveRun(make_cell(), patience=0)
     live.epoch(epoch(1))
     began = time.monotonic()
     live.close()
@@ -72,7 +72,7 @@ def test_a_report_is_whole_and_ends_well_without_mlflow_but_tracking_alone_fails
     here = os.environ | {"PYTHONPATH": str(ROOT)}
     report, tracking = (
         subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, env=here)
-        for command in (("stages.report", "one"), ("slt_bench", "track", "one"))
+        for command in (("stages.table", "one"), ("slt_bench", "track", "one"))
     )
     assert report.returncode == 0 and report.stderr == "", report.stderr
     (note,) = [line for line in report.stdout.splitlines() if "MLflow" in line]
@@ -83,28 +83,28 @@ def test_a_report_is_whole_and_ends_well_without_mlflow_but_tracking_alone_fails
 
 
 def test_without_mlflow_the_extra_is_named(
-    bench: Params, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    bench: Experiments, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    track_table(bench, "one")
-    LiveRun("one", make_cell(), patience=0).close()
+    track_table(bench.table("one"))
+    LiveRun(make_cell(), patience=0).close()
     notes, _ = capfd.readouterr()
     assert len(notes.splitlines()) == 2
     assert notes.count("note: MLflow is not installed: `pip install 'slt-bench[pipeline]'`") == 2
     with pytest.raises(BenchError, match="pip install"):
-        track_table(bench, "one", required=True)
+        track_table(bench.table("one"), required=True)
 
 
-def test_a_matrix_that_cannot_be_read_is_named_and_tracked_once_it_can(bench: Params) -> None:
+def test_a_matrix_that_cannot_be_read_is_named_and_tracked_once_it_can(bench: Experiments) -> None:
     cell = bench.tables["one"].cells[0]
     file = cell.directory / "confusion.json"
     whole = file.read_text()
     for damage in ("", "[]", '{"classes": ["a"], "confusion": [[1, 2]]}', '{"classes": ["a"], "confusion": [["x"]]}'):
         file.write_text(damage)
         with pytest.raises(BenchError, match=f"{file} cannot be read: `slt-bench evaluate {cell.id}` writes it again"):
-            track_table(bench, "one", required=True)
+            track_table(bench.table("one"), required=True)
     file.write_text(whole)
-    track_table(bench, "one", required=True)
+    track_table(bench.table("one"), required=True)
     assert len(list(Path("mlruns").rglob("confusion.png"))) == 1
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from slt_bench.params.tables import Params
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.records.result import read_results
 from slt_bench.run.tasks import load
 from slt_bench.tracking.runs import track
 from slt_bench.tracking.store import open_store
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def bench(project_with_store: Path) -> Params:
+def bench(project_with_store: Path) -> Experiments:
     """A project with a store and one result, as working directory."""
     return project_with_a_result()
 
@@ -29,7 +30,7 @@ def bench(project_with_store: Path) -> Params:
 PICTURES = """
 from slt_bench.run.tasks import load, track_table
 from slt_bench.tracking.store import experiment, open_store
-track_table(load(), "one", required=True)
+track_table(load().table("one"), required=True)
 client = open_store()
 for run in client.search_runs([experiment(client, "one")], "tags.mean LIKE '%'"):
     print(client.list_artifacts(run.info.run_id, "figures"), client.download_artifacts(run.info.run_id, ""))
@@ -38,7 +39,7 @@ for run in client.search_runs([experiment(client, "one")], "tags.mean LIKE '%'")
 
 @pytest.mark.parametrize("name", ["plain", "what?now#5%25 ü:x"])
 def test_store_and_pictures_lie_in_the_project_whatever_it_is_called_and_wherever_it_is_moved(
-    name: str, bench: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, bench: Experiments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, moved = tmp_path / "homes" / name, tmp_path / "homes" / f"moved {name}"
     home.mkdir(parents=True)
@@ -58,8 +59,8 @@ def test_store_and_pictures_lie_in_the_project_whatever_it_is_called_and_whereve
         assert {path.name for path in place.iterdir()} == {"data", "outputs", "params.yaml", "mlflow.db", "mlruns", ".state"}
 
 
-def test_artifacts_that_an_older_store_has_by_their_old_place_are_found_again(bench: Params) -> None:
-    where, _ = track("one", [bench.tables["one"].cells[0]])
+def test_artifacts_that_an_older_store_has_by_their_old_place_are_found_again(bench: Experiments) -> None:
+    where, _ = track("one", read_results(bench.tables["one"].cells[:1]))
     old = "UPDATE runs SET artifact_uri = '/old/place/' || artifact_uri WHERE artifact_uri LIKE 'mlruns/%'"
     elsewhere = "UPDATE experiments SET artifact_location = 's3://bucket/mlruns/0' WHERE experiment_id = 0"
     with closing(sqlite3.connect("mlflow.db")) as database:

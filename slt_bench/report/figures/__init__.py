@@ -1,1 +1,1 @@
-"""Figures of a table and of its searches, drawn from its lines."""
+"""Figures of a table and of its searches, drawn from the table's lines."""

@@ -1,4 +1,4 @@
-"""Figures of a table, as SVG and PNG; the same results give the same bytes of SVG."""
+"""Figures of a table, as SVG and PNG; equal results give SVG files of equal bytes."""
 
 from __future__ import annotations
 
@@ -35,53 +35,73 @@ _STYLE: Any = {
     "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.8, "axes.axisbelow": True,
     "axes.edgecolor": "#777777", "axes.titlesize": 10, "legend.frameon": False, "legend.fontsize": 8,
 }  # fmt: skip
-_COLUMNS = 2  # of panels, one for each dataset and network
+_COLUMNS = 2  # of panels
 _INSIDE = 12  # searches that the figures of their insides show
 
 
 def draw_figures(lines: Sequence[Line], title: str, directory: Path) -> list[str]:
-    """Draw every figure that the results allow; returns their names (without ending)."""
-    done = [line for line in lines if line.results]
-    searched = [line for line in done if line.found]
+    """Draw every figure that the results of a table allow.
+
+    Args:
+        lines: of the table.
+        title: of the table, which stands above each figure.
+        directory: its `figures` gets SVG files and its `png` PNG files; what was there before is removed.
+
+    Returns:
+        The names of the figures, without ending.
+
+    Raises:
+        BenchError: a file cannot be written; the old figures are still there.
+    """
+    shown = [line for line in lines if line.results]
+    searched = [line for line in shown if line.is_searched]
+    coded = [line for line in shown if line.optional("coded_bytes")]
     sparsities, ratios = (
         any(len({key(line) for line in panel}) > 2 for panel in panels(searched).values()) for key in (sparsity, freezing)
     )
     figures: dict[str, tuple[Sequence[Line], Draw]] = {
-        "accuracy-size": (done, accuracy_against("bytes", "size of the ticket file")),
-        "accuracy-coded-size": (done, accuracy_against("coded_bytes", "size of the ticket file, its mask entropy-coded")),
-        "accuracy-sparsity": (done, accuracy_against_sparsity),
+        "accuracy-size": (shown, accuracy_against("bytes", "size of the ticket file")),
+        "accuracy-coded-size": (coded, accuracy_against("coded_bytes", "size of the ticket file, its mask entropy-coded")),
+        "accuracy-sparsity": (shown, accuracy_against_sparsity),
         "accuracy-freezing": (searched if ratios else [], accuracy_against_freezing),
         "dying-sparsity": (searched if sparsities else [], dying_against_sparsity),
-        "learning-curves": ([line for line in done if line.validated], curves("val_top1", "validation top-1 (%)")),
+        "learning-curves": ([line for line in shown if line.is_validated], curves("val_top1", "validation top-1 (%)")),
         "dying-edges": (searched, curves("dying_edge_ratio", "dying edges: share in no mask so far")),
         "mask-churn": (searched, curves("mask_churn", "mask churn: share that changed sides")),
     }
-    with replaced(directory) as fresh:  # figures that these results no longer allow go with the old ones
-        return _draw_all(figures, searched, title, fresh)
+    allowed = {name: figure for name, figure in figures.items() if figure[0]}
+    with replaced(directory / "png") as pixels, replaced(directory / "figures") as vectors, plt.rc_context(_STYLE):
+        for name, (drawn, draw) in allowed.items():
+            _save(_figure(drawn, draw, title), vectors / f"{name}.svg", pixels / f"{name}.png")
+        inside = _draw_insides(searched, title)
+        for name, figure in inside.items():
+            _save(figure, vectors / f"{name}.svg", pixels / f"{name}.png")
+    return [*allowed, *inside]
 
 
-def _draw_all(
-    figures: dict[str, tuple[Sequence[Line], Draw]], searched: Sequence[Line], title: str, directory: Path
-) -> list[str]:
-    drawn = {name: figure for name, figure in figures.items() if figure[0]}
-    for name, (shown, draw) in drawn.items():
-        with plt.rc_context(_STYLE):
-            _save(_figure(shown, draw, title), directory / name)
-    inside = searched[:: -(-len(searched) // _INSIDE)] if searched else []
-    some = f" ({len(inside)} of {len(searched)} searches)" if len(inside) < len(searched) else ""
-    by_search = {"layer-density": layer_density, "score-distribution": score_distribution} if inside else {}
-    for name, draw_panels in by_search.items():
-        with plt.rc_context(_STYLE):
-            many = len(panels(inside)) > 1
-            names = [Styles(inside).name(line) + (f", {line.cell.network_name}" if many else "") for line in inside]
-            figure = draw_panels(list(zip(names, (line.results[0] for line in inside), strict=True)))
-            figure.suptitle(fill(title + some, 70), x=0.01, ha="left", fontsize=12, fontweight="bold")
-            _save(figure, directory / name)
-    return [*drawn, *by_search]
+def _draw_insides(searched: Sequence[Line], title: str) -> dict[str, Figure]:
+    """Draw how searches went inside, of some lines where there are many."""
+    if not searched:
+        return {}
+    chosen = searched[:: -(-len(searched) // _INSIDE)]
+    part = f" ({len(chosen)} of {len(searched)} searches)" if len(chosen) < len(searched) else ""
+    with_network = len(panels(chosen)) > 1
+    names = [Styles(chosen).name(line) + (f", {line.cell.network_name}" if with_network else "") for line in chosen]
+    searches = list(zip(names, (line.results[0] for line in chosen), strict=True))
+    figures = {"layer-density": layer_density(searches), "score-distribution": score_distribution(searches)}
+    for figure in figures.values():
+        figure.suptitle(fill(title + part, 70), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    return figures
 
 
 def confusion_figure(matrix: list[list[int]], classes: list[str], path: Path) -> None:
-    """Confusion matrix as a PNG: rows are true classes, in percent of the row."""
+    """Draw a confusion matrix as a PNG file: rows are true classes, in percent of the row.
+
+    Args:
+        matrix: counts [true class, predicted class].
+        classes: their names.
+        path: of the file.
+    """
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(figsize=(6, 5.4), layout="constrained")
         shares = [[100 * count / max(1, sum(row)) for count in row] for row in matrix]
@@ -97,33 +117,33 @@ def confusion_figure(matrix: list[list[int]], classes: list[str], path: Path) ->
 
 
 def _figure(lines: Sequence[Line], draw: Draw, title: str) -> Figure:
-    """A panel for each dataset and network, and one legend."""
-    found, styles = panels(lines), Styles(lines)
-    columns = min(_COLUMNS, len(found))
-    rows = -(-len(found) // columns)
+    """Draw a panel for each network, and one legend."""
+    by_network, styles = panels(lines), Styles(lines)
+    columns = min(_COLUMNS, len(by_network))
+    rows = -(-len(by_network) // columns)
     names = dict.fromkeys(styles.name(line) for line in lines)
     width = 7.2 if columns == 1 else 10.4
     beside = max(1, int(13 * width / (max(map(len, names)) + 10)))  # in a row of the legend, which stands below
     height = 0.9 + 3.5 * rows + 0.18 * (len(names) // beside + 1)
     figure, grid = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)
     flat: list[Axes] = list(grid.flat)
-    once: dict[str, Any] = {}
-    for axes, (name, members) in zip(flat, found.items(), strict=False):
+    legend: dict[str, Any] = {}
+    for axes, (name, members) in zip(flat, by_network.items(), strict=False):
         draw(axes, members, styles)
-        if len(found) > 1:
+        if len(by_network) > 1:
             axes.set_title(name)
         handles, labels = axes.get_legend_handles_labels()
-        once |= dict(zip(labels, handles, strict=True))
-    for axes in flat[len(found) :]:
+        legend |= dict(zip(labels, handles, strict=True))
+    for axes in flat[len(by_network) :]:
         axes.set_visible(False)
     figure.suptitle(fill(title, int(9 * width)), x=0.01, ha="left", fontsize=12, fontweight="bold")
-    figure.legend(list(once.values()), list(once), loc="outside lower left", ncols=beside)
+    figure.legend(list(legend.values()), list(legend), loc="outside lower left", ncols=beside)
     return figure
 
 
-def _save(figure: Figure, path: Path) -> None:
-    for ending, metadata in ((".svg", {"Date": None}), (".png", None)):
+def _save(figure: Figure, vectors: Path, pixels: Path) -> None:
+    for path, metadata in ((vectors, {"Date": None}), (pixels, None)):
         content = BytesIO()
-        figure.savefig(content, format=ending[1:], metadata=metadata)
-        write_bytes(path.with_suffix(ending), content.getvalue())  # in place of the old file, which may be a link
+        figure.savefig(content, format=path.suffix[1:], metadata=metadata)
+        write_bytes(path, content.getvalue())
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""Figures of one panel a setting: how searches went inside, each shown by its first seed."""
+"""Figures with a panel a setting: how its search went inside, shown by its first seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLUMNS = 3
 
 
 def layer_density(searches: Sequence[tuple[str, Result]]) -> Figure:
-    """Kept share of every layer over the epochs; the first layers are dark."""
+    """Draw the kept share of every layer over the epochs; the first layers are dark."""
     figure, panels = _panels(searches)
     for axes, (_, result) in zip(panels, searches, strict=True):
         layers = result.record["layers"]
@@ -31,13 +31,13 @@ def layer_density(searches: Sequence[tuple[str, Result]]) -> Figure:
     handles, labels = panels[0].get_legend_handles_labels()
     if len({tuple(layer["name"] for layer in result.record["layers"]) for _, result in searches}) > 1:  # several networks
         handles, labels = [handles[0], handles[-1]], ["first", "last"]
-    some = slice(None, None, -(-len(labels) // 12))
-    figure.legend(handles[some], labels[some], loc="outside right upper", title="layer", fontsize=8)
+    step = -(-len(labels) // 12)
+    figure.legend(handles[::step], labels[::step], loc="outside right upper", title="layer", fontsize=8)
     return figure
 
 
 def score_distribution(searches: Sequence[tuple[str, Result]]) -> Figure:
-    """Quantiles of |score| over the epochs."""
+    """Draw quantiles of |score| over the epochs."""
     figure, panels = _panels(searches)
     low, quarter, half, three, high = range(len(QUANTILES))
     for axes, (_, result) in zip(panels, searches, strict=True):

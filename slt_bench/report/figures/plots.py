@@ -1,4 +1,4 @@
-"""What figures show of the lines of one dataset and network, each in a pair of axes."""
+"""Plots of the lines of one network, each in one pair of axes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ from slt_bench.common.text import grouped
 from slt_bench.report.figures.styles import NAMED, Styles
 from slt_bench.report.lines import Line
 
-Draw = Callable[[Axes, Sequence[Line], Styles], None]
+Draw = Callable[[Axes, Sequence[Line], Styles], None]  # draws these lines into the axes
 
 
 def accuracy_against(size: str, label: str) -> Draw:
-    """Accuracy against the size of the ticket file, with the Pareto front of the tickets that were found."""
+    """Make the plot of accuracy against a size in bytes, with the Pareto front of the searched tickets.
+
+    Args:
+        size: name of the metric.
+        label: of the x axis.
+    """
 
     def draw(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
-        known = [line for line in lines if line.known(size)]
-        points = [(mean(line.known(size)), mean(line.values("top1"))) for line in known if line.found]
+        sized = [line for line in lines if line.optional(size)]
+        points = [(mean(line.optional(size)), mean(line.values("top1"))) for line in sized if line.is_searched]
         front = [point for point in points if not any(x <= point[0] and y > point[1] for x, y in points)]
         if len(front) > 1:
             xs, ys = zip(*sorted(front), strict=True)
             axes.step(xs, ys, where="post", color="#bbbbbb", linewidth=1.2, label="Pareto front of the tickets", zorder=1)
-        for line in known:
-            _point(axes, line, mean(line.known(size)), styles)
+        for line in sized:
+            _point(axes, line, mean(line.optional(size)), styles)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(EngFormatter("B"))
@@ -40,7 +45,8 @@ def accuracy_against(size: str, label: str) -> Draw:
 
 
 def accuracy_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
-    _against(axes, lines, styles, sparsity, _others, lambda line: mean(line.values("top1")))
+    """Draw accuracy against sparsity; lines of one search in one source are joined."""
+    _join(axes, lines, styles, sparsity, lambda line: mean(line.values("top1")))
     for line in lines:
         _point(axes, line, line.cell.sparsity, styles)
     axes.set(xlabel="sparsity (share of all weights that are zero)", ylabel="test top-1 (%)", xlim=(-0.03, 1.0))
@@ -48,7 +54,7 @@ def accuracy_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles)
 
 
 def accuracy_against_freezing(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
-    """Lines of a row are joined where they keep the same share of their free edges, or else where they are equally sparse."""
+    """Draw accuracy against freezing; lines of a row are joined if they keep one share of free edges, or else one sparsity."""
     dense = [line for line in lines if line.cell.source.kind == "dense"]
     frozen = [line for line in lines if line.cell.source.kind in ("randomly pruned", "frozen")]
     for same in grouped(frozen, _at_freezing).values():
@@ -72,7 +78,8 @@ def accuracy_against_freezing(axes: Axes, lines: Sequence[Line], styles: Styles)
 
 
 def dying_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
-    _against(axes, lines, styles, sparsity, _others, lambda line: mean(line.recorded("dying_edge_ratio")), "o")
+    """Draw the share of dying edges against sparsity, with the published values."""
+    _join(axes, lines, styles, sparsity, lambda line: mean(line.from_record("dying_edge_ratio")), "o")
     for line in lines:
         for value in line.published:
             if value.quantity == "dying-edge ratio":
@@ -80,12 +87,11 @@ def dying_against_sparsity(axes: Axes, lines: Sequence[Line], styles: Styles) ->
     axes.set(xlabel="sparsity (pruning rate)", ylabel="dying edges: share in no mask", xlim=(-0.03, 1.0))
 
 
-def _against(
-    axes: Axes, lines: Sequence[Line], styles: Styles, x: Callable[[Line], float], key: Callable[[Line], Any],
-    y: Callable[[Line], float], marker: str = "",
-) -> None:  # fmt: skip
-    """Join the lines that differ in x alone."""
-    for same in grouped(lines, key).values():
+def _join(
+    axes: Axes, lines: Sequence[Line], styles: Styles, x: Callable[[Line], float], y: Callable[[Line], float], marker: str = ""
+) -> None:
+    """Join the lines that differ in sparsity alone."""
+    for same in grouped(lines, _without_sparsity).values():
         ordered = sorted(same, key=x)
         if len(ordered) > 1 or marker:
             style: Any = {"color": styles.colour(same[0]), "linestyle": styles.dash(same[0]), "linewidth": 1.2}
@@ -94,7 +100,12 @@ def _against(
 
 
 def curves(quantity: str, label: str) -> Draw:
-    """A quantity of the history over the epochs."""
+    """Make the plot of a quantity of the history over the epochs.
+
+    Args:
+        quantity: name of a number of `Epoch`.
+        label: of the y axis.
+    """
 
     def draw(axes: Axes, lines: Sequence[Line], styles: Styles) -> None:
         for line in lines:
@@ -122,7 +133,7 @@ def _point(axes: Axes, line: Line, x: float, styles: Styles) -> None:
 
 
 def _leave_out_controls(axes: Axes, lines: Sequence[Line]) -> None:
-    """Random masks lie far below everything: say where, and let the axis show the rest."""
+    """Leave random masks, which lie far below the other lines, below the axis, and write where they are."""
     means = {kind: [mean(line.values("top1")) for line in lines if (line.cell.search.kind == "random-mask") is kind]
              for kind in (True, False)}  # fmt: skip
     if means[True] and means[False] and max(means[True]) < min(means[False]) - 5:
@@ -139,10 +150,12 @@ def _deviation(line: Line) -> float:
 
 
 def sparsity(line: Line) -> float:
+    """Look up the share of all weights that are zero."""
     return line.cell.sparsity
 
 
 def freezing(line: Line) -> float:
+    """Look up the freezing ratio F = p + l."""
     return round(line.cell.source.freezing_ratio, 9)
 
 
@@ -150,14 +163,14 @@ def _free_kept(line: Line) -> float:
     return line.cell.free_kept
 
 
-def _others(line: Line) -> tuple[str, ...]:
-    """Everything but the sparsity."""
+def _without_sparsity(line: Line) -> tuple[str, ...]:
+    """Name all that lines can differ in but the sparsity."""
     cell = line.cell
-    return cell.dataset_name, cell.network_name, cell.search_name, cell.recipe_name, cell.source.id
+    return cell.network_name, cell.search_name, cell.recipe_name, cell.source.id
 
 
 def _at_freezing(line: Line) -> tuple[Any, ...]:
-    """Row, search, and how the frozen share is spread and mixed: everything but its size and the sparsity."""
+    """Name all that frozen lines of a row can differ in but the frozen share and the sparsity."""
     source = line.cell.source
     pruned_share = round(source.prune_ratio / source.freezing_ratio, 3)
     return line.row, line.cell.search_name, source.layout, source.lock_rule, pruned_share

@@ -1,4 +1,4 @@
-"""How lines of a table look in figures: colour by search or freezing ratio, marker and dash by source, depth by sparsity."""
+"""The looks of lines in figures: colour by search or freezing ratio, marker and dash by source, depth by sparsity."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import matplotlib.pyplot as plt
 
 from slt_bench.common.text import grouped
 from slt_bench.report.lines import Line
+from slt_bench.report.palette import search_colour
 
-# Okabe and Ito's colours, told apart with any colour vision.
-_COLOURS = {"weight-training": "#000000", "edge-popup": "#0072B2", "iterative-edge-popup": "#D55E00", "random-mask": "#999999"}
-_HARD = "#009E73"  # iterative edge-popup inside the last mask
-_LONG = {"edge-popup": "#56B4E9", "iterative-edge-popup": "#E69F00", "hard": "#CC79A7"}  # with all epochs in each iteration
 _MARKERS = {"dense": "o", "randomly pruned": "s", "frozen": "D", "from ticket": "^"}
 _DASHES: dict[str, Any] = {
     "dense": "-",
@@ -33,47 +30,41 @@ class Styles:
 
     @property
     def by_freezing(self) -> bool:
-        """Whether colours tell freezing ratios: where one search is in sources of several."""
-        searched = [line.cell for line in self.lines if line.found]
+        """Whether colours show freezing ratios: if one search is run in sources of several ratios."""
+        searched = [line.cell for line in self.lines if line.is_searched]
         ratios, searches = {cell.source.freezing_ratio for cell in searched}, {cell.search_name for cell in searched}
         return len(ratios) > 3 and len(searches) == 1
 
     def colour(self, line: Line) -> Any:
-        """By freezing ratio or by search."""
-        if self.by_freezing and line.found:
+        """Choose a line's colour by its freezing ratio or its search."""
+        if self.by_freezing and line.is_searched:
             return plt.get_cmap("viridis")(0.92 * line.cell.source.freezing_ratio)
-        search = line.cell.search
-        if search.kind == "iterative-edge-popup" and search.space == "hard":
-            return _LONG["hard"] if search.epochs == "per_iteration" else _HARD
-        long = (search.kind == "iterative-edge-popup" and search.epochs == "per_iteration") or (
-            search.kind == "edge-popup" and (search.keep is not None or search.length > 1)
-        )
-        return _LONG[search.kind] if long else _COLOURS[search.kind]
+        return search_colour(line.cell.search)
 
     def marker(self, line: Line) -> str:
-        """By the kind of source."""
+        """Choose a line's marker by the kind of its source."""
         return _MARKERS[line.cell.source.kind]
 
     def dash(self, line: Line) -> Any:
-        """By the kind of source."""
+        """Choose a line's dash by the kind of its source."""
         return _DASHES[line.cell.source.kind]
 
     def depth(self, line: Line) -> float:
-        """Sparser tickets are paler, where colours leave room for that."""
+        """Choose a line's opacity: sparser tickets are paler, unless colours show freezing ratios."""
         return 1.0 if self.by_freezing else 1.0 - 0.6 * line.cell.sparsity
 
     def name(self, line: Line) -> str:
-        """For a legend: of the line, or of all that look alike where they are many."""
+        """Name a line for a legend; where there are many lines, those that look alike have one name."""
         cell = line.cell
         if len(self.lines) <= NAMED:
             sparsity = "" if cell.search.kind == "weight-training" else f", s = {cell.sparsity:g}"
             return f"{line.label}, {cell.source}{sparsity}"
-        if self.by_freezing and line.found:
+        if self.by_freezing and line.is_searched:
             frozen = f", F = {cell.source.freezing_ratio:g}" if cell.source.freezing_ratio else ""
             return f"{line.label}, {cell.source.kind}{frozen}"
         return f"{line.label}, {cell.source.kind}"
 
 
 def panels(lines: Sequence[Line]) -> dict[str, list[Line]]:
-    """Lines by dataset and network: what may stand in one pair of axes."""
+    """Group lines by network: those that may stand in one pair of axes, by its title."""
     return grouped(lines, lambda line: f"{line.cell.network_name}, {line.cell.dataset_name}")

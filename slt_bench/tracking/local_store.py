@@ -10,19 +10,19 @@ _EXPERIMENT = "'mlruns/' || experiment_id"
 _RUN = "'mlruns/' || experiment_id || '/' || run_uuid || '/artifacts'"
 
 
-def put_right(store: Path, patience: float = 5.0) -> None:
-    """Let artifacts be found from the project's root, wherever that lies: MLflow writes down where it was then.
+def relocate_artifacts(store: Path, patience: float = 5.0) -> None:
+    """Make the store's paths of artifacts relative to the project's root, which may have moved since MLflow wrote them.
 
     Args:
         store: the SQLite file.
         patience: seconds to wait for whoever is writing.
 
     Raises:
-        sqlite3.Error: it is damaged, locked, or no store of MLflow.
+        sqlite3.Error: the store is damaged, locked, or none of MLflow's.
     """
     with closing(sqlite3.connect(store, timeout=patience)) as database:
         database.execute("BEGIN IMMEDIATE")  # all or nothing; a lock shows here
-        for table, column, place in (("experiments", "artifact_location", _EXPERIMENT), ("runs", "artifact_uri", _RUN)):
+        for table, column, path in (("experiments", "artifact_location", _EXPERIMENT), ("runs", "artifact_uri", _RUN)):
             local = f"({column} LIKE '/%' OR {column} LIKE 'file:%')"
-            database.execute(f"UPDATE {table} SET {column} = {place} WHERE {local} AND {column} LIKE '%/' || {place}")
+            database.execute(f"UPDATE {table} SET {column} = {path} WHERE {local} AND {column} LIKE '%/' || {path}")
         database.commit()

@@ -1,0 +1,50 @@
+"""The plan of a table with results: where each cell stands, and the time that is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slt_bench.common import paths
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.records.code_digest import cell_code
+from slt_bench.run.plan import plan
+from tests.report.test_report import params as params  # a fixture
+from tests.report.test_report import pretend, written
+
+
+def test_plan_tells_done_stale_missing_and_the_time_left(params: Experiments) -> None:
+    cells = params.tables["one"].cells
+    pretend(cells[0], 90.0, cell_code())
+    pretend(cells[1], 90.0, "older code")
+    planned = {each.cell.id: each for each in plan(cells)}
+    assert [planned[cell.id].standing.kind for cell in cells[:3]] == ["done", "stale", "missing"]
+    assert planned[cells[1].id].standing.reason == "of other code"
+    (cells[0].directory / "ticket.safetensors").unlink()
+    assert plan(cells)[0].standing.reason == "without its ticket.safetensors"  # as for those that run it
+    assert planned[cells[0].id].seconds == 4.0
+    assert planned[cells[2].id].seconds == pytest.approx(2 * 2.0)  # two epochs at two seconds
+
+
+def test_time_left_goes_by_the_kind_of_search(params: Experiments) -> None:
+    row = "      - {search: [ep, rand], sparsity: [0.6, 0.7]}\n"
+    text = Path("params.yaml").read_text().replace("searches:\n", "searches:\n  rand: {kind: random-mask}\n")
+    changed = written(text + row)
+    cells = {(cell.search_name, cell.sparsity): cell for cell in changed.tables["one"].cells if cell.source.kind == "dense"}
+    pretend(cells["ep", 0.6], 80.0, cell_code(), seconds=2.0)
+    pretend(cells["rand", 0.6], 10.0, cell_code(), seconds=0.5)
+    planned = {each.cell.id: each.seconds for each in plan(changed.tables["one"].cells)}
+    assert planned[cells["ep", 0.7].id] == 2 * 2.0 and planned[cells["rand", 0.7].id] == 2 * 0.5
+    iterative = next(cell for cell in changed.tables["one"].cells if cell.search_name == "iep")
+    assert planned[iterative.id] == 2 * 1.25  # of no kind that ran: by all of that network
+
+
+def test_a_damaged_manifest_is_told(params: Experiments, capsys: pytest.CaptureFixture[str]) -> None:
+    plan(params.tables["one"].cells)
+    assert "note:" not in capsys.readouterr().out  # what is not prepared is compared with nothing
+    paths.dataset_dir("digits").mkdir(parents=True)
+    (paths.dataset_dir("digits") / "manifest.json").write_text("{}")
+    plan(params.tables["one"].cells)
+    out = capsys.readouterr().out
+    assert out.count("note: results are compared with each other alone: data/digits/manifest.json is damaged") == 1
