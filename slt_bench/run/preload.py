@@ -1,10 +1,20 @@
-"""The imports that all processes of a pool are forked with: torch and this package, imported once.
+"""The imports that all processes of a pool are forked with: torch and all that a cell runs, imported once.
 
 The code's digest and version are computed here too, so that they are of the imported files, not of files edited later.
 """
 
-from slt_bench.records.code_digest import cell_code
+from contextlib import suppress
+from importlib import import_module
+
+from slt_bench.records.code_digest import OF_A_CELL, cell_code
 from slt_bench.records.provenance import code_version
 
+for function in OF_A_CELL:
+    import_module(function.partition(":")[0])
+# These are imported when they are called; where one is missing, who needs it says so then.
+_LATE = ("slt_bench.data.loader", "slt_bench.tracking.live", "slt_bench.ticket.sizes", "safetensors.torch", "constriction")
+for module in _LATE:
+    with suppress(ImportError):
+        import_module(module)
 cell_code()
 code_version()

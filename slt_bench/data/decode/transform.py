@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from slt_bench.common.errors import BenchError
 from slt_bench.data.beton import BetonFile
-from slt_bench.data.decode.batch import Memory, Settings, Stored, fill_batch
+from slt_bench.data.decode.batch import Memory, Resizing, Settings, Stored, fill_batch
 from slt_bench.data.decode.jpeg import MCU
 from slt_bench.params.datasets import View
 
@@ -40,7 +40,8 @@ class Transform:
         side = view.resolution or 0
         self._shape = (side, side, 3) if side else (int(heights[0]), int(widths[0]), 3)
         padding, flip = (view.crop_padding, view.flip) if training else (0, False)
-        self._settings = Settings(training, flip, padding, side, view.resize or 0, *map(float, view.crop_area))
+        self._settings = Settings(training, flip, padding)
+        self._resizing = Resizing(side, view.resize or 0, *map(float, view.crop_area)) if side else None
 
     def batch(self, indices: NDArray[np.int64], key: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Make a batch of images.
@@ -56,7 +57,8 @@ class Transform:
             BenchError: no image has such a number, or an image cannot be decoded.
         """
         out = np.empty((len(indices), *self._shape), np.uint8)
-        bad = fill_batch(self._stored, indices, self._settings, np.uint64(key & (2**64 - 1)), out, self._memory())
+        key_bits, memory = np.uint64(key & (2**64 - 1)), self._memory()
+        bad = fill_batch(self._stored, indices, self._settings, self._resizing, key_bits, out, memory)
         if bad >= 0:
             (image,) = self.check_indices(indices[bad : bad + 1])
             raise BenchError(
