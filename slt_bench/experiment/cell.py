@@ -60,7 +60,7 @@ class Cell(Model):
         return paths.cells_dir(self.table) / parent.id if parent else None
 
     def as_parent(self, own_seed: bool = False) -> Parent:
-        """Describe this cell for its children; `own_seed`: their row names its seed, which may be another one than theirs."""
+        """Describe this cell as a parent; `own_seed` says whether its children's row names its seed, else it is theirs."""
         return Parent(
             id=self.id, identity=self.identity, search_name=self.search_name, recipe_name=self.recipe_name,
             sparsity=self.sparsity, seed=self.seed, own_seed=own_seed,

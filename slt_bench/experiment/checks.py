@@ -81,7 +81,7 @@ def check_ticket(source: Source, parent_sparsity: float, location: Location) -> 
 
 
 def _check_images(cell: Cell, location: Location) -> None:
-    """Network and image size, and the subset and the split of the images."""
+    """Check the network against the image size, and the subset and the split of the images."""
     images, network, name = cell.dataset.images, cell.network, cell.dataset_name
     release = images.release
     size = cell.dataset.resolution or images.size or (release.image_size if release else None)
@@ -106,7 +106,7 @@ def _check_batch(cell: Cell, location: Location) -> None:
 
 
 def _split(images: Images) -> tuple[int, int] | None:
-    """Numbers of images in train and val; None where only the images tell."""
+    """Count the images in train and val; None if the source has to be read for that."""
     count = images.train_images or (images.release.train_images if images.release else None)
     if count is None:
         return None
@@ -129,7 +129,7 @@ def _check_scores(cell: Cell, location: Location) -> None:
 
 
 def _check_iterations(cell: Cell, location: Location) -> None:
-    """Number of iterations, their epochs and their sparsities."""
+    """Check the number of iterations, their epochs and their sparsities."""
     search, recipe, start, sparsity = cell.search, cell.recipe, cell.source.prune_ratio, cell.sparsity
     if not isinstance(search, EdgePopup | IterativeEdgePopup):
         return

@@ -57,7 +57,7 @@ def _got(value: Any) -> str:
 
 
 def _in_file(location: Location) -> Location:
-    """Leave out what pydantic adds to a location after the name of a search or a table: which kind of the union it took."""
+    """Remove the kind that pydantic adds to a location after the name of a search or a table, which are unions of kinds."""
     return (*location[:2], *location[3:]) if location[:1] in (("searches",), ("tables",)) else location
 
 

@@ -10,7 +10,7 @@ from slt_bench.params.base import Axis, Model, Name, Ratio
 
 
 class Side(Model):
-    """One side of a claim."""
+    """One of the two sides that a claim compares: lines of a row."""
 
     row: Name = Field(description="id of a row; its lines are compared with those of the other side that they agree with")
     sparsity: Ratio | None = Field(None, description="only the lines of this sparsity; all if absent")

@@ -10,7 +10,7 @@ MOST_WORKERS = 256
 
 
 class Machine(Model):
-    """How this machine runs searches. No result depends on it, except the last bits on the threads of a process on a CPU."""
+    """How this machine runs searches. Results do not depend on it, but on a CPU their last bits depend on the threads."""
 
     processes: int = Field(
         1, ge=1, le=1024, description="processes of one search, one for each GPU; no more than its recipe has shards"

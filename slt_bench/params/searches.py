@@ -64,7 +64,7 @@ class IterativeEdgePopup(Model):
     epochs: Literal["total", "per_iteration"] = Field("total", description="total: as many epochs as edge-popup gets in all")
 
     def count(self, start: float, target: float) -> int:
-        """Count the iterations.
+        """Count the iterations from the sparsity of the source to that of the ticket.
 
         Args:
             start: sparsity of the source, in [0, 1].

@@ -56,7 +56,7 @@ class Table(Model):
 
 
 class SmallTable(Model):
-    """A table at a budget that a laptop bears: the rows and claims of another table, with some names replaced."""
+    """A table at a small budget, for a laptop: the rows and claims of another table, with some names replaced."""
 
     like: Name = Field(description="the table whose rows and claims are repeated")
     title: str | None = Field(None, description="if absent, the title of the other table, at a small budget")
@@ -84,7 +84,7 @@ class SmallTable(Model):
         return ", ".join(f"{new} for {old}" for old, new in names.items() if new != old)
 
     def _axes(self, group: Table | Row) -> dict[str, Any]:
-        """Networks and recipes of a table or row, with their names replaced."""
+        """Return the networks and recipes of a table or row, with their names replaced."""
         replacements = {"network": self.networks, "recipe": self.recipes}
         names = {axis: getattr(group, axis) for axis in replacements if getattr(group, axis) is not None}
         return {axis: [replacements[axis].get(name, name) for name in names[axis]] for axis in names}
@@ -105,7 +105,7 @@ AnyTable = Annotated[Annotated[Table, Tag("Table")] | Annotated[SmallTable, Tag(
 
 
 class Params(Model):
-    """The whole of params.yaml."""
+    """The whole content of params.yaml."""
 
     machine: Machine = Field(default_factory=Machine)
     datasets: dict[Name, Dataset]

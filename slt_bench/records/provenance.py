@@ -18,7 +18,14 @@ _LIBRARIES = ("torch", "torchvision", "ffcv", "numpy", "numba")
 
 
 def parent_digest(directory: Path | None) -> str:
-    """Return the digest, twelve hex digits, of the ticket in a parent's directory: `missing` without ticket, else empty."""
+    """Return the digest of a parent's ticket.
+
+    Args:
+        directory: the parent's; None if there is no parent.
+
+    Returns:
+        Twelve hex digits; `missing` if the parent has no ticket, empty if there is no parent.
+    """
     if directory is None:
         return ""
     ticket = directory / "ticket.safetensors"
@@ -42,7 +49,7 @@ def now() -> str:
 
 
 def session() -> dict[str, Any]:
-    """Describe a session of a search, from a start or a resumption to a stop: when it started, and its threads."""
+    """Describe a session of a search, from its start or resumption to its stop: when it started, and its threads."""
     import torch
 
     return {"started": now(), "threads": torch.get_num_threads()}

@@ -65,7 +65,7 @@ def read_results(cells: list[Cell]) -> list[Result]:
 
 
 def common_images(cells: list[Cell]) -> dict[str, str | None]:
-    """Choose the images that results must be of, to be compared: the prepared ones, else those of the latest result.
+    """Choose for each dataset the images that results must be of to be compared: those prepared, else those of the latest.
 
     Args:
         cells: the cells whose results are compared.

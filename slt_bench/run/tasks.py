@@ -72,7 +72,7 @@ def search_cell(machine: Machine, cell: Cell) -> None:
 
 
 def _search_in_this_process(machine: Machine, cell: Cell) -> None:
-    """Search a cell while MLflow follows, in the experiment of its table."""
+    """Search a cell in this process, and let MLflow follow in the experiment of the cell's table."""
     from slt_bench.common.errors import Interrupted
 
     prepare_to_compute()

@@ -42,7 +42,7 @@ def work(machine: Machine, cell: Cell, device: str | None, threads: int) -> None
 
 
 def _stop_with_the_pool() -> None:
-    """Stop this process when the pool ends: one that is killed cannot tell its processes, whose results nobody awaits."""
+    """Stop this process when the pool ends; a pool that is killed cannot stop its processes itself."""
     if pool := parent_process():
         connection.wait([pool.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
