@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slt_bench.cli.types import Count, Devices, Given, Name, Part
+from slt_bench.cli.types import Count, Devices, Handover, Name, Part
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, run_command
 from slt_bench.params.machine import MOST_WORKERS
@@ -122,14 +122,14 @@ def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], part: tu
 
 @commands.command()
 @click.argument("cell", type=Name("cell"))
-@click.option("--given", type=Given(), hidden=True)
-def search(cell: str, given: dict[str, Any] | None) -> None:
+@click.option("--given", "handover", type=Handover(), hidden=True)
+def search(cell: str, handover: dict[str, Any] | None) -> None:
     """Run the search of one cell alone; with torchrun, by several processes."""
-    if given is None:
+    if handover is None:
         experiments = tasks.load()
         tasks.search_cell(experiments.params.machine, experiments.cell(cell))
     else:  # the process that started this one may have read other parameters than today's
-        tasks.search_cell(given["machine"], given["cell"])
+        tasks.search_cell(handover["machine"], handover["cell"])
 
 
 @commands.command()

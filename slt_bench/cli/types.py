@@ -49,7 +49,7 @@ class Part(click.ParamType[tuple[int, int]]):
     name = "part"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[int, int]:
-        """Read both numbers."""
+        """Read the number of the part and the number of parts."""
         if isinstance(value, tuple):
             return value
         part, _, parts = value.partition("/")
@@ -58,10 +58,10 @@ class Part(click.ParamType[tuple[int, int]]):
         return int(part), int(parts)
 
 
-class Given(click.ParamType[dict[str, Any]]):
+class Handover(click.ParamType[dict[str, Any]]):
     """A cell and a machine in JSON, handed over by the process that started this one."""
 
-    name = "given"
+    name = "handover"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> dict[str, Any]:
         """Read the cell and the machine."""
