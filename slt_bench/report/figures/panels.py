@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from slt_bench.records.history import QUANTILES
 from slt_bench.records.result import Result
@@ -47,6 +47,7 @@ def score_distribution(searches: Sequence[tuple[str, Result]]) -> Figure:
         axes.fill_between(epochs, values[quarter], values[three], color="#0072B2", alpha=0.3, linewidth=0, label="25 to 75 %")
         axes.plot(epochs, values[half], color="#0072B2", linewidth=1.6, label="median")
         axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(NullLocator())  # drawing their labels would take most of the time
     panels[0].set_ylabel("|score|")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=9)
     return figure
