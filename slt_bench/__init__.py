@@ -1,4 +1,9 @@
-"""slt-bench: the reproducible benchmark for strong lottery tickets."""
+"""slt-bench: the reproducible benchmark for strong lottery tickets.
+
+Others take `load_ticket` and `results`. Each folder is a room whose `__init__.py` says what it holds. Data goes from `params`
+and `experiment` (cells) over `data`, `networks`, `ticket` and `search` to `records` (results), `report` and `tracking`; `run`
+does the work of the commands in `cli` and of DVC's stages, which begin in stages/, beside this package.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load_ticket(path: str | Path) -> nn.Module:
-    """The network of a ticket file as an ordinary module in evaluation mode, verified.
+    """Read and verify a ticket file, and return its network as an ordinary module in evaluation mode.
 
     Takes float32[batch, 3, size, size] images, normalised as the ticket's header says; gives logits [batch, classes].
 

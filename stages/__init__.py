@@ -1,1 +1,1 @@
-"""What DVC runs: each script parses, calls the package and lets it write."""
+"""The scripts that DVC runs, one for each kind of stage in dvc.yaml: each calls slt_bench.run, which writes the files."""

@@ -1,4 +1,4 @@
-"""page: the results of all tables -> outputs/report.html."""
+"""The stage `page`: the results of all tables -> outputs/report.html."""
 
 from slt_bench.common import paths
 from slt_bench.common.errors import run_command

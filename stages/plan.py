@@ -1,7 +1,7 @@
-"""plan: params.yaml and the code -> outputs/plan.json, by which DVC sees which tables a change concerns.
+"""The stage `plan`: params.yaml and the code -> outputs/plan.json, by which DVC sees which tables a change concerns.
 
-Digests say what each stage depends on: for a dataset the code that prepares it, for the cells of a table their identities and
-the code that a cell runs, for its report the table and the code that writes it.
+Each entry is a digest of what a stage depends on: `prepare` on the code that prepares a dataset, `search` on the identities of
+a table's cells and the code that cells run, `table` on the table and the code that reports it.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from slt_bench.records.code_digest import OF_A_CELL, code_digest
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.shared import set_tables_aside
 from slt_bench.run.announce import announcement
-from slt_bench.run.targets import ANNOUNCED
+from slt_bench.run.dvc import ANNOUNCED
 from slt_bench.run.tasks import load
 
 ENTRIES = {  # the functions that each stage calls
     "prepare": ["slt_bench.data.prepare:prepare"],
     "search": list(OF_A_CELL),
-    "table": ["slt_bench.run.tasks:report_table", "slt_bench.run.tasks:track_table"],
+    "table": ["slt_bench.run.tasks:show_table"],
 }
 
 
 def plan_of(experiments: Experiments) -> dict[str, dict[str, str]]:
-    """Compute what each stage depends on: stage -> dataset or table -> digest."""
+    """Compute the digest of what each stage depends on: stage -> dataset or table -> digest."""
     codes = {stage: code_digest(*functions) for stage, functions in ENTRIES.items()}
     tables = experiments.tables.values()
     return {
         "prepare": dict.fromkeys(experiments.params.datasets, codes["prepare"]),
-        "search": {each.name: digest([codes["search"], _cells(each)]) for each in tables},
-        "table": {each.name: digest([codes["table"], _table(each)]) for each in tables},
+        "search": {table.name: digest([codes["search"], _cells(table)]) for table in tables},
+        "table": {table.name: digest([codes["table"], _table(table)]) for table in tables},
     }
 
 
@@ -49,14 +49,14 @@ def _table(experiment: Experiment) -> list[object]:
 
 
 def main() -> None:
-    """Write the plan, and say what is asked for before anything runs."""
+    """Write the plan, and announce what is left to run."""
     experiments = load()
     for line in leftovers():
         print(f"note: {line}")
-    for place in set_tables_aside(experiments.tables):
-        print(f"note: no table declares what lies in {place} now")
+    for directory in set_tables_aside(experiments.tables):
+        print(f"note: no table declares what lies in {directory} now")
     write_text(paths.PLAN, json.dumps(plan_of(experiments), indent=1) + "\n")
-    if ANNOUNCED in os.environ:  # by `slt-bench run`, of what it was asked for
+    if ANNOUNCED in os.environ:  # `slt-bench run` has announced its own targets
         return
     print(f"of all {len(experiments.tables)} tables", *announcement(experiments, experiments.cells().values()), sep="\n  ")
 

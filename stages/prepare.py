@@ -1,9 +1,10 @@
-"""prepare DATASET: raw images -> data/DATASET/*.beton and manifest.json."""
+"""The stage `prepare@DATASET`: raw images -> data/DATASET/*.beton and manifest.json."""
 
 import sys
 
 from slt_bench.common.errors import run_command
-from slt_bench.run.tasks import load, prepare_dataset
+from slt_bench.run.datasets import prepare_dataset
+from slt_bench.run.tasks import load
 
 if __name__ == "__main__":
     run_command(lambda: prepare_dataset(load(), sys.argv[1]))

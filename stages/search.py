@@ -1,4 +1,4 @@
-"""search TABLE: prepared images -> the results of the table's cells in outputs/cells/TABLE, several cells at a time."""
+"""The stage `search@TABLE`: prepared images -> the results of the table's cells in outputs/cells/TABLE."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""table TABLE: results of its cells -> outputs/tables/TABLE, and MLflow brought up to date."""
+"""The stage `table@TABLE`: results of the table's cells -> outputs/tables/TABLE, and MLflow brought up to date."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command `slt-bench`: what a user can ask for, and that it is something possible.
+"""The command `slt-bench`: its commands, options and arguments, and the checks of what users type.
 
-Nothing is taken from here. Heavy libraries are imported by the commands that need them.
+No other room takes anything from here. The work is done in run/; heavy libraries are imported by the commands that need them.
 """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slt_bench.cli.types import Count, Devices, Given, Name, Part
+from slt_bench.cli.types import Count, Devices, Handover, Name, Part
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, run_command
 from slt_bench.params.machine import MOST_WORKERS
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from slt_bench.experiment.experiments import Experiment
 
 _MOST_JOBS = 1024
-_COMPLETION = "_SLT_BENCH_COMPLETE"  # by which a shell asks for completion
+_COMPLETION = "_SLT_BENCH_COMPLETE"  # the variable by which a shell asks for completion
 
 
 def main() -> None:
-    """Run the command that the console script was called with."""
+    """Run the command of this process's arguments, and exit with its status."""
     run_command(lambda: invoke(sys.argv[1:]))
 
 
 def invoke(arguments: list[str]) -> None:
-    """Run a command.
+    """Run a command; `arguments` are its name, options and targets.
 
     Raises:
-        BenchError: the arguments cannot be, or the command has failed.
+        BenchError: the arguments are invalid, or the command has failed.
         SystemExit: the command ends with another status than 0.
     """
     if _COMPLETION in os.environ:
@@ -74,7 +74,7 @@ def check() -> None:
 @click.option("--slurm", is_flag=True, help="Print an array job of the cells that are left.")
 def plan(table: str | None, slurm: bool) -> None:
     """List what is done, stale and missing, and the time left: of each table, or of each cell of one."""
-    from slt_bench.run.announce import announcement, told_cell, told_table
+    from slt_bench.run.announce import announcement, cell_summary, table_summary
     from slt_bench.run.plan import plan
 
     experiments = tasks.load()
@@ -86,9 +86,9 @@ def plan(table: str | None, slurm: bool) -> None:
         return
     for name in tables:
         planned = plan(experiments.tables[name].cells)
-        print(told_table(experiments.tables[name], planned))
+        print(table_summary(experiments.tables[name], planned))
         if table is not None:
-            print("\n".join(f"  {told_cell(each)}" for each in planned))
+            print("\n".join(f"  {cell_summary(entry)}" for entry in planned))
     print("\n".join(announcement(experiments, experiments.cells(tables).values())))
 
 
@@ -96,7 +96,9 @@ def plan(table: str | None, slurm: bool) -> None:
 @click.argument("dataset", type=Name("dataset"))
 def prepare(dataset: str) -> None:
     """Write the .beton files of a dataset."""
-    tasks.prepare_dataset(tasks.load(), dataset)
+    from slt_bench.run.datasets import prepare_dataset
+
+    prepare_dataset(tasks.load(), dataset)
 
 
 @commands.command()
@@ -120,14 +122,14 @@ def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], part: tu
 
 @commands.command()
 @click.argument("cell", type=Name("cell"))
-@click.option("--given", type=Given(), hidden=True)
-def search(cell: str, given: dict[str, Any] | None) -> None:
+@click.option("--given", "handover", type=Handover(), hidden=True)
+def search(cell: str, handover: dict[str, Any] | None) -> None:
     """Run the search of one cell alone; with torchrun, by several processes."""
-    if given is None:
+    if handover is None:
         experiments = tasks.load()
         tasks.search_cell(experiments.params.machine, experiments.cell(cell))
-    else:  # by the process that started this one, which may have read other parameters
-        tasks.search_cell(given["machine"], given["cell"])
+    else:  # the process that started this one may have read other parameters than today's
+        tasks.search_cell(handover["machine"], handover["cell"])
 
 
 @commands.command()
@@ -150,10 +152,10 @@ def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | N
 
     if write is None and (mask or statistics):
         raise BenchError("--mask and --statistics say how a ticket is written: give --write OUT with them")
-    read = read_ticket(file)
-    print(describe(read))
+    ticket_file = read_ticket(file)
+    print(describe(ticket_file))
     if write is not None:
-        save_ticket(read.ticket, write, mask or "packed", statistics or "float32")  # type: ignore[arg-type]  # click's choices
+        save_ticket(ticket_file.ticket, write, mask or "packed", statistics or "float32")  # type: ignore[arg-type]  # click's choices
         print(f"wrote {write}: {read_ticket(write).size:,} bytes")
 
 
@@ -182,9 +184,9 @@ def results(tables: tuple[str, ...]) -> None:
 def track(table: str | None) -> None:
     """Rebuild MLflow's view of the result files, without duplicates."""
     experiments = tasks.load()
-    asked: list[Experiment] = list(experiments.tables.values()) if table is None else [experiments.table(table)]
-    for each in asked:
-        tasks.track_table(each, required=True)
+    requested: list[Experiment] = list(experiments.tables.values()) if table is None else [experiments.table(table)]
+    for experiment in requested:
+        tasks.track_table(experiment, required=True)
 
 
 @commands.command()

@@ -1,4 +1,4 @@
-"""The types of the command line's arguments: each refuses what cannot be, in one short line."""
+"""The types of the command line's arguments: each refuses invalid values in one short line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEVICE = re.compile(r"\d{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+", re.ASCII)  # a number 
 
 
 class Count(click.ParamType[int]):
-    """A whole number from 1 to a limit."""
+    """A whole number from 1 to `most`."""
 
     name = "number"
 
@@ -30,12 +30,12 @@ class Count(click.ParamType[int]):
 
 
 class Devices(click.ParamType[list[str]]):
-    """CUDA devices, numbers or names, separated by commas."""
+    """A list of CUDA devices, numbers or names, separated by commas."""
 
     name = "devices"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> list[str]:
-        """Split the list."""
+        """Read the devices."""
         devices = value.split(",") if isinstance(value, str) else list(value)
         for device in devices:
             if not _DEVICE.fullmatch(device):
@@ -44,12 +44,12 @@ class Devices(click.ParamType[list[str]]):
 
 
 class Part(click.ParamType[tuple[int, int]]):
-    """A part of a whole, I/N."""
+    """The I-th of N parts, written I/N."""
 
     name = "part"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[int, int]:
-        """Read both numbers."""
+        """Read the number of the part and the number of parts."""
         if isinstance(value, tuple):
             return value
         part, _, parts = value.partition("/")
@@ -58,34 +58,34 @@ class Part(click.ParamType[tuple[int, int]]):
         return int(part), int(parts)
 
 
-class Given(click.ParamType[dict[str, Any]]):
-    """The cell and the machine as the process that started this one has them."""
+class Handover(click.ParamType[dict[str, Any]]):
+    """A cell and a machine in JSON, handed over by the process that started this one."""
 
-    name = "given"
+    name = "handover"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> dict[str, Any]:
-        """Read both."""
+        """Read the cell and the machine."""
         from slt_bench.experiment.cell import Cell
         from slt_bench.params.machine import Machine
 
         try:
-            given = json.loads(value)
-            return {"machine": Machine(**given["machine"]), "cell": Cell.model_validate(given["cell"])}
+            handover = json.loads(value)
+            return {"machine": Machine(**handover["machine"]), "cell": Cell.model_validate(handover["cell"])}
         except (ValueError, TypeError, LookupError, RecursionError):
             self.fail("is what `slt-bench run` tells its own processes; leave it out", param, context)
 
 
 class Name(click.ParamType[str]):
-    """A name in params.yaml, which the shell can complete; whether it exists is checked where it is looked up."""
+    """A name in params.yaml, which the shell can complete; the command checks that it exists."""
 
     def __init__(self, *kinds: str) -> None:
         self.kinds, self.name = kinds, " or ".join(kinds)
 
     def shell_complete(self, context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """List the names that begin so."""
+        """List the names that begin with `incomplete`."""
         try:
             return [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
-        except Exception:  # a mistake in params.yaml is told by commands, not while somebody types
+        except Exception:  # commands report mistakes in params.yaml; completion stays silent
             return []
 
     def _names(self) -> Iterable[str]:

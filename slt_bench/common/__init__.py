@@ -1,4 +1,4 @@
-"""Helpers that every room may use: errors, files, random streams, text and YAML.
+"""Helpers that every room may use: errors, files, paths, random streams, rounding, text and YAML.
 
 Nothing here knows what a ticket, a cell or a network is, and nothing is imported from another room.
 """

@@ -1,4 +1,7 @@
-"""A check of what this project needs of a machine: each thing that was looked at, and how to fix what is missing."""
+"""The check of a machine for what this project needs: each thing that was examined, and how to fix what is missing.
+
+Others take `examine`. Nothing here changes the machine.
+"""
 
 from __future__ import annotations
 

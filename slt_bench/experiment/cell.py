@@ -1,4 +1,4 @@
-"""A cell: one experiment, with a readable id and an identity."""
+"""The cell: one experiment, with a readable id and an identity."""
 
 from __future__ import annotations
 
@@ -33,50 +33,50 @@ class Cell(Model):
 
     @property
     def setting(self) -> str:
-        """The id without the seed: what several seeds have in common."""
+        """The id without the seed, which cells of several seeds share."""
         names = (self.dataset_name, self.network_name, self.source.id, self.search_name, self.recipe_name)
         return "_".join((*names, f"s{percent(self.sparsity)}"))
 
     @property
     def id(self) -> str:
-        """Readable and unique within params.yaml: the names and numbers of everything that varies."""
+        """The readable name of the cell, unique within params.yaml: the names and numbers of everything that varies."""
         return f"{self.setting}_seed{self.seed}"
 
     @property
     def free_kept(self) -> float:
-        """Share of the free edges that the ticket keeps; 0 where none is free."""
+        """The share of the free edges that the ticket keeps; 0 where none is free."""
         free = 1 - self.source.freezing_ratio
         return round((1 - self.source.lock_ratio - self.sparsity) / free, 6) if free > 1e-9 else 0.0
 
     @property
     def directory(self) -> Path:
-        """Where its results lie."""
+        """The directory of the cell's results."""
         return paths.cells_dir(self.table) / self.id
 
     @property
     def parent_directory(self) -> Path | None:
-        """Where the results of the cell lie whose ticket its source is made from."""
+        """The directory of the results of the cell's parent; None without a parent."""
         parent = self.source.parent
         return paths.cells_dir(self.table) / parent.id if parent else None
 
     def as_parent(self, own_seed: bool = False) -> Parent:
-        """Describe this cell to one whose source is made from its ticket; `own_seed`: a seed was chosen for this one."""
+        """Describe this cell as a parent; `own_seed` says whether its children's row names its seed, else it is theirs."""
         return Parent(
             id=self.id, identity=self.identity, search_name=self.search_name, recipe_name=self.recipe_name,
             sparsity=self.sparsity, seed=self.seed, own_seed=own_seed,
         )  # fmt: skip
 
     def parameters(self) -> dict[str, Any]:
-        """Everything that it is, in plain values; the table that names it is no part of that."""
+        """Return all parameters of the cell in plain values; the table that declares it is left out."""
         return self.model_dump(mode="json", exclude={"table"})
 
     @property
     def identity(self) -> str:
-        """The digest of what determines the result; names are no part of it."""
+        """The digest of all parameters that determine the result; names are left out."""
         names: Any = {f"{axis}_name": True for axis in ("dataset", "network", "search", "recipe")}
-        # Without defaults: a parameter that is new changes the identity of no cell that does not use it.
+        # Without defaults: a new parameter changes the identity of no cell that does not use it.
         content = self.model_dump(mode="json", exclude=names | {"table": True, "source": {"parent"}}, exclude_defaults=True)
-        content["dataset"]["images"].pop("path", None)  # where the images lie; what they are is in the manifest's digest
+        content["dataset"]["images"].pop("path", None)  # only where the images lie; the manifest has their digest
         if parent := self.source.parent:
             content["source"]["ticket_identity"] = parent.identity
             content["source"] |= {"ticket_seed": parent.seed} if parent.own_seed else {}

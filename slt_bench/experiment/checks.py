@@ -1,13 +1,10 @@
-"""What goes together in a cell and what does not."""
+"""The checks of a cell: which parameters go together and which do not."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from slt_bench.common.errors import BenchError
-from slt_bench.params.datasets import Dataset, Images
-from slt_bench.params.networks import Network
-from slt_bench.params.recipes import Recipe
+from slt_bench.experiment.cell import Cell
+from slt_bench.params.datasets import Images
 from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, Search, iterations_at
 from slt_bench.params.sources import Source
 
@@ -17,60 +14,99 @@ _EPSILON = 1e-9  # 1 - 0.9 is a little less than 0.1
 
 
 class Infeasible(BenchError):
-    """A cell that cannot exist; `location` is the path of the mistake in params.yaml."""
+    """A mistake that keeps a cell from existing; `location` is its path in params.yaml."""
 
     def __init__(self, location: Location, message: str) -> None:
         super().__init__(message)
         self.location = location
 
 
-def sparsity_of(search: Search, source: Source, asked: float | None, at: Location) -> float:
-    """The cell's sparsity: prune_ratio <= s <= 1 - lock_ratio (law 1); weight training keeps all free weights.
+def sparsity_of(search: Search, source: Source, requested: float | None, location: Location) -> float:
+    """Return the cell's sparsity: prune_ratio <= s <= 1 - lock_ratio (law 1); weight training keeps all free weights.
+
+    Args:
+        search: the cell's.
+        source: the cell's.
+        requested: sparsity that the row asks for, in [0, 1]; None if it names none.
+        location: the row's, in params.yaml.
 
     Raises:
-        Infeasible: it is missing, not wanted or out of range.
+        Infeasible: the sparsity is missing, not wanted or out of range.
     """
     p, lock = source.prune_ratio, source.lock_ratio
     if p + lock > 1 + _EPSILON:
-        raise Infeasible((*at, "source"), f"prune_ratio + lock_ratio = {p} + {lock} is more than 1")
+        raise Infeasible((*location, "source"), f"prune_ratio + lock_ratio = {p} + {lock} is more than 1")
+    at = (*location, "sparsity")
     if search.kind == "weight-training":
-        if asked is not None and asked != p:
-            raise Infeasible((*at, "sparsity"), f"weight training keeps all free weights: leave sparsity out (got {asked})")
+        if requested is not None and requested != p:
+            raise Infeasible(at, f"weight training keeps all free weights: leave sparsity out (got {requested})")
         return p
-    if asked is None:
-        raise Infeasible(at, f"sparsity is missing: {search.kind} needs one, from {p:g} to {1 - lock:g}")
-    if not p - _EPSILON <= asked <= 1 - lock + _EPSILON:
-        raise Infeasible(
-            (*at, "sparsity"),
-            f"prune_ratio <= sparsity <= 1 - lock_ratio does not hold: {p:g} <= {asked:g} <= {1 - lock:g}",
-        )
-    return asked
+    if requested is None:
+        raise Infeasible(location, f"sparsity is missing: {search.kind} needs one, from {p:g} to {1 - lock:g}")
+    if not p - _EPSILON <= requested <= 1 - lock + _EPSILON:
+        raise Infeasible(at, f"prune_ratio <= sparsity <= 1 - lock_ratio does not hold: {p:g} <= {requested:g} <= {1 - lock:g}")
+    return requested
 
 
-def check_fits(names: dict[str, Any], dataset: Dataset, network: Network, at: Location) -> None:
-    """Network and images, and the parts of a dataset, must go together; `names` is how params.yaml calls them.
+def check_cell(cell: Cell, location: Location) -> None:
+    """Check that the parts of a cell go together; `location` is that of its row, in params.yaml.
 
     Raises:
         Infeasible: they do not.
     """
-    images = dataset.images
+    _check_images(cell, location)
+    _check_batch(cell, location)
+    _check_scores(cell, location)
+    _check_iterations(cell, location)
+
+
+def check_ticket(source: Source, parent_sparsity: float, location: Location) -> None:
+    """Check that a source prunes only what its parent's ticket drops, and locks only what that keeps.
+
+    Args:
+        source: the child's.
+        parent_sparsity: share of all edges that the ticket drops, in [0, 1].
+        location: the row's, in params.yaml.
+
+    Raises:
+        Infeasible: more is to be pruned or locked than the ticket has.
+    """
+    p, lock = source.prune_ratio, source.lock_ratio
+    if p > parent_sparsity + _EPSILON or lock > 1 - parent_sparsity + _EPSILON:
+        raise Infeasible(
+            (*location, "source"),
+            f"a ticket of sparsity {parent_sparsity:g} has {parent_sparsity:g} to prune and {1 - parent_sparsity:g} to lock, "
+            f"not {p:g} and {lock:g}",
+        )
+
+
+def _check_images(cell: Cell, location: Location) -> None:
+    """Check the network against the image size, and the subset and the split of the images."""
+    images, network, name = cell.dataset.images, cell.network, cell.dataset_name
     release = images.release
-    size = dataset.resolution or images.size or (release.image_size if release else None)
+    size = cell.dataset.resolution or images.size or (release.image_size if release else None)
     if size is not None and size < network.smallest_image:
         raise Infeasible(
-            at, f"network {names['network']} ({network.kind}) needs images of {network.smallest_image} pixels, "
-            f"dataset {names['dataset']} has {size}"
-        )  # fmt: skip
-    if release is not None and (images.train_images or 0) > release.train_images:
-        raise Infeasible(
-            at, f"dataset {names['dataset']} asks for {images.train_images} of {release.train_images} training images"
+            location,
+            f"network {cell.network_name} ({network.kind}) needs images of {network.smallest_image} pixels, "
+            f"dataset {name} has {size}",
         )
+    if release is not None and (images.train_images or 0) > release.train_images:
+        raise Infeasible(location, f"dataset {name} asks for {images.train_images} of {release.train_images} training images")
     if (split := _split(images)) is not None and not all(split):
-        raise Infeasible(at, f"validation {images.validation} of dataset {names['dataset']} leaves train or val empty")
+        raise Infeasible(location, f"validation {images.validation} of dataset {name} leaves train or val empty")
+
+
+def _check_batch(cell: Cell, location: Location) -> None:
+    split, batch_size = _split(cell.dataset.images), cell.recipe.batch_size
+    if split is not None and batch_size > split[0]:
+        raise Infeasible(
+            location, f"batch_size {batch_size} of recipe {cell.recipe_name} exceeds the {split[0]} training images"
+        )
 
 
 def _split(images: Images) -> tuple[int, int] | None:
-    """Images of train and val; None where only the images tell."""
+    """Count the images in train and val; None if the source has to be read for that."""
     count = images.train_images or (images.release.train_images if images.release else None)
     if count is None:
         return None
@@ -78,50 +114,39 @@ def _split(images: Images) -> tuple[int, int] | None:
     return count - held_out, held_out
 
 
-def check_schedule(
-    names: dict[str, Any], dataset: Dataset, search: Search, source: Source, recipe: Recipe, sparsity: float, at: Location
-) -> None:
-    """Batch and split, iterations and epochs, sparsities and source must go together.
-
-    Raises:
-        Infeasible: they do not.
-    """
-    split = _split(dataset.images)
-    if split is not None and recipe.batch_size > split[0]:
+def _check_scores(cell: Cell, location: Location) -> None:
+    search = cell.search
+    if cell.recipe.score_init != "constant" or not isinstance(search, EdgePopup | IterativeEdgePopup):
+        return
+    if search.selection == "global":
         raise Infeasible(
-            at, f"batch_size {recipe.batch_size} of recipe {names['recipe']} exceeds the {split[0]} training images"
-        )
-    if isinstance(search, EdgePopup | IterativeEdgePopup) and search.selection == "global" and recipe.score_init == "constant":
-        raise Infeasible(
-            at,
+            location,
             "constant scores are equal in all of a layer: global selection would keep whole layers and empty others; "
             "use selection: local",
         )
-    keep = search.keep if isinstance(search, EdgePopup | IterativeEdgePopup) else None
-    if keep is not None and (count := iterations_at(keep, source.prune_ratio, sparsity)) > MOST_ITERATIONS:
+    if isinstance(search, IterativeEdgePopup) and search.scores == "redrawn":
+        raise Infeasible(location, "constant scores cannot be redrawn: use scores: rewound, which is the same")
+
+
+def _check_iterations(cell: Cell, location: Location) -> None:
+    """Check the number of iterations, their epochs and their sparsities."""
+    search, recipe, start, sparsity = cell.search, cell.recipe, cell.source.prune_ratio, cell.sparsity
+    if not isinstance(search, EdgePopup | IterativeEdgePopup):
+        return
+    if search.keep is not None and (count := iterations_at(search.keep, start, sparsity)) > MOST_ITERATIONS:
         raise Infeasible(
-            at, f"keep: {keep} of search {names['search']} makes {count:,} iterations; {MOST_ITERATIONS} are the most"
+            location,
+            f"keep: {search.keep} of search {cell.search_name} makes {count:,} iterations; {MOST_ITERATIONS} are the most",
         )
-    if search.kind == "iterative-edge-popup":
-        if search.scores == "redrawn" and recipe.score_init == "constant":
-            raise Infeasible(at, "constant scores cannot be redrawn: use scores: rewound, which is the same")
-        count = search.count(source.prune_ratio, sparsity)
-        if search.epochs == "total" and recipe.epochs // count <= recipe.warmup_epochs:
-            raise Infeasible(at, f"{count} iterations in {recipe.epochs} epochs leave none beyond the warm-up")
-        through = search.sparsities
-        if through is not None and not (source.prune_ratio <= through[0] and through[-1] == sparsity):
-            raise Infeasible(
-                at, f"search {names['search']} goes through the sparsities {through}: they must begin at prune_ratio "
-                f"({source.prune_ratio:g}) or above and end at the row's sparsity ({sparsity:g})"
-            )  # fmt: skip
-
-
-def check_ticket(prune_ratio: float, lock_ratio: float, sparsity: float, at: Location) -> None:
-    """A source from a ticket can prune only what the ticket drops and lock only what it keeps.
-
-    Raises:
-        Infeasible: more is asked.
-    """
-    if prune_ratio > sparsity + _EPSILON or lock_ratio > 1 - sparsity + _EPSILON:
-        raise Infeasible(at, f"a ticket of sparsity {sparsity:g} has {sparsity:g} to prune and {1 - sparsity:g} to lock, "
-                             f"not {prune_ratio:g} and {lock_ratio:g}")  # fmt: skip
+    if isinstance(search, EdgePopup):
+        return
+    count = search.count(start, sparsity)
+    if search.epochs == "total" and recipe.epochs // count <= recipe.warmup_epochs:
+        raise Infeasible(location, f"{count} iterations in {recipe.epochs} epochs leave none beyond the warm-up")
+    sparsities = search.sparsities
+    if sparsities is not None and not (start <= sparsities[0] and sparsities[-1] == sparsity):
+        raise Infeasible(
+            location,
+            f"search {cell.search_name} goes through the sparsities {sparsities}: they must begin at prune_ratio "
+            f"({start:g}) or above and end at the row's sparsity ({sparsity:g})",
+        )

@@ -1,4 +1,4 @@
-"""Which settings a claim compares, and what keeps it from being tested."""
+"""The settings that a claim compares, and the mistakes that keep it from being tested."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from slt_bench.experiment.published import published_values
 from slt_bench.params.claims import Claim, Side
 from slt_bench.params.tables import Table
 
+_Axes = tuple[str, str, float, float]  # network, recipe, sparsity or kept share of the free edges, freezing ratio
+
 
 def row_of(table: Table, side: Side) -> int:
-    """The number of the row that a side of a claim names.
+    """Return the number, from 0, of the row that a side of a claim names.
 
     Raises:
         KeyError: the table has no such row.
@@ -22,7 +24,7 @@ def row_of(table: Table, side: Side) -> int:
 
 
 def pairs(table: Table, claim: Claim, of: Sequence[Cell], over: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-    """Settings of the one row with those of the other: each with the only one that it agrees with.
+    """Pair the settings of a claim's two rows: each with the only one of the other row that it agrees with.
 
     They must agree in everything in which those of the second row differ (or, if that pairs none, those of the first):
     network, recipe, freezing ratio, and sparsity; where both rows say what share of the free edges is kept, in
@@ -30,29 +32,33 @@ def pairs(table: Table, claim: Claim, of: Sequence[Cell], over: Sequence[Cell]) 
 
     Args:
         table: the claim's.
-        claim: what is compared.
-        of, over: of each of its rows, a cell of each setting.
+        claim: names both rows, and the sparsity of each side if not all are compared.
+        of: a cell of each setting of the first row.
+        over: a cell of each setting of the second row.
+
+    Returns:
+        A cell of the first row and one of the second for each pair.
     """
     sides = (claim.of, claim.over)
     by_share = all(table.rows[row_of(table, side)].free_kept for side in sides)
-    ours, theirs = (
+    first, second = (
         [(cell, _axes(cell, by_share)) for cell in cells if side.sparsity in (cell.sparsity, None)]
         for cells, side in zip((of, over), sides, strict=True)
     )
-    return _agreeing(ours, theirs) or [(one, other) for other, one in _agreeing(theirs, ours)]
+    return _agreeing(first, second) or [(one, other) for other, one in _agreeing(second, first)]
 
 
-_Axes = tuple[str, str, float, float]
-
-
-def _agreeing(ours: list[tuple[Cell, _Axes]], theirs: list[tuple[Cell, _Axes]]) -> list[tuple[Cell, Cell]]:
-    differ = [axis for axis, values in enumerate(zip(*(axes for _, axes in theirs), strict=True)) if len(set(values)) > 1]
-    alike = grouped(theirs, lambda each: tuple(each[1][axis] for axis in differ))
-    found = []
-    for cell, axes in ours:
-        same = alike.get(tuple(axes[axis] for axis in differ), [])
-        found += [(cell, same[0][0])] if len(same) == 1 else []
-    return found
+def _agreeing(first: list[tuple[Cell, _Axes]], second: list[tuple[Cell, _Axes]]) -> list[tuple[Cell, Cell]]:
+    """Pair each cell of `first` with the only one of `second` that is equal in all axes in which those of `second` differ."""
+    axes_of_second = [axes for _, axes in second]
+    differing = [axis for axis, values in enumerate(zip(*axes_of_second, strict=True)) if len(set(values)) > 1]
+    by_values = grouped(second, lambda entry: tuple(entry[1][axis] for axis in differing))
+    paired = []
+    for cell, axes in first:
+        equal = by_values.get(tuple(axes[axis] for axis in differing), [])
+        if len(equal) == 1:
+            paired.append((cell, equal[0][0]))
+    return paired
 
 
 def _axes(cell: Cell, by_share: bool) -> _Axes:
@@ -60,38 +66,71 @@ def _axes(cell: Cell, by_share: bool) -> _Axes:
     return cell.network_name, cell.recipe_name, kept, round(cell.source.freezing_ratio, 9)
 
 
-def misplaced(names: list[str] | None, cells: list[Cell], place: Location, small: bool) -> Iterator[Infeasible]:
-    """A published value may stand only beside cells of its dataset, network and sparsity, and in small tables beside theirs."""
+def misplaced(names: list[str] | None, cells: list[Cell], location: Location, small: bool) -> Iterator[Infeasible]:
+    """Find published values that may not stand beside any of a row's cells.
+
+    A value may stand beside cells of its dataset, network and sparsity. In a small table it stands beside those that take
+    their place, and only its name is checked.
+
+    Args:
+        names: ids of the published values; None for none.
+        cells: the row's.
+        location: of the names, in params.yaml.
+        small: whether the table is a small one.
+
+    Yields:
+        The mistakes.
+    """
     known = published_values()
     for name in names or []:
         if name not in known:
-            yield Infeasible(place, f"'{name}' is not a known value{did_you_mean(name, known)}")
+            yield Infeasible(location, f"'{name}' is not a known value{did_you_mean(name, known)}")
         elif not small and not any(known[name].fits_cell(cell) for cell in cells):
             value = known[name]
             kinds = {f"{cell.network.kind} on {cell.dataset.images.source} at {cell.sparsity:g}" for cell in cells}
-            what = f"{value.network or 'a network'} on {value.dataset}"
-            what += f" at {value.sparsity:g}" if value.sparsity is not None else ""
-            yield Infeasible(place, f"'{name}' is of {what}, this row is of {', '.join(sorted(kinds))}")
+            sparsity = f" at {value.sparsity:g}" if value.sparsity is not None else ""
+            measured = f"{value.network or 'a network'} on {value.dataset}{sparsity}"
+            yield Infeasible(location, f"'{name}' is of {measured}, this row is of {', '.join(sorted(kinds))}")
 
 
-def claim_problems(table: Table, name: str, rows: dict[str, list[Cell]], place: Location, small: bool) -> Iterator[Infeasible]:
-    """Find what keeps a claim from being tested: rows, sparsities and pairs that do not exist, published values of others."""
-    claim, found = table.claims[name], list[Side]()
-    for side, chosen in (("of", claim.of), ("over", claim.over)):
-        if chosen.row not in rows:
+def claim_problems(
+    table: Table, name: str, rows: dict[str, list[Cell]], location: Location, small: bool
+) -> Iterator[Infeasible]:
+    """Find the mistakes in a claim: rows, sparsities and pairs that do not exist, published values of something else.
+
+    Args:
+        table: the claim's.
+        name: the claim's.
+        rows: the cells of each row, by its id.
+        location: of the claim, in params.yaml.
+        small: whether the table is a small one.
+
+    Yields:
+        The mistakes.
+    """
+    claim, sides = table.claims[name], list[Side]()
+    for key, side in (("of", claim.of), ("over", claim.over)):
+        if side.row not in rows:
             ids = [row.id for row in table.rows if row.id]
-            yield Infeasible((*place, side, "row"), f"there is no row '{chosen.row}'{did_you_mean(chosen.row, ids)}")
-        elif chosen.sparsity is not None and all(cell.sparsity != chosen.sparsity for cell in rows[chosen.row]):
-            yield Infeasible((*place, side, "sparsity"), f"row {chosen.row} has no sparsity {chosen.sparsity:g}")
+            yield Infeasible((*location, key, "row"), f"there is no row '{side.row}'{did_you_mean(side.row, ids)}")
+        elif side.sparsity is not None and all(cell.sparsity != side.sparsity for cell in rows[side.row]):
+            yield Infeasible((*location, key, "sparsity"), f"row {side.row} has no sparsity {side.sparsity:g}")
         else:
-            found.append(chosen)
+            sides.append(side)
     if claim.of.row in rows:
-        yield from misplaced(claim.published, rows[claim.of.row], (*place, "published"), small)
-    settings = [list({cell.setting: cell for cell in rows[side.row]}.values()) for side in found]
-    compared = pairs(table, claim, *settings) if len(found) == 2 else []
-    if len(found) == 2 and not compared:
-        what = "network, recipe, freezing ratio and sparsity (or free_kept, where both rows give it)"
-        yield Infeasible(place, f"no cell of row {claim.of.row} agrees with just one of row {claim.over.row} in {what}")
-    unequal = {one.recipe_name: other.recipe_name for one, other in compared if one.recipe.train_on != other.recipe.train_on}
-    for one, other in unequal.items() if claim.metric == "top1" else ():
-        yield Infeasible(place, f"recipes {one} and {other} do not train on as many images: give both the same train_on")
+        yield from misplaced(claim.published, rows[claim.of.row], (*location, "published"), small)
+    if len(sides) < 2:
+        return
+    settings = [list({cell.setting: cell for cell in rows[side.row]}.values()) for side in sides]
+    compared = pairs(table, claim, *settings)
+    if not compared:
+        axes = "network, recipe, freezing ratio and sparsity (or free_kept, where both rows give it)"
+        yield Infeasible(location, f"no cell of row {claim.of.row} agrees with just one of row {claim.over.row} in {axes}")
+    if claim.metric == "top1":
+        yield from _unequal_training_images(compared, location)
+
+
+def _unequal_training_images(compared: list[tuple[Cell, Cell]], location: Location) -> Iterator[Infeasible]:
+    recipes = {one.recipe_name: other.recipe_name for one, other in compared if one.recipe.train_on != other.recipe.train_on}
+    for one, other in recipes.items():
+        yield Infeasible(location, f"recipes {one} and {other} do not train on as many images: give both the same train_on")

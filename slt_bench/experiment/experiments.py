@@ -1,4 +1,4 @@
-"""All experiments of params.yaml, expanded once: every look-up of a table or a cell is answered from here."""
+"""All experiments of params.yaml, expanded once: tables and cells are looked up here."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class Experiment:
 
     name: str
     table: Table
-    rows: list[list[Cell]]  # of each row of the table its cells, each once, seeds last
-    cells: list[Cell]  # all that the table needs, each once; one whose ticket another needs comes before it
-    full_size: Experiment | None = None  # of a table at a small budget: the one that it is like
-    replaced: str = ""  # and what stands in place of what
+    rows: list[list[Cell]]  # the cells of each row of the table, each once, seeds last
+    cells: list[Cell]  # all that the table needs, each once; a parent comes before its children
+    full_size: Experiment | None = None  # for a small table: the table that it repeats
+    replaced: str = ""  # for a small table: the names that it replaces, as `new for old`
 
 
 @dataclass(frozen=True)
 class Experiments:
-    """What params.yaml declares."""
+    """All that params.yaml declares."""
 
     params: Params
     tables: dict[str, Experiment]
 
     def table(self, name: str) -> Experiment:
-        """Look up a table.
+        """Look up a table by its name.
 
         Raises:
-            BenchError: there is none of that name.
+            BenchError: there is no table of that name.
         """
         if name not in self.tables:
             known = ", ".join(self.tables)
@@ -42,18 +42,18 @@ class Experiments:
         return self.tables[name]
 
     def cells(self, tables: Iterable[str] | None = None) -> dict[str, Cell]:
-        """Collect the cells of some tables, or of all, by id; one that several tables have is there once, of the first."""
-        found: dict[str, Cell] = {}
+        """Collect the cells of some tables, or of all if None, by id; a cell of several tables belongs to the first of them."""
+        cells: dict[str, Cell] = {}
         for name in self.tables if tables is None else tables:
             for cell in self.tables[name].cells:
-                found.setdefault(cell.id, cell)
-        return found
+                cells.setdefault(cell.id, cell)
+        return cells
 
     def cell(self, cell_id: str) -> Cell:
-        """Look up a cell, of the first table that has it.
+        """Look up a cell by its id; a cell of several tables belongs to the first of them.
 
         Raises:
-            BenchError: there is none of that id.
+            BenchError: there is no cell of that id.
         """
         cells = self.cells()
         if cell_id not in cells:

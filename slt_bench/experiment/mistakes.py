@@ -1,4 +1,4 @@
-"""How a mistake in params.yaml is told: `params.yaml:12: recipes.quick.momentum: what is wrong`."""
+"""The messages about mistakes in params.yaml: `params.yaml:12: recipes.quick.momentum: what is wrong`."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ from slt_bench.common.yaml.text import one_line, shown
 from slt_bench.experiment.checks import Infeasible, Location
 from slt_bench.params.tables import Params
 
-MOST = 30
+MOST = 30  # mistakes that are listed
 
 
 def invalid(document: Document, error: ValidationError) -> str:
-    """What does not agree with the schema, one line each."""
+    """Format the mistakes that the schema finds, one a line."""
     errors = error.errors(include_url=False)
-    return _lines(document, [_describe(document, dict(each)) for each in errors[:MOST]], len(errors))
+    return _joined(document, [_describe(document, dict(details)) for details in errors[:MOST]], len(errors))
 
 
 def infeasible(document: Document, problems: Sequence[Infeasible]) -> str:
-    """What cannot be put into practice, one line each."""
-    told = [_line(document, problem.location, str(problem)) for problem in problems[:MOST]]
-    return _lines(document, told, len(problems))
+    """Format the mistakes that the expansion to cells finds, one a line."""
+    lines = [_line(document, problem.location, str(problem)) for problem in problems[:MOST]]
+    return _joined(document, lines, len(problems))
 
 
-def _lines(document: Document, told: list[str], count: int) -> str:
-    more = [f"{document.path}: and {count - MOST:,} more mistakes"] if count > MOST else []
-    return "\n".join(told + more)
+def _joined(document: Document, lines: list[str], count: int) -> str:
+    """Join lines; the last one says how many of `count` mistakes are not among them."""
+    rest = [f"{document.path}: and {count - MOST:,} more mistakes"] if count > MOST else []
+    return "\n".join(lines + rest)
 
 
 def _describe(document: Document, error: dict[str, Any]) -> str:
     location: Location = error["loc"]
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     if error["type"] == "extra_forbidden":
-        valid = _keys_at(location[:-1])
+        allowed = _keys_at(location[:-1])
         if location == ("small",):  # as older versions had it
             return _line(document, location, "is no key any more; a small table is one of `tables` that says `like: TABLE`")
-        message = f"unknown key{did_you_mean(str(location[-1]), valid)} (allowed: {', '.join(valid)})"
+        message = f"unknown key{did_you_mean(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
     elif error["type"] == "missing":
         message = "is missing"
     elif error["type"] in ("dict_type", "model_type", "model_attributes_type"):
@@ -56,29 +57,29 @@ def _got(value: Any) -> str:
 
 
 def _in_file(location: Location) -> Location:
-    """A location without the kind that stands in it after the name of a search or a table, since these are unions of kinds."""
+    """Remove the kind that pydantic adds to a location after the name of a search or a table, which are unions of kinds."""
     return (*location[:2], *location[3:]) if location[:1] in (("searches",), ("tables",)) else location
 
 
 def _line(document: Document, location: Location, message: str, missing: bool = False) -> str:
-    """A message with file, line and place; parts that the file does not have are left out, but for a missing key."""
-    node, line, place = document.value, 1, list[str | int]()
+    """Format a message with its file, line and path; parts that the file does not have are left out, except a missing key."""
+    node, line, path = document.value, 1, list[str | int]()
     for part in location:
-        found = part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node))
-        if found:
+        exists = part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node))
+        if exists:
             line, node = document.line(node, part), node[part]
-        if found or (missing and part == location[-1]):
-            place.append(part)
-    return f"{document.path}:{line}: {shown(tuple(place))}: {one_line(message)}"
+        if exists or (missing and part == location[-1]):
+            path.append(part)
+    return f"{document.path}:{line}: {shown(tuple(path))}: {one_line(message)}"
 
 
 def _keys_at(location: Location) -> list[str]:
-    """The keys that the schema allows at a place."""
+    """List the keys that the schema allows at a location."""
     root = _schema()
     nodes = [root]
     for part in location:
         nodes = [step for node in nodes for step in _steps(root, node, part)]
-    return sorted({key for node in nodes for each in _choices(root, node) for key in each.get("properties", {})})
+    return sorted({key for node in nodes for choice in _choices(root, node) for key in choice.get("properties", {})})
 
 
 @cache
@@ -87,6 +88,7 @@ def _schema() -> dict[str, Any]:
 
 
 def _steps(root: dict[str, Any], node: dict[str, Any], part: str | int) -> list[dict[str, Any]]:
+    """Go one part of a location down in the schema; a union can lead to several nodes."""
     steps = []
     for choice in _choices(root, node):
         if part in choice.get("properties", {}):
@@ -102,6 +104,7 @@ def _steps(root: dict[str, Any], node: dict[str, Any], part: str | int) -> list[
 
 
 def _choices(root: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
+    """Resolve references and unions of a schema node to the nodes that it stands for."""
     if "$ref" in node:
         return _choices(root, root["$defs"][node["$ref"].rsplit("/", 1)[1]])
     branches = node.get("anyOf", []) + node.get("oneOf", [])

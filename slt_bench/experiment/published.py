@@ -1,4 +1,4 @@
-"""Published values, each with how it was read. What is not in the file is unknown and stays so."""
+"""Published values, each with how it was read; a value that published.yaml does not have is unknown."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Published(Model):
 
     paper: Literal["otsuka2025", "iwasawa2023", "ramanujan2020"]
     dataset: str
-    network: str | None  # None: of several, it is not known of which
+    network: str | None  # None: one of several, and the paper does not say which
     method: str
     quantity: Literal["top1", "gain", "dying-edge ratio", "size ratio"]
     value: float
     how: Literal["abstract", "readme", "code", "log", "secondary", "derived"]
-    network_how: Literal["secondary"] | None = None  # where the network is not named by the source of the value
-    sparsity: float | None = None  # where it is of one of a row's sparsities
-    params_millions: float | None = None  # how many weights the network that was measured keeps
+    network_how: Literal["secondary"] | None = None  # where the source of the value does not name the network
+    sparsity: float | None = None  # None: beside every sparsity of a row
+    params_millions: float | None = None  # weights, in millions, that the measured network keeps
 
     def __str__(self) -> str:
         what = "" if self.quantity == "top1" else f" {self.quantity}"
@@ -35,18 +35,18 @@ class Published(Model):
         return f"{self.value:g}{what}{size} ({self.paper}, {self.how}{doubt})"
 
     def fits_cell(self, cell: Cell) -> bool:
-        """Whether it may stand beside a cell: of its images, its network, and its sparsity where the value names one."""
-        same = self.dataset == cell.dataset.images.source and self.network in (cell.network.kind, None)
-        return same and self.sparsity in (cell.sparsity, None)
+        """Whether the value may stand beside a cell: of its images, its network, and its sparsity if the value names one."""
+        is_same = self.dataset == cell.dataset.images.source and self.network in (cell.network.kind, None)
+        return is_same and self.sparsity in (cell.sparsity, None)
 
 
 def fitting(names: Iterable[str] | None, cell: Cell) -> list[Published]:
-    """Of these values, those that may stand beside a cell."""
+    """Look up published values by id, and return those that may stand beside a cell."""
     return [value for name in names or () if (value := published_values()[name]).fits_cell(cell)]
 
 
 @cache
 def published_values() -> dict[str, Published]:
-    """All known values by id."""
+    """Read all published values, by id."""
     content = YAML(typ="safe").load(Path(__file__).with_suffix(".yaml"))
     return TypeAdapter(dict[str, Published]).validate_python(content)

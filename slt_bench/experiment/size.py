@@ -1,4 +1,4 @@
-"""How many cells params.yaml asks for, counted before anything is made of them: one list too long must not take hours."""
+"""The number of cells that params.yaml asks for, counted before they are made: one list too long must not take hours."""
 
 from __future__ import annotations
 
@@ -8,37 +8,41 @@ from typing import Any
 
 from slt_bench.experiment.checks import Infeasible, Location
 
-CELLS = 20_000
+MOST_CELLS = 20_000
 
 
 def check_size(value: Any) -> None:
-    """Refuse tables that span more cells than anyone can run; `value` is what the file says, valid or not.
+    """Refuse tables that span more cells than anyone can run; `value` is the content of the file, valid or not.
 
     Raises:
-        Infeasible: with the row that goes beyond.
+        Infeasible: there are too many; it names the first row beyond the limit.
     """
     total = 0
-    for place, cells in _rows(value):
+    for location, cells in _rows(value):
         total += cells
-        if total > CELLS:
-            raise Infeasible(place, f"with this row's grid of {cells:,} the tables have {total:,} cells, "
-                                    f"{CELLS:,} are the most: shorten its lists")  # fmt: skip
+        if total > MOST_CELLS:
+            raise Infeasible(
+                location,
+                f"with this row's grid of {cells:,} the tables have {total:,} cells, {MOST_CELLS:,} are the most: "
+                "shorten its lists",
+            )
 
 
 def _rows(value: Any) -> Iterator[tuple[Location, int]]:
+    """Yield the location and the number of cells of each row; those of a small table are the other table's rows."""
     tables = _get(value, "tables")
     for name, table in tables.items() if isinstance(tables, dict) else ():
         like = _get(table, "like")
-        whole = table if like is None else _get(tables, like) if isinstance(like, str) else None
-        rows = _get(whole, "rows")
+        full = table if like is None else _get(tables, like) if isinstance(like, str) else None
+        rows = _get(full, "rows")
         for index, row in enumerate(rows if isinstance(rows, list) else ()):
             small = {"seeds": _get(table, "seeds")} if like is not None else {}
-            place: Location = ("tables", name) if like is not None else ("tables", name, "rows", index)
-            yield place, _grid(whole, row, _get(row, "source"), small)
+            location: Location = ("tables", name) if like is not None else ("tables", name, "rows", index)
+            yield location, _grid(full, row, _get(row, "source"), small)
 
 
 def _grid(*groups: Any) -> int:
-    """The product of the lengths of all lists that span a row's grid; later groups go before earlier ones."""
+    """Multiply the lengths of all lists that span a row's grid; a later group overrides an earlier one."""
     axes: dict[str, Any] = {}
     for group in groups:
         if isinstance(group, dict):

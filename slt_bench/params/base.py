@@ -1,4 +1,4 @@
-"""What all parameters are made of."""
+"""The types that all parameters are built from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class _OneOrMany:
-    """Lets a list be written as its only item, in params.yaml and in the JSON schema."""
+    """An annotation of a list: its only item may be written without brackets, in params.yaml and in the JSON schema."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def as_list(value: Any) -> Any:
@@ -35,6 +35,6 @@ Axis = Annotated[list[T], Field(min_length=1), _OneOrMany()]  # a list spans the
 
 
 class Model(BaseModel):
-    """A group of parameters: unknown keys are refused, values are taken as they are written."""
+    """The base of all groups of parameters: unknown keys are refused, and no value is converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

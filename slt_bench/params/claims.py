@@ -1,4 +1,4 @@
-"""Claims: that one row of a table is better than another, or smaller."""
+"""Claims: a claim says that one row of a table is better than another one, or smaller."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from slt_bench.params.base import Axis, Model, Name, Ratio
 
 
 class Side(Model):
-    """One side of a claim."""
+    """One of the two sides that a claim compares: lines of a row."""
 
-    row: Name = Field(description="id of a row; of its lines those are taken that agree with the other side's")
-    sparsity: Ratio | None = Field(None, description="of the row's sparsities, this one")
+    row: Name = Field(description="id of a row; its lines are compared with those of the other side that they agree with")
+    sparsity: Ratio | None = Field(None, description="only the lines of this sparsity; all if absent")
 
 
 class Claim(Model):
-    """That one row is better than another, or smaller: put to the test by the seeds of a table."""
+    """A claim that one row is better than another, or smaller; the seeds of a table put it to the test."""
 
     text: str = Field(description="the claim, as a sentence")
     metric: Literal["top1", "bytes", "coded_bytes", "mask_packed_bytes", "dying_edge_ratio"] = "top1"
     of: Side
     over: Side
     compare: Literal["difference", "ratio"] = Field("difference", description="of - over, or of / over; paired by seed")
-    beyond: float | None = Field(None, description="what the effect must exceed; 0 for a difference, 1 for a ratio if absent")
+    beyond: float | None = Field(
+        None, description="value that the effect must exceed; if absent, 0 for a difference and 1 for a ratio"
+    )
     across: Literal["each", "most"] = Field(
         "each", description="each pair of lines, or (up to) the one with the largest effect"
     )

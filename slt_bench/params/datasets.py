@@ -1,4 +1,4 @@
-"""Datasets: which images, and how they are shown to a network."""
+"""Datasets: which images, and the transform that they go through before a network sees them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 @dataclass(frozen=True)
 class Release:
-    """The facts of a source whose images are the same for everybody."""
+    """The facts of a published dataset, whose images are the same for everybody."""
 
     image_size: int  # side in pixels
     classes: int
@@ -49,21 +49,21 @@ class Images(Model):
         None, ge=2, le=1_000_000_000, description="class-balanced subset of train, before the split; all if absent"
     )
     test_images: int | None = Field(None, ge=1, le=1_000_000_000, description="class-balanced subset of test; all if absent")
-    seed: Seed = Field(0, description="of the subset and the split")
+    seed: Seed = Field(0, description="seed of the subset and the split")
 
     @property
     def has_files(self) -> bool:
-        """Whether the images may have any size of their own."""
+        """Whether each image of the source is a file, of any size."""
         return self.source in ("image_folder", "imagenet", "imagenet_sample")
 
     @property
     def keeps_sizes(self) -> bool:
-        """Whether images are stored in a size of their own; test images then as they are in their files."""
+        """Whether images are stored in their original sizes; test images are then copied from their files unchanged."""
         return self.has_files and self.size is None
 
     @property
     def stored_how(self) -> str:
-        """In words, for a table's note: how training and test images are stored."""
+        """A description of how training and test images are stored, for the note under a table."""
         jpeg = f"JPEG of quality {self.jpeg_quality}"
         mixed = f"{100 * (self.compress_probability or 0):g} % as {jpeg}, the others as pixels"
         train = {"raw": "as pixels", "jpg": f"as {jpeg}", "proportion": mixed, "original": "as they are"}[self.write_mode]
@@ -80,7 +80,7 @@ class Images(Model):
 
     @property
     def release(self) -> Release | None:
-        """The facts of the source's release; None where only the images tell."""
+        """The facts of the published dataset; None for a source that is known only by its images."""
         return RELEASES.get(self.source)
 
     def held_out(self, count: int) -> int:
@@ -103,14 +103,17 @@ class Images(Model):
 
 
 class View(Model):
-    """How images are shown to a network."""
+    """The transform of images before a network sees them: normalisation, crops, flips and resizing."""
 
     mean: Rgb = Field(description="subtracted from pixels in [0, 1], per channel")
-    std: PositiveRgb = Field(description="divides what is left, per channel")
-    crop_padding: int = Field(0, ge=0, le=32, description="random crop after zero-padding by so many pixels")
+    std: PositiveRgb = Field(description="standard deviation that divides the result, per channel")
+    crop_padding: int = Field(0, ge=0, le=32, description="zero-padding in pixels before a random crop")
     flip: bool = Field(False, description="random horizontal flip")
     resolution: int | None = Field(
-        None, ge=8, le=1024, description="side in pixels that a network sees: of a random resized crop, of a centre crop"
+        None,
+        ge=8,
+        le=1024,
+        description="side in pixels of the crop that a network sees: random and resized in training, else central",
     )
     resize: int | None = Field(None, ge=8, le=4096, description="evaluation: the shorter side before the centre crop")
     crop_area: list[Share] = Field(
@@ -131,7 +134,7 @@ class View(Model):
 
 
 class Dataset(View):
-    """Images and how they are shown to the network."""
+    """Images and their transform."""
 
     images: Images
 

@@ -1,4 +1,4 @@
-"""The machine at hand."""
+"""The machine that runs searches: processes, loading threads and saved states."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ MOST_WORKERS = 256
 
 
 class Machine(Model):
-    """How this machine runs things. No result depends on it, but on a CPU the last bits on the threads of each process."""
+    """How this machine runs searches. Results do not depend on it, but on a CPU their last bits depend on the threads."""
 
-    processes: int = Field(1, ge=1, le=1024, description="for one search, one for each GPU; no more than its recipe has shards")
+    processes: int = Field(
+        1, ge=1, le=1024, description="processes of one search, one for each GPU; no more than its recipe has shards"
+    )
     workers: int = Field(1, ge=1, le=MOST_WORKERS, description="threads of each process that load images")
-    checkpoint_minutes: float = Field(10.0, gt=0, description="between saved states within an epoch")
+    checkpoint_minutes: float = Field(10.0, gt=0, description="minutes between saved states within an epoch")

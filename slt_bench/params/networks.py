@@ -1,4 +1,4 @@
-"""Networks: the source architectures."""
+"""Networks: the architectures of source networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slt_bench.params.base import Model
 
 
 class Network(Model):
-    """A source architecture."""
+    """The architecture of a source network."""
 
     kind: Literal[
         "conv2", "conv4", "conv6", "conv8", "resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2"
@@ -21,7 +21,7 @@ class Network(Model):
 
     @property
     def smallest_image(self) -> int:
-        """The smallest image side in pixels that is left with a pixel after all max-pooling and strides."""
+        """The side in pixels of the smallest image of which all max-pooling and strides leave at least one pixel."""
         if self.kind.startswith("conv"):
             return 1 << (int(self.kind[4:]) // 2)
         return 8 if self.stem == "cifar" else 32

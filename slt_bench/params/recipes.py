@@ -1,4 +1,4 @@
-"""Networks and recipes: what is optimised, and how."""
+"""Recipes: how a search is optimised, and from which weights and scores it starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Scale = Literal["none", "static", "dynamic"]
 
 
 class Recipe(Model):
-    """How something is optimised, and from where it starts."""
+    """How a search is optimised, and from which weights and scores it starts."""
 
     epochs: int = Field(ge=1, le=10_000, description="in all; iterative edge-popup shares them out or repeats them")
     batch_size: int = Field(ge=2, le=1_000_000, description="images in one optimizer step, over all processes")

@@ -1,4 +1,4 @@
-"""Searches: edge-popup and its relatives."""
+"""Searches: edge-popup, iterative edge-popup, and the baselines that they are compared with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Selection = Annotated[
     Literal["global", "local"], Field(description="one threshold over all layers, or the same density in every layer")
 ]
 
-Learned = Literal["scores", "weights", "nothing"]  # what a search moves; with nothing, a fixed ranking is cut
+Learned = Literal["scores", "weights", "nothing"]  # what is optimised; with nothing, a fixed random ranking is cut
 Keep = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -22,12 +22,12 @@ class EdgePopup(Model):
 
     kind: Literal["edge-popup"]
     selection: Selection = "global"
-    length: int = Field(1, ge=1, le=100, description="times the recipe's epochs: as long as so many iterations of iEP")
+    length: int = Field(1, ge=1, le=100, description="factor on the recipe's epochs: as long as this many iterations of iEP")
     keep: Keep | None = Field(None, description="in place of length: as long as iEP with this keep and epochs: per_iteration")
 
     @property
     def label(self) -> str:
-        """For a reader of a table."""
+        """The name of the search in tables."""
         long = ", as long as iEP" if self.keep else f", {self.length} x the epochs" if self.length > 1 else ""
         return "edge popup" + _local(self.selection) + long
 
@@ -46,8 +46,8 @@ class IterativeEdgePopup(Model):
     iterations: int | None = Field(None, ge=2, le=100)
     keep: Keep | None = Field(
         None,
-        description="in place of iterations: what each keeps of the one before, so that s_i = 1 - keep^i; there are as many "
-        "as the row's sparsity needs (to the nearest)",
+        description="in place of iterations: share that each keeps of the one before, so that s_i = 1 - keep^i; there are as "
+        "many as the row's sparsity needs (to the nearest)",
     )
     rule: Literal["geometric", "linear"] | None = Field(
         None, description="geometric, also if absent: density falls by an equal factor; linear: sparsity rises by equal steps"
@@ -64,14 +64,19 @@ class IterativeEdgePopup(Model):
     epochs: Literal["total", "per_iteration"] = Field("total", description="total: as many epochs as edge-popup gets in all")
 
     def count(self, start: float, target: float) -> int:
-        """Number of iterations from the sparsity of the source to that of the ticket."""
+        """Count the iterations from the sparsity of the source to that of the ticket.
+
+        Args:
+            start: sparsity of the source, in [0, 1].
+            target: sparsity of the ticket, in [0, 1].
+        """
         if self.keep is not None:
             return iterations_at(self.keep, start, target)
         return len(self.sparsities) if self.sparsities is not None else self.iterations or 0
 
     @property
     def label(self) -> str:
-        """For a reader of a table."""
+        """The name of the search in tables."""
         hard = f", hard ({self.scores} scores)" if self.space == "hard" else ""
         long = ", all epochs in each iteration" if self.epochs == "per_iteration" else ""
         once = ", one warm-up" if self.warmup == "first" else ""
@@ -91,32 +96,43 @@ class IterativeEdgePopup(Model):
 
 
 def iterations_at(keep: float, start: float, target: float) -> int:
-    """The i, at least 1, at which 1 - (1 - start) keep^i is nearest to the target; of a target of 1, to 0.999 of the way."""
+    """Count the iterations after which 1 - (1 - start) keep^i is nearest to the target sparsity.
+
+    A sparsity of 1 is never reached: there the iterations are counted that go 0.999 of the way.
+
+    Args:
+        keep: share of the edges that each iteration keeps of those of the one before, in (0, 1).
+        start: sparsity of the source, in [0, 1].
+        target: sparsity of the ticket, in [0, 1].
+
+    Returns:
+        The number i of iterations, 1 or more.
+    """
     if start >= 1:
         return 1
     return max(1, round(log(max(1e-3, (1 - target) / (1 - start))) / log(keep)))
 
 
 class WeightTraining(Model):
-    """The baseline: the weights of all free edges are trained; in a source from a ticket, those of the ticket."""
+    """The baseline: the weights of all free edges are trained. In a source from a ticket, these are the ticket's edges."""
 
     kind: Literal["weight-training"]
 
     @property
     def label(self) -> str:
-        """For a reader of a table."""
+        """The name of the search in tables."""
         return "weight training"
 
 
 class RandomMask(Model):
-    """The control: a uniformly random mask; only batch-norm statistics are gathered."""
+    """The control: a uniformly random mask; nothing is optimised, and only batch-norm statistics are gathered."""
 
     kind: Literal["random-mask"]
     selection: Selection = "global"
 
     @property
     def label(self) -> str:
-        """For a reader of a table."""
+        """The name of the search in tables."""
         return "random mask" + _local(self.selection)
 
 

@@ -1,4 +1,4 @@
-"""Source networks: what of them is frozen, how that is spread, or the ticket that it comes from."""
+"""Source networks: which share of the edges is frozen, and the layout or the ticket that chooses the edges."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pydantic import Field, model_validator
 from slt_bench.common.text import percent
 from slt_bench.params.base import Axis, Model, Name, Ratio, Seed
 
-LayoutName = Literal["epl", "erk", "igq", "uniform"]  # those that follow from an equation: networks/layouts.py
+LayoutName = Literal["epl", "erk", "igq", "uniform"]  # the layouts that are equations: networks/layouts.py
 Layout = Literal[LayoutName, "from_ticket"]
 LockRule = Literal["joint", "mirrored"]
 
 
 class Frozen(Model):
-    """How many edges of a network are frozen, and how they are spread over its layers."""
+    """The share of a network's edges that are frozen, and how these are spread over its layers."""
 
     prune_ratio: Ratio = 0.0
     lock_ratio: Ratio = 0.0
@@ -25,18 +25,18 @@ class Frozen(Model):
 
     @property
     def freezing_ratio(self) -> float:
-        """F = p + l."""
+        """The freezing ratio F = p + l: the share of all edges that are pruned or locked."""
         return self.prune_ratio + self.lock_ratio
 
     @property
     def kind(self) -> Literal["dense", "randomly pruned", "frozen", "from ticket"]:
-        """What decides on the role of each edge."""
+        """The kind of source, by what decides on the role of each edge."""
         if self.layout == "from_ticket":
             return "from ticket"
         return "frozen" if self.lock_ratio else "randomly pruned" if self.prune_ratio else "dense"
 
     def described(self, spread: str) -> str:
-        """Describe the source network for a reader: dense, or what is frozen and how that is spread."""
+        """Describe the source network for a reader; `spread` says how the frozen edges are spread over the layers."""
         shares = [f"pruned {100 * self.prune_ratio:g} %"] if self.prune_ratio else []
         shares += [f"locked {100 * self.lock_ratio:g} %"] if self.lock_ratio else []
         spread += ", mirrored" if self.lock_rule == "mirrored" else ""
@@ -44,7 +44,7 @@ class Frozen(Model):
 
 
 class Parent(Model):
-    """The cell, in a dense source, whose ticket gives another cell's source the roles of its edges."""
+    """The parent of a cell: its ticket provides the roles of the child's source. It is always searched in a dense source."""
 
     id: str
     identity: str
@@ -52,7 +52,7 @@ class Parent(Model):
     recipe_name: str
     sparsity: float
     seed: Seed
-    own_seed: bool = False  # whether the row names a seed for it, in place of its child's
+    own_seed: bool = False  # whether the row names the parent's seed; else it is the child's
 
 
 class Source(Frozen):
@@ -72,32 +72,32 @@ class Source(Frozen):
 
     @property
     def id(self) -> str:
-        """A short name: what is frozen, in percent, and how that is spread."""
+        """A short name: the frozen shares in percent, and the layout or the parent."""
         if not self.freezing_ratio:
             return "dense"
         shares = [f"p{percent(self.prune_ratio)}"] if self.prune_ratio else []
         shares += [f"l{percent(self.lock_ratio)}"] if self.lock_ratio else []
-        how = [str(self.layout)]
+        spread = [str(self.layout)]
         if parent := self.parent:
-            how = ["as", "dense", parent.search_name, parent.recipe_name, f"s{percent(parent.sparsity)}"]
-            how += [f"seed{parent.seed}"] if parent.own_seed else []
-            how += ["shuffled"] if self.shuffled else []
-        how += ["mirrored"] if self.lock_rule == "mirrored" else []
-        return "-".join(["".join(shares), *how])
+            spread = ["as", "dense", parent.search_name, parent.recipe_name, f"s{percent(parent.sparsity)}"]
+            spread += [f"seed{parent.seed}"] if parent.own_seed else []
+            spread += ["shuffled"] if self.shuffled else []
+        spread += ["mirrored"] if self.lock_rule == "mirrored" else []
+        return "-".join(["".join(shares), *spread])
 
 
 class TicketOf(Model):
-    """A ticket that another cell of the same dataset and network finds: roles are taken from it."""
+    """The ticket that provides roles: another cell finds it, of the same dataset and network, in a dense source."""
 
     search: Name
     sparsity: Ratio
-    recipe: Name | None = Field(None, description="the table's (first) if absent")
-    seed: Seed | None = Field(None, description="the cell's own if absent; another one re-draws the weights under the mask")
+    recipe: Name | None = Field(None, description="the table's first recipe if absent")
+    seed: Seed | None = Field(None, description="the child's seed if absent; another one re-draws the weights under the mask")
     shuffled: bool = Field(False, description="shuffle the ticket inside each layer")
 
 
 class SourceGrid(Model):
-    """Where the ticket is searched: the frozen shares of the source network; lists span a grid."""
+    """The source networks of a row: their frozen shares and layouts; lists span a grid."""
 
     prune_ratio: Axis[Ratio] = Field(default_factory=lambda: [0.0], validate_default=True)
     lock_ratio: Axis[Ratio] = Field(default_factory=lambda: [0.0], validate_default=True)

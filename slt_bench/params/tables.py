@@ -1,4 +1,4 @@
-"""Tables: rows that span grids of cells."""
+"""Tables: each row spans a grid of cells; a small table repeats another one at a small budget."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from slt_bench.params.sources import SourceGrid
 
 
 class Row(Model):
-    """Cells of a table: the grid over every field that is a list. What is left out comes from the table."""
+    """A row of a table: the grid of cells over every field that is a list. Fields that are absent come from the table."""
 
-    id: Name | None = Field(None, description="by which claims name the row")
-    label: str | None = Field(None, description="how the row is called in the table; made from the search and source if absent")
+    id: Name | None = Field(None, description="name of the row in claims")
+    label: str | None = Field(None, description="name of the row in the table; by its search and source if absent")
     search: Axis[Name]
     source: SourceGrid = Field(default_factory=lambda: SourceGrid.model_validate({}), description="dense if absent")
     sparsity: Axis[Ratio] | None = Field(None, description="share of ALL weights that are zero; absent for weight training")
@@ -56,37 +56,38 @@ class Table(Model):
 
 
 class SmallTable(Model):
-    """A table again, at a budget that a laptop bears: the rows and claims of another one, with other names in them."""
+    """A table at a small budget, for a laptop: the rows and claims of another table, with some names replaced."""
 
-    like: Name = Field(description="the table whose rows and claims it has")
-    title: str | None = Field(None, description="that of the other table, at a small budget, if absent")
+    like: Name = Field(description="the table whose rows and claims are repeated")
+    title: str | None = Field(None, description="if absent, the title of the other table, at a small budget")
     dataset: Name
     seeds: list[Seed] = Field(min_length=1)
     note: str = ""
-    networks: dict[Name, Name] = Field(default_factory=dict, description="what stands in place of what")
-    recipes: dict[Name, Name] = Field(default_factory=dict, description="what stands in place of what")
+    networks: dict[Name, Name] = Field(default_factory=dict, description="network of the other table: its replacement")
+    recipes: dict[Name, Name] = Field(default_factory=dict, description="recipe of the other table: its replacement")
 
-    def made_of(self, table: Table) -> Table:
-        """Make the table at this budget out of the one that it is like."""
+    def shrink(self, table: Table) -> Table:
+        """Return `table`, the one that this is like, at the small budget."""
         rows = [
             row.model_copy(
-                update=self._swapped(row) | {"source": self._source(row.source)} | ({"seeds": self.seeds} if row.seeds else {})
+                update=self._axes(row) | {"source": self._source(row.source)} | ({"seeds": self.seeds} if row.seeds else {})
             )
             for row in table.rows
         ]
         title = self.title or f"{table.title}, at a small budget"
-        own = {"title": title, "dataset": self.dataset, "note": self.note, "seeds": self.seeds, "rows": rows}
-        return table.model_copy(update=self._swapped(table) | own)
+        changes = {"title": title, "dataset": self.dataset, "note": self.note, "seeds": self.seeds, "rows": rows}
+        return table.model_copy(update=self._axes(table) | changes)
 
-    def replaced(self, table: Table) -> str:
-        """Say what stands in place of what in the table that it is like."""
+    def replacements(self, table: Table) -> str:
+        """List the names that are replaced in `table`, the one that this is like, as `new for old`."""
         names = {table.dataset: self.dataset} | self.networks | self.recipes
         return ", ".join(f"{new} for {old}" for old, new in names.items() if new != old)
 
-    def _swapped(self, group: Table | Row) -> dict[str, Any]:
-        axes = {"network": self.networks, "recipe": self.recipes}
-        names = {axis: getattr(group, axis) for axis in axes}
-        return {axis: [axes[axis].get(name, name) for name in names[axis]] for axis in axes if names[axis] is not None}
+    def _axes(self, group: Table | Row) -> dict[str, Any]:
+        """Return the networks and recipes of a table or row, with their names replaced."""
+        replacements = {"network": self.networks, "recipe": self.recipes}
+        names = {axis: getattr(group, axis) for axis in replacements if getattr(group, axis) is not None}
+        return {axis: [replacements[axis].get(name, name) for name in names[axis]] for axis in names}
 
     def _source(self, source: SourceGrid) -> SourceGrid:
         if source.ticket is None or source.ticket.recipe is None:
@@ -104,7 +105,7 @@ AnyTable = Annotated[Annotated[Table, Tag("Table")] | Annotated[SmallTable, Tag(
 
 
 class Params(Model):
-    """The whole of params.yaml."""
+    """The whole content of params.yaml."""
 
     machine: Machine = Field(default_factory=Machine)
     datasets: dict[Name, Dataset]

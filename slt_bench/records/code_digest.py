@@ -1,7 +1,7 @@
-"""The identity of code: a digest over the definitions that something runs, wherever they stand.
+"""The identity of code: a digest of all definitions that a function reaches, in whichever module they are.
 
-A change counts if it is in a definition that is reached from where the run begins. Comments, docstrings, layout, and the name
-of the module in which a definition stands do not count: a long search does not begin again because of a remark or a move.
+A change counts if it is in a definition that the function reaches. Comments, docstrings, layout, and the module in which a
+definition is do not count: a long search does not start again because of a comment or a move.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 PACKAGE = Path(__file__).parent.parent
-OF_A_CELL = ("slt_bench.search.run:search", "slt_bench.run.evaluate:evaluate")  # what a cell runs
+OF_A_CELL = ("slt_bench.search.run:search", "slt_bench.run.evaluate:evaluate")  # the functions that a cell runs
 
-_Place = tuple[str, str]  # module and name; "" for what a module does as it is imported
+_Definition = tuple[str, str]  # module and name; the name "" stands for what a module does as it is imported
 
 
 @cache
 def cell_code() -> str:
-    """Digest of the code that a cell runs, as it was when this process first asked."""
+    """Return the digest of the code that a cell runs, as it was at the first call in this process."""
     return code_digest(*OF_A_CELL)
 
 
 def code_digest(*entries: str) -> str:
-    """Digest of some functions and of all that they use of this package.
+    """Return the digest of some functions and of all that they use of this package.
 
     Args:
         entries: functions or classes, each as `module:name`.
@@ -35,27 +35,27 @@ def code_digest(*entries: str) -> str:
         Twelve hex digits.
 
     Raises:
-        KeyError: there is no such definition.
+        KeyError: a module has no such definition.
     """
     modules: dict[str, _Module] = {}
-    found: dict[_Place, list[str]] = {}
+    reached: dict[_Definition, list[str]] = {}
     waiting = [(module, name) for module, _, name in (entry.partition(":") for entry in entries)]
-    for module, name in waiting:
-        if name not in _module(modules, module).definitions:
-            raise KeyError(f"{module} defines no {name}")
+    for module_name, name in waiting:
+        if name not in _module(modules, module_name).definitions:
+            raise KeyError(f"{module_name} defines no {name}")
     while waiting:
-        place = waiting.pop()
-        home = _module(modules, place[0])
-        if place in found:
+        definition = waiting.pop()
+        if definition in reached:
             continue
-        if place[1] in home.definitions:
-            statements = home.definitions[place[1]]
-            waiting += [(place[0], ""), *(use for each in statements for use in home.uses(each))]
-            found[place] = [ast.dump(home.normalised(each)) for each in statements]
-        elif place[1] in home.imports:
-            waiting.append(home.imports[place[1]])
-    dumps = sorted(dump for each in found.values() for dump in each)
-    data = sorted(content for name in {module for module, _ in found} for content in _module(modules, name).data())
+        (module_name, name), module = definition, _module(modules, definition[0])
+        if name in module.definitions:
+            statements = module.definitions[name]
+            waiting += [(module_name, ""), *(use for statement in statements for use in module.uses(statement))]
+            reached[definition] = [ast.dump(module.normalised(statement)) for statement in statements]
+        elif name in module.imports:
+            waiting.append(module.imports[name])
+    dumps = sorted(dump for statements in reached.values() for dump in statements)
+    data = sorted(content for name in {module for module, _ in reached} for content in _module(modules, name).data())
     return hashlib.sha256("\n".join(dumps).encode() + b"\n".join(data)).hexdigest()[:12]
 
 
@@ -66,7 +66,7 @@ def _module(known: dict[str, _Module], name: str) -> _Module:
 
 
 class _Module:
-    """A module of this package: its definitions by name, and what it imports of the package."""
+    """A module of this package: its definitions by name, and its imports from the package."""
 
     def __init__(self, name: str) -> None:
         self.name, self.path = name, _file(name)
@@ -75,25 +75,26 @@ class _Module:
     @cached_property
     def definitions(self) -> dict[str, list[ast.stmt]]:
         """The top-level statements that bind each name; under "" those that bind none."""
-        found: dict[str, list[ast.stmt]] = {"": []}
+        statements: dict[str, list[ast.stmt]] = {"": []}
         for statement in self.tree.body:
             for name in _bound(statement):
-                found.setdefault(name, []).append(statement)
-        return found
+                statements.setdefault(name, []).append(statement)
+        return statements
 
     @cached_property
-    def imports(self) -> dict[str, _Place]:
-        """Local name -> where it comes from in this package; a module has the name ""."""
-        found: dict[str, _Place] = {}
+    def imports(self) -> dict[str, _Definition]:
+        """The imports from this package, by local name; an imported module is the definition of name "" in it."""
+        definitions: dict[str, _Definition] = {}
         for node in ast.walk(self.tree):
             if _imports_package(node):
                 for alias in node.names:
                     inner = f"{node.module}.{alias.name}"
-                    found[alias.asname or alias.name] = (inner, "") if _file(inner) else (node.module or "", alias.name)
-        return found
+                    definition = (inner, "") if _file(inner) else (node.module or "", alias.name)
+                    definitions[alias.asname or alias.name] = definition
+        return definitions
 
-    def uses(self, statement: ast.stmt) -> Iterator[_Place]:
-        """What a statement names of this module and of others."""
+    def uses(self, statement: ast.stmt) -> Iterator[_Definition]:
+        """Yield the definitions that a statement names, of this module and of others."""
         for node in ast.walk(statement):
             if isinstance(node, ast.Name):
                 if node.id in self.definitions:
@@ -104,18 +105,18 @@ class _Module:
                 yield module, node.attr
 
     def normalised(self, statement: ast.stmt) -> ast.AST:
-        """A statement without docstrings, imports of this package, and the names of modules and aliases; it is altered."""
+        """Strip docstrings, imports from this package, and the names of modules and aliases; this changes the statement."""
         return _Normaliser(self).visit(statement)
 
     def data(self) -> list[bytes]:
-        """Contents of the data files that belong to the module."""
+        """Read the data files that belong to the module."""
         if self.path is None:
             return []
         files = (self.path.with_suffix(suffix) for suffix in (".yaml", ".html"))
         return [file.read_bytes() for file in files if file.is_file()]
 
     def module_of(self, node: ast.AST) -> str | None:
-        """The module of this package whose attribute an expression takes."""
+        """Return the module of this package whose attribute an expression takes; None if it takes none."""
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             module, name = self.imports.get(node.value.id, ("", "-"))
             return module if not name else None
@@ -139,7 +140,7 @@ class _Normaliser(ast.NodeTransformer):
 
 
 def _bound(statement: ast.stmt) -> list[str]:
-    """The names that a top-level statement binds; [""] for one that does something else, none for imports and docstrings."""
+    """List the names that a top-level statement binds: [""] if it does something else, none for imports and docstrings."""
     match statement:
         case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
             return [statement.name]
@@ -154,11 +155,11 @@ def _bound(statement: ast.stmt) -> list[str]:
 
 
 def _imports_package(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
-    """Whether a statement imports something of this package."""
+    """Whether a statement imports something from this package."""
     return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "slt_bench"
 
 
 def _file(name: str) -> Path | None:
-    """The source of a module; None for a name that is no module."""
+    """Find the source file of a module; None for a name that is no module."""
     base = PACKAGE.joinpath(*name.split(".")[1:])
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)

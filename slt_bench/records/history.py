@@ -1,4 +1,4 @@
-"""The history of a search: one line an epoch, in a CSV file."""
+"""The history of a search: a CSV file with one line for each epoch."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ QUANTILES = (5, 25, 50, 75, 95)  # of the scores, in percent
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line; everything in it is the same in every run of the cell on one machine, so no times."""
+    """One epoch of a search. It has no times, so that every run of a cell on one machine writes equal lines."""
 
     epoch: int  # from 1
-    sparsity: float  # of the phase
-    learning_rate: float  # of the first step
+    sparsity: float  # of the phase that the epoch is in
+    learning_rate: float  # of the first step of the epoch
     train_loss: float
     train_top1: float  # percent
     val_loss: float | None  # None where all images are trained on
     val_top1: float | None  # percent
     kept: int  # non-zero edges at the end of the epoch
-    dying_edge_ratio: float  # so far
-    mask_churn: float  # share of free edges on another side than an epoch ago; the first epoch counts from the first mask
+    dying_edge_ratio: float  # share of the free edges that were in no mask so far
+    mask_churn: float  # share of free edges on another side of the mask than an epoch ago; at first, than in the first mask
     score_quantiles: list[float]  # of |score|, at QUANTILES; of |weight| where weights are trained
     layer_density: list[float]  # kept share of each layer
 
@@ -35,7 +35,7 @@ _NAMES = [field.name for field in fields(Epoch)]
 
 
 def write_history(path: Path, history: list[Epoch]) -> None:
-    """Write the file whole; the numbers of a list stand in one field, with spaces between them."""
+    """Write the history of a search; the numbers of a list share one field, separated by spaces."""
     out = StringIO()
     writer = csv.DictWriter(out, _NAMES, lineterminator="\n")
     writer.writeheader()
@@ -46,12 +46,12 @@ def write_history(path: Path, history: list[Epoch]) -> None:
 
 
 def read_history(path: Path) -> list[Epoch]:
-    """Read it back, value for value."""
+    """Read the history of a search; every value is equal to the one that was written."""
     kinds: dict[str, Any] = {
         "int": int,
         "float": float,
         "float | None": lambda text: float(text) if text else None,
-        "list[float]": lambda text: [float(each) for each in text.split()],
+        "list[float]": lambda text: [float(number) for number in text.split()],
     }
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""What a result was made with: code, libraries, machine."""
+"""The provenance of a result: code, libraries and machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ _LIBRARIES = ("torch", "torchvision", "ffcv", "numpy", "numba")
 
 
 def parent_digest(directory: Path | None) -> str:
-    """Twelve hex digits of the ticket in a parent's directory; empty where there is no parent."""
+    """Return the digest of a parent's ticket.
+
+    Args:
+        directory: the parent's; None if there is no parent.
+
+    Returns:
+        Twelve hex digits; `missing` if the parent has no ticket, empty if there is no parent.
+    """
     if directory is None:
         return ""
     ticket = directory / "ticket.safetensors"
@@ -27,34 +34,34 @@ def parent_digest(directory: Path | None) -> str:
 
 @cache
 def code_version() -> str:
-    """The commit as this process first saw it, with `+` where the package differs from it; `unknown` outside a git checkout."""
-    here = str(PACKAGE.parent)
+    """Return the commit as of the first call: with `+` where files differ from it, `unknown` outside a git checkout."""
+    root = str(PACKAGE.parent)
     try:
-        commit = _git(here, "rev-parse", "--short=12", "HEAD")
-        return commit + ("+" if _git(here, "status", "--porcelain", "--", "slt_bench", "stages") else "")
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        return commit + ("+" if _git(root, "status", "--porcelain", "--", "slt_bench", "stages") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
 def now() -> str:
-    """This second, in UTC."""
+    """Return the present time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def session() -> dict[str, Any]:
-    """Now, and the threads that this process computes with: of a search that is begun or gone on with."""
+    """Describe a session of a search, from its start or resumption to its stop: when it started, and its threads."""
     import torch
 
     return {"started": now(), "threads": torch.get_num_threads()}
 
 
 def library_versions(*names: str) -> dict[str, str]:
-    """Versions of libraries that a search computes with, by name: a saved state is of no use to others."""
+    """Return the versions of libraries by name; a saved state can be resumed with equal versions only."""
     return {name: _version(name) or "missing" for name in names}
 
 
 def environment() -> dict[str, Any]:
-    """Versions and hardware, for the record of a run."""
+    """Describe versions and hardware, for the record of a search."""
     import torch
 
     from slt_bench.compute.precision import rounds_to_tf32

@@ -1,4 +1,4 @@
-"""The results of cells that may stand beside each other, read from their files."""
+"""Results of cells that may be compared with each other, read from their files."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, Literal
 
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.history import Epoch, read_history
-from slt_bench.records.standing import prepared_images, standing
+from slt_bench.records.standing import cell_standing, prepared_images
 
 
 @dataclass(frozen=True)
 class Result:
-    """The files of one finished cell."""
+    """The result of a finished cell: the contents of its files."""
 
     cell: Cell
     record: dict[str, Any]
     metrics: dict[str, Any]
     history: list[Epoch]
-    stale: str = ""  # what it was made with that is not today's, although its numbers may stand beside others
+    stale: str = ""  # how its code differs from today's, although it may be compared; empty if it does not
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A cell that has no number in a table, and why."""
+    """A cell without a number in its table, and the reason."""
 
     cell: Cell
     kind: Literal["missing", "diverged", "stale"]
@@ -35,49 +35,55 @@ class Absent:
 
 
 def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
-    """The result of a cell, or why there is none that may stand beside others.
+    """Read the result of a cell, or the reason why it has none that may be compared.
 
     Args:
-        cell: whose it is.
-        images: digest of the images that all of its dataset must have been made on; None compares none.
+        cell: the cell.
+        images: digest of the images that the result must be of; None accepts all.
     """
-    stands, directory = standing(cell, images), cell.directory
-    if not stands.is_comparable or stands.record is None:
-        return Absent(cell, "stale" if stands.kind == "done" else stands.kind, stands.reason)
-    if "diverged" in stands.record:
-        return Absent(cell, "diverged", f"{stands.record['diverged']} (with other code than today's)")
+    standing, directory = cell_standing(cell, images), cell.directory
+    record = standing.record
+    if not standing.is_comparable or record is None:
+        return Absent(cell, "stale" if standing.kind == "done" else standing.kind, standing.reason)
+    if "diverged" in record:
+        return Absent(cell, "diverged", f"{record['diverged']} (with other code than today's)")
     try:
         metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
         history = read_history(directory / "history.csv")
     except (OSError, ValueError, KeyError, TypeError):
         metrics, history = {}, []
-    if stands.record.keys() >= _RECORD and isinstance(metrics, dict) and metrics.keys() >= _METRICS and history:
-        return Result(cell, stands.record, metrics, history, stands.reason)
+    if record.keys() >= _RECORD and isinstance(metrics, dict) and metrics.keys() >= _METRICS and history:
+        return Result(cell, record, metrics, history, standing.reason)
     return Absent(cell, "stale", "damaged: search.json, metrics.json or history.csv is not whole")
 
 
 def read_results(cells: list[Cell]) -> list[Result]:
-    """The results of these cells that may stand beside each other."""
+    """Read the results of cells, and return those that may be compared with each other."""
     images = common_images(cells)
     outcomes = (read_outcome(cell, images[cell.dataset_name]) for cell in cells)
     return [outcome for outcome in outcomes if isinstance(outcome, Result)]
 
 
 def common_images(cells: list[Cell]) -> dict[str, str | None]:
-    """Dataset -> digest of the images that its results must be of: those that are prepared, else those of the latest result."""
-    found = prepared_images(cells)
+    """Choose for each dataset the images that results must be of to be compared: those prepared, else those of the latest.
+
+    Args:
+        cells: the cells whose results are compared.
+
+    Returns:
+        Dataset -> digest of its images; None where no images are prepared and nothing has run.
+    """
+    prepared = prepared_images(cells)
     latest: dict[str, tuple[str, str]] = {}
     for cell in cells:
-        record = standing(cell, None).record if found[cell.dataset_name] is None else None
+        record = cell_standing(cell, None).record if prepared[cell.dataset_name] is None else None
         if record is not None:
-            made = (str(record.get("finished", "")), str(record["data"]["digest"]))
-            latest[cell.dataset_name] = max(latest.get(cell.dataset_name, made), made)
-    return {name: digest or latest.get(name, ("", None))[1] for name, digest in found.items()}
+            finished_and_digest = (str(record.get("finished", "")), str(record["data"]["digest"]))
+            latest[cell.dataset_name] = max(latest.get(cell.dataset_name, finished_and_digest), finished_and_digest)
+    return {name: digest or latest.get(name, ("", None))[1] for name, digest in prepared.items()}
 
 
-# What a whole result has at least; a file that somebody edited may lack it.
+# The least keys of a whole result; a file that somebody edited may lack some.
 _RECORD = {"asked", "realised", "data", "environment", "precision", "dying_edge_ratio", "epoch_seconds", "started", "finished",
            "commit", "code", "best_epoch", "best_val_top1"}  # fmt: skip
-
-
 _METRICS = {"top1", "top5", "loss", "last_top1", "bytes", "total", "pruned", "locked", "kept"}

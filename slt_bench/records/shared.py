@@ -1,4 +1,4 @@
-"""Results that several tables have: a cell is computed once, and every table holds its files."""
+"""Results that several tables share: a cell is computed once, and every table has a copy of its files."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ from slt_bench.common import paths
 from slt_bench.common.files import replaced
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.checksums import damaged_files
-from slt_bench.records.standing import digest_of, is_done, standing
+from slt_bench.records.standing import cell_standing, digest_of, is_done
 
 
 def take_from_others(cells: Iterable[Cell]) -> list[Cell]:
-    """Copy the results that other tables, or what was set aside, have of these cells; returns the cells that it did so for.
+    """Copy results of cells from other tables, or from what was set aside.
 
     Args:
-        cells: of one table; one whose ticket another needs comes before it.
+        cells: of one table; a parent comes before its children.
+
+    Returns:
+        The cells that have a result now and had none before.
 
     Raises:
         BenchError: a dataset is not prepared, or files cannot be written.
     """
     taken = []
     for cell in cells:
-        if not is_done(cell) and (source := _found(cell)) is not None:
+        if not is_done(cell) and (source := _find_result(cell)) is not None:
             with replaced(cell.directory) as directory:
                 shutil.copytree(source, directory, dirs_exist_ok=True)
             taken.append(cell)
     return taken
 
 
-def _found(cell: Cell) -> Path | None:
-    """Another directory with the whole result of a cell."""
+def _find_result(cell: Cell) -> Path | None:
+    """Find the whole result of a cell in another directory than the cell's own."""
     images = digest_of(cell)
     for root in (paths.CELLS, paths.SET_ASIDE):
         for directory in sorted(root.glob(f"*/{cell.id}")):
-            if directory == cell.directory or not standing(cell, images, directory=directory).is_result:
+            if directory == cell.directory or not cell_standing(cell, images, directory=directory).is_result:
                 continue
             if not damaged_files(directory):
                 return directory
@@ -45,7 +48,7 @@ def _found(cell: Cell) -> Path | None:
 
 
 def set_aside(table: str, cells: Iterable[Cell]) -> list[Path]:
-    """Move what a table's directory holds of cells that the table does not declare; returns where it lies now."""
+    """Set aside the results in a table's directory of cells that the table does not declare; return their new directories."""
     declared, moved = {cell.id for cell in cells}, []
     with suppress(FileNotFoundError):
         for directory in sorted(paths.cells_dir(table).iterdir()):
@@ -55,13 +58,13 @@ def set_aside(table: str, cells: Iterable[Cell]) -> list[Path]:
 
 
 def set_tables_aside(tables: Iterable[str]) -> list[Path]:
-    """Move the results and reports of tables that params.yaml does not declare; returns where they lie now."""
+    """Set aside the results and reports of tables that params.yaml does not declare; return their new directories."""
     declared, moved = set(tables), []
     for root in (paths.CELLS, paths.TABLES):
         for directory in sorted(root.glob("*")):
             if directory.is_dir() and directory.name not in declared and not (directory / "search.json").exists():
-                place = directory.name if root == paths.CELLS else f"{directory.name}-report"
-                moved.append(_move(directory, paths.SET_ASIDE / place))
+                name = directory.name if root == paths.CELLS else f"{directory.name}-report"
+                moved.append(_move(directory, paths.SET_ASIDE / name))
     return moved
 
 

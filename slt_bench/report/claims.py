@@ -59,7 +59,8 @@ def measure_effect(claim: Claim, of: Sequence[float], over: Sequence[float], sel
 
     Args:
         claim: says whether differences or ratios are meant, and the threshold.
-        of, over: values of the two lines [seeds], in one order of seeds.
+        of: values [seeds] of the first line.
+        over: values [seeds] of the second line, in the same order of seeds.
         selected_from: number of pairs of lines that this one was selected from; the interval is that of all together
             (Bonferroni).
 

@@ -1,81 +1,53 @@
-"""What is asked for, said before anything runs: cells that are left, hours as far as known, images that are not there."""
+"""The announcement of a run, before anything runs: the cells that are left, the hours as far as known, missing images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from slt_bench.common.errors import BenchError
 from slt_bench.common.text import duration
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiment, Experiments
-from slt_bench.records.standing import prepared_images
+from slt_bench.run.datasets import missing_images
 from slt_bench.run.plan import Planned, plan
 
 
 def announcement(experiments: Experiments, cells: Iterable[Cell], jobs: int = 1) -> list[str]:
-    """Say what is left of these cells, how long that takes, and which images are missing; a line each.
+    """Describe, a line each, how many of these cells are left, how long they take, and which images are missing.
 
     Args:
-        experiments: for the tables that missing images keep from being made.
-        cells: what is asked for, each once.
-        jobs: cells that run at a time.
+        experiments: the datasets, and the tables that need them.
+        cells: the requested cells, each once.
+        jobs: cells that run at a time, 1 or more.
     """
-    asked = list(cells)
-    planned = plan(asked)
-    left = [each for each in planned if each.is_left]
+    planned = plan(list(cells))
+    left = [entry for entry in planned if entry.is_left]
     if not left:
-        return [f"all {len(asked):,} cells have their results"]
-    seconds = [each.seconds for each in left if each.seconds is not None]
-    lines = [f"{len(left):,} of {len(asked):,} cells are left{_hours(sum(seconds) / jobs, len(seconds), len(left))}"]
-    return lines + missing_images(experiments, [each.cell for each in left])
+        return [f"all {len(planned):,} cells have their results"]
+    line = f"{len(left):,} of {len(planned):,} cells are left{_time_of(left, jobs)}"
+    return [line, *missing_images(experiments, [entry.cell for entry in left])]
 
 
-def told_table(experiment: Experiment, planned: Sequence[Planned]) -> str:
-    """Say in a line how much of a table is done."""
-    left = [each for each in planned if each.is_left]
-    seconds = [each.seconds for each in left if each.seconds is not None]
-    rest = f"; {len(left)} left{_hours(sum(seconds), len(seconds), len(left))}" if left else ""
+def table_summary(experiment: Experiment, planned: Sequence[Planned]) -> str:
+    """Describe in a line how much of a table is done; `planned` are all its cells."""
+    left = [entry for entry in planned if entry.is_left]
+    rest = f"; {len(left)} left{_time_of(left)}" if left else ""
     return f"{experiment.name}: {len(planned) - len(left)} of {len(planned)} cells done{rest}"
 
 
-def told_cell(each: Planned) -> str:
-    """Say in a line where a cell stands, and how long it took or will take."""
-    took = duration(each.seconds) if each.seconds is not None else "?"
-    about = "about" if each.is_left else "took"
-    why = f"  ({each.standing.reason})" if each.standing.reason else ""
-    return f"{each.standing.kind:<9}{each.cell.id:<72} {each.cell.identity}  {about} {took}{why}"
+def cell_summary(planned: Planned) -> str:
+    """Describe in a line where a cell stands, and how long it took or will take."""
+    cell, standing = planned.cell, planned.standing
+    seconds = duration(planned.seconds) if planned.seconds is not None else "?"
+    time = f"{'about' if planned.is_left else 'took'} {seconds}"
+    reason = f"  ({standing.reason})" if standing.reason else ""
+    return f"{standing.kind:<9}{cell.id:<72} {cell.identity}  {time}{reason}"
 
 
-def _hours(seconds: float, known: int, left: int) -> str:
+def _time_of(left: Sequence[Planned], jobs: int = 1) -> str:
+    """Describe how long cells take, as far as it is known."""
+    known = [entry.seconds for entry in left if entry.seconds is not None]
     if not known:
         return "; how long that takes is not known yet"
-    rest = f", and {left - known:,} whose time is not known" if known < left else ""
-    return f"; about {duration(seconds)} for {known:,} of them{rest}" if rest else f"; about {duration(seconds)}"
-
-
-def missing_images(experiments: Experiments, cells: Iterable[Cell]) -> list[str]:
-    """Say which datasets of these cells are neither prepared nor to be had, and what cannot be made without them."""
-    found, lines = list(cells), []
-    for name, digest in prepared_images(found).items():
-        if digest is None:
-            try:
-                check_images(experiments, name)
-            except BenchError as fault:
-                lines.append(str(fault))
-    return lines
-
-
-def check_images(experiments: Experiments, dataset: str) -> None:
-    """Check that the images of a dataset are to be had, before anything is read or searched.
-
-    Raises:
-        BenchError: they are not; the variable that names them, the tables that need them, and how to make the others.
-    """
-    from slt_bench.data.sources.registry import check_named
-
-    tables = [name for name, experiment in experiments.tables.items() if experiment.table.dataset == dataset]
-    try:
-        check_named(experiments.params.datasets[dataset].images)
-    except BenchError as fault:
-        without = f" (without them no table {', '.join(tables)}; `dvc repro -k` makes the others)" if tables else ""
-        raise BenchError(f"dataset {dataset}: {fault}{without}") from None
+    time = f"; about {duration(sum(known) / jobs)}"
+    unknown = len(left) - len(known)
+    return f"{time} for {len(known):,} of them, and {unknown:,} whose time is not known" if unknown else time

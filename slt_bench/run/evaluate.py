@@ -1,4 +1,4 @@
-"""Evaluation: a ticket file and test.beton -> metrics.json."""
+"""The evaluation of a cell: its ticket files and test.beton -> metrics.json and confusion.json."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from slt_bench.records.checksums import write_checksums
 from slt_bench.search.metrics import measure
 
 if TYPE_CHECKING:
+    from slt_bench.data.loader import Loader
     from slt_bench.ticket.file import TicketFile
+    from slt_bench.ticket.ticket import Spec
 
 
 def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) -> dict[str, Any]:
-    """Read the tickets of a cell (best and last epoch) and the test images, once; write metrics.json and confusion.json.
+    """Measure the tickets of a cell (best and last epoch) on the test images, which are read once; write the metrics.
+
+    Args:
+        cell_directory: with the ticket files; metrics.json and confusion.json are written there.
+        dataset_directory: with test.beton and its manifest.
+        workers: threads that load images.
+
+    Returns:
+        The content of metrics.json.
 
     Raises:
         BenchError: a ticket or the test images are missing or damaged.
     """
-    from slt_bench.data.loader import Loader
-    from slt_bench.data.manifest import read_manifest
-    from slt_bench.data.verify import verify_file
-    from slt_bench.params.datasets import View
     from slt_bench.ticket.file import read_ticket
 
     best = read_ticket(cell_directory / "ticket.safetensors")
     last = read_ticket(cell_directory / "last.safetensors", best)
-    manifest = read_manifest(dataset_directory)
     spec = best.ticket.spec
-    if manifest.classes != spec.classes or (spec.resize is None and manifest.files["test"].image_size != spec.image_size):
+    loader = _test_images(dataset_directory, spec, workers)
+    if loader is None:
         raise BenchError(f"the tickets in {cell_directory} were found on other classes or image sizes than {dataset_directory}")
-    resolution = spec.image_size if spec.resize is not None else None
-    view = View(mean=spec.mean, std=spec.std, resolution=resolution, resize=spec.resize)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    path = verify_file(dataset_directory, "test", manifest)
-    loader = Loader(path, view, batch_size=256, workers=workers, device=device)
-    networks = [file.network.plain_module().to(device) for file in (best, last)]
+    networks = [file.network.plain_module().to(loader.device) for file in (best, last)]
     with exact_float32():
         of_best, of_last = measure(networks, loader, len(spec.classes))
     metrics = {
@@ -58,12 +59,28 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     (cell_directory / CHECKSUMS).unlink(missing_ok=True)
     write_text(cell_directory / "confusion.json", json.dumps(confusion) + "\n")
     write_text(cell_directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-    write_checksums(cell_directory)  # last: with them the cell is done
+    write_checksums(cell_directory)  # last, since they complete the result
     return metrics
 
 
+def _test_images(directory: Path, spec: Spec, workers: int) -> Loader | None:
+    """Load the test images of a dataset as a ticket's network sees them; None if they are of other classes or sizes."""
+    from slt_bench.data.loader import Loader
+    from slt_bench.data.manifest import read_manifest
+    from slt_bench.data.verify import verify_file
+    from slt_bench.params.datasets import View
+
+    manifest = read_manifest(directory)
+    if manifest.classes != spec.classes or (spec.resize is None and manifest.files["test"].image_size != spec.image_size):
+        return None
+    resolution = spec.image_size if spec.resize is not None else None
+    view = View(mean=spec.mean, std=spec.std, resolution=resolution, resize=spec.resize)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Loader(verify_file(directory, "test", manifest), view, batch_size=256, workers=workers, device=device)
+
+
 def _sizes(file: TicketFile) -> dict[str, Any]:
-    """Bytes and edges of a ticket, by the names that they have in metrics.json."""
+    """Count the bytes and edges of a ticket, by their keys in metrics.json."""
     from slt_bench.ticket.sizes import ticket_sizes
 
     counts, sizes = file.counts, ticket_sizes(file)

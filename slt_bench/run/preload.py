@@ -1,6 +1,6 @@
-"""What the processes of a pool are forked with: torch and all that a cell runs, imported once.
+"""The imports that all processes of a pool are forked with: torch and all that a cell runs, imported once.
 
-With it they take the version of what was imported: each for itself would take that of the files of a later moment.
+The code's digest and version are computed here too, so that they are of the imported files, not of files edited later.
 """
 
 from contextlib import suppress

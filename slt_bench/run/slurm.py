@@ -1,4 +1,4 @@
-"""The cells of tables as a SLURM array job."""
+"""A SLURM array job that runs the cells of tables."""
 
 from __future__ import annotations
 
@@ -33,19 +33,23 @@ exit $status
 
 
 def array_job(experiments: Experiments, tables: list[str]) -> str:
-    """A script for `sbatch`: an element for each cell that is not done, with those that need its ticket.
+    """Write a script for `sbatch`: an array element for each cell that is left, together with its children.
+
+    Args:
+        experiments: all that params.yaml declares.
+        tables: names of the tables.
 
     Raises:
         BenchError: nothing is left.
     """
-    cells = [each.cell for each in plan(list(experiments.cells(tables).values())) if each.is_left]
+    cells = [planned.cell for planned in plan(list(experiments.cells(tables).values())) if planned.is_left]
     if not cells:
         raise BenchError(f"nothing is left to run of {', '.join(tables)}")
     logs = paths.log_file("").parent
     logs.mkdir(parents=True, exist_ok=True)  # SLURM does not
-    found = families(cells)
-    lines = ["  '" + " ".join(cell.id for cell in family) + "'" for family in found]
+    elements = families(cells)
+    lines = ["  '" + " ".join(cell.id for cell in family) + "'" for family in elements]
     return _SCRIPT.format(
-        title=", ".join(tables), count=len(cells), tables=" ".join(tables), last=len(found) - 1,
+        title=", ".join(tables), count=len(cells), tables=" ".join(tables), last=len(elements) - 1,
         logs=logs, cells="\n".join(lines),
     )  # fmt: skip

@@ -1,39 +1,32 @@
-"""`slt-bench run` and DVC's search stages: what is left of tables and cells, several at a time."""
+"""The work of `slt-bench run` and of DVC's search stages: what is left of tables and cells, several cells at a time."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Sequence
 
-from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
-from slt_bench.common.files import in_turn
 from slt_bench.compute.devices import cells_at_a_time, visible_devices
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.grid import families
-from slt_bench.params.datasets import Images
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.provenance import parent_digest
 from slt_bench.records.shared import set_aside, take_from_others
+from slt_bench.run import dvc
 from slt_bench.run.announce import announcement
-from slt_bench.run.pool import run_cells
-from slt_bench.run.tasks import prepare_dataset, run_cell, show_table
-
-ANNOUNCED = "SLT_BENCH_ANNOUNCED"  # in the environment of stages: what is asked for has been said already
+from slt_bench.run.datasets import prepare_missing
+from slt_bench.run.pool import Failure, run_cells
+from slt_bench.run.tasks import run_cell, show_table
 
 
 def run_targets(
     experiments: Experiments, targets: Sequence[str], jobs: int | None, devices: Sequence[str], part: tuple[int, int] = (1, 1)
 ) -> None:
-    """Run what is left of tables and cells; the tables' reports follow, and with DVC everything becomes DVC's.
+    """Run what is left of tables and cells, then report the tables; with DVC, datasets and tables go through its stages.
 
     Args:
-        experiments: what params.yaml declares.
+        experiments: all that params.yaml declares.
         targets: names of tables and ids of cells.
         jobs: cells at a time; one a device or core if None.
         devices: CUDA devices to spread the cells over; all that are visible if empty.
@@ -43,110 +36,92 @@ def run_targets(
         BenchError: at the end, listing the cells that failed, each with the reason and its log.
     """
     tables = [target for target in targets if target in experiments.tables]
-    cells = [cell for table in tables for cell in experiments.tables[table].cells]
-    for target in targets:
-        if target not in experiments.tables:
-            cells += [cell for cell in _with_parent(experiments, target) if cell not in cells]
-    mine = [cell for family in families(cells)[part[0] - 1 :: part[1]] for cell in family]
-    if not mine:
+    requested = _cells_of(experiments, targets)
+    cells = [cell for family in families(requested)[part[0] - 1 :: part[1]] for cell in family]
+    if not cells:
         print(f"nothing is in part {part[0]} of {part[1]}")
         return
-    through_dvc = bool(tables) and Path(".dvc").is_dir() and find_spec("dvc") is not None
-    alone = not tables and len(mine) == 1 and not devices
-    if alone:
-        _prepare(experiments, mine, through_dvc=False)
-        run_cell(experiments.params.machine, mine[0])
+    if not tables and len(cells) == 1 and not devices:
+        prepare_missing(experiments, cells)
+        run_cell(experiments.params.machine, cells[0])
         return
-    _announce(experiments, mine, jobs, devices)
-    _prepare(experiments, mine, through_dvc)
-    search(experiments, tables, mine, jobs, devices)
-    if len(mine) < len(cells) or not tables:
-        return
+    _announce(experiments, cells, jobs, devices)
+    through_dvc = bool(tables) and dvc.is_set_up()
     if through_dvc:
-        _dvc(*(f"table@{table}" for table in tables))
-        return
-    for table in tables:
-        show_table(experiments.tables[table])
+        dvc.reproduce(*(f"prepare@{name}" for name in dict.fromkeys(cell.dataset_name for cell in cells)))
+    else:
+        prepare_missing(experiments, cells)
+    _search(experiments, tables, cells, jobs, devices)
+    if tables and len(cells) == len(requested):
+        _report(experiments, tables, through_dvc)
 
 
 def search_table(experiments: Experiments, table: str) -> None:
-    """Run what is left of a table whose dataset is prepared; nothing that is there is lost if that fails.
+    """Run what is left of a table whose dataset is prepared; if that fails, all existing results stay.
+
+    Args:
+        experiments: all that params.yaml declares.
+        table: name of the table.
 
     Raises:
         BenchError: as `run_targets`.
     """
     cells = experiments.table(table).cells
-    if ANNOUNCED not in os.environ:
+    if dvc.ANNOUNCED not in os.environ:
         _announce(experiments, cells, None, ())
-    search(experiments, [table], cells, None, ())
+    _search(experiments, [table], cells, None, ())
 
 
-def search(
-    experiments: Experiments, tables: Sequence[str], cells: Sequence[Cell], jobs: int | None, devices: Sequence[str]
-) -> None:
-    """Run the cells that no table has a result of; what tables share, or declare no more, is put where it belongs."""
-    for table in tables:
-        for place in set_aside(table, experiments.tables[table].cells):
-            print(f"note: {table} declares {place.name} no more; its result lies in {place.parent}")
-    taken = take_from_others(cells)
-    if taken:
-        print(f"{len(taken)} results are there already, in other tables or set aside")
-    machine, devices = experiments.params.machine, devices or visible_devices()
-    failures = run_cells(machine, cells, jobs or cells_at_a_time(devices), devices)
-    if failures:
-        told = [f"  {each.cell.id}: {each.reason}" + (f" ({each.log})" if each.log else "") for each in failures]
-        raise BenchError(
-            f"{len(failures)} of {len(cells)} cells failed; the same command tries them again:\n" + "\n".join(told)
-        )
+def _cells_of(experiments: Experiments, targets: Sequence[str]) -> list[Cell]:
+    """Collect the cells of targets, those of tables first; a parent comes before its children."""
+    cells = [cell for target in targets if target in experiments.tables for cell in experiments.tables[target].cells]
+    for target in targets:
+        if target not in experiments.tables:
+            cells += [cell for cell in _with_parent(experiments, target) if cell not in cells]
+    return cells
+
+
+def _with_parent(experiments: Experiments, cell_id: str) -> list[Cell]:
+    """Look up a cell, after its parent if that has no ticket yet."""
+    cell = experiments.cell(cell_id)
+    parent = cell.source.parent
+    if parent and parent_digest(cell.parent_directory) == "missing":
+        return [other for other in experiments.tables[cell.table].cells if other.id in (parent.id, cell_id)]
+    return [cell]
 
 
 def _announce(experiments: Experiments, cells: Sequence[Cell], jobs: int | None, devices: Sequence[str]) -> None:
-    for line in (f"note: {each}" for each in leftovers()):
-        print(line)
+    for line in leftovers():
+        print(f"note: {line}")
     for line in announcement(experiments, cells, jobs or cells_at_a_time(devices or visible_devices())):
         print(line, flush=True)
 
 
-def _with_parent(experiments: Experiments, cell_id: str) -> list[Cell]:
-    """A cell, after the one whose ticket its source is made from, where that is not there yet."""
-    cell = experiments.cell(cell_id)
-    parent = cell.source.parent
-    if parent and parent_digest(cell.parent_directory) == "missing":
-        return [each for each in experiments.tables[cell.table].cells if each.id in (parent.id, cell_id)]
-    return [cell]
+def _search(
+    experiments: Experiments, tables: Sequence[str], cells: Sequence[Cell], jobs: int | None, devices: Sequence[str]
+) -> None:
+    """Run the cells that have no result, after results of removed cells are set aside and shared ones copied."""
+    for table in tables:
+        for directory in set_aside(table, experiments.tables[table].cells):
+            print(f"note: {table} declares {directory.name} no more; its result lies in {directory.parent}")
+    taken = take_from_others(cells)
+    if taken:
+        print(f"{len(taken)} results are there already, in other tables or set aside")
+    devices = devices or visible_devices()
+    failures = run_cells(experiments.params.machine, cells, jobs or cells_at_a_time(devices), devices)
+    if failures:
+        lines = "\n".join(f"  {_described(failure)}" for failure in failures)
+        raise BenchError(f"{len(failures)} of {len(cells)} cells failed; the same command tries them again:\n{lines}")
 
 
-def _prepare(experiments: Experiments, cells: Iterable[Cell], through_dvc: bool) -> None:
-    """Write the datasets of these cells that are not there or are of other parameters."""
-    images = {cell.dataset_name: cell.dataset.images for cell in cells}
+def _described(failure: Failure) -> str:
+    log = f" ({failure.log})" if failure.log else ""
+    return f"{failure.cell.id}: {failure.reason}{log}"
+
+
+def _report(experiments: Experiments, tables: Sequence[str], through_dvc: bool) -> None:
     if through_dvc:
-        _dvc(*(f"prepare@{name}" for name in images))
+        dvc.reproduce(*(f"table@{table}" for table in tables))
         return
-    for name, asked in images.items():
-        if _missing(name, asked):
-            with in_turn(paths.STATE / "prepare.lock"):  # of an array of jobs the first to come does it
-                if reason := _missing(name, asked):
-                    print(f"{reason}; doing so")
-                    prepare_dataset(experiments, name)
-
-
-def _dvc(*targets: str) -> None:
-    """Let DVC bring targets up to date.
-
-    Raises:
-        SystemExit: it could not; it has said why.
-    """
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *targets]
-    status = subprocess.run(command, env=os.environ | {ANNOUNCED: "1"}).returncode
-    if status:
-        raise SystemExit(status)
-
-
-def _missing(name: str, images: Images) -> BenchError | None:
-    from slt_bench.data.manifest import check_manifest, read_manifest
-
-    try:
-        check_manifest(read_manifest(paths.dataset_dir(name)), images, name)
-    except BenchError as reason:
-        return reason
-    return None
+    for table in tables:
+        show_table(experiments.tables[table])

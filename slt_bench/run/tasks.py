@@ -1,4 +1,4 @@
-"""The steps of the way, a function each: what commands and stages do. Heavy libraries are imported where they are needed."""
+"""The tasks behind commands and stages, a function each; heavy libraries are imported where they are needed."""
 
 from __future__ import annotations
 
@@ -19,68 +19,60 @@ if TYPE_CHECKING:
 
 
 def load() -> Experiments:
-    """Read the project's parameters, with all that they declare."""
+    """Read the project's params.yaml and expand it to experiments."""
     from slt_bench.experiment.load import load_experiments
 
     return load_experiments(paths.PARAMS)
 
 
-def prepare_dataset(experiments: Experiments, name: str) -> None:
-    """Write the files of a dataset.
+def run_cell(machine: Machine, cell: Cell) -> None:
+    """Search a cell, unless it has a result, and evaluate it.
+
+    Args:
+        machine: how this machine runs searches.
+        cell: the cell.
 
     Raises:
-        BenchError: there is no such dataset, or its images are not to be had.
+        BenchError: as `search_cell` and `evaluate_cell`.
     """
-    datasets = experiments.params.datasets
-    if name not in datasets:
-        from slt_bench.common.text import did_you_mean
-
-        raise BenchError(f"there is no dataset '{name}'{did_you_mean(name, datasets)}")
-    from slt_bench.data.manifest import read_origin
-    from slt_bench.data.prepare import prepare
-    from slt_bench.run.announce import check_images
-
-    check_images(experiments, name)
-    manifest = prepare(datasets[name].images, paths.dataset_dir(name), experiments.params.machine.workers)
-    counts = ", ".join(f"{count:,} {split}" for split, count in manifest.counts().items())
-    print(f"{name}: {counts} images of {read_origin(paths.dataset_dir(name))}, digest {manifest.digest[:12]}")
-
-
-def run_cell(machine: Machine, cell: Cell) -> None:
-    """Search a cell, unless that is done, and evaluate it."""
     from slt_bench.records.standing import search_standing
 
     if search_standing(cell).is_result:
         print(f"{cell.directory} holds the result of this search; remove it to search again")
     else:
         search_cell(machine, cell)
-    if (stands := search_standing(cell)).kind == "diverged":
-        print(f"{cell.id}  DIVERGED: {stands.reason} (a lower learning rate may help)")
+    if (standing := search_standing(cell)).kind == "diverged":
+        print(f"{cell.id}  DIVERGED: {standing.reason} (a lower learning rate may help)")
     else:
         evaluate_cell(machine, cell)
 
 
 def search_cell(machine: Machine, cell: Cell) -> None:
-    """Search a cell, by as many processes as `machine` says, unless this is one of them already.
+    """Search a cell with as many processes as `machine` says; a process that is one of them takes its part.
+
+    Args:
+        machine: how this machine runs searches.
+        cell: the cell.
 
     Raises:
-        BenchError: as `search`; the first process that failed has said why.
+        BenchError: as `search.run.search`.
+        SystemExit: one of the processes failed, and has printed the reason.
     """
     from slt_bench.compute.launch import launch, started_together, usable_world_size
     from slt_bench.records.standing import search_standing
 
-    count = usable_world_size(machine.processes, cell.recipe.shards)
-    if count == 1 or started_together():
+    world_size = usable_world_size(machine.processes, cell.recipe.shards)
+    if world_size == 1 or started_together():
         _search_in_this_process(machine, cell)
     else:
-        given = json.dumps({"cell": cell.model_dump(mode="json"), "machine": machine.model_dump(mode="json")})
-        status = launch(count, [sys.executable, "-m", "slt_bench", "search", cell.id, "--given", given])
-        if status and search_standing(cell).kind != "diverged":  # of that one process keeps the result, and all end
+        handover = json.dumps({"cell": cell.model_dump(mode="json"), "machine": machine.model_dump(mode="json")})
+        status = launch(world_size, [sys.executable, "-m", "slt_bench", "search", cell.id, "--given", handover])
+        if status and search_standing(cell).kind != "diverged":  # divergence is a result too, though all processes end
             raise SystemExit(status if status > 0 else 1)
 
 
 def _search_in_this_process(machine: Machine, cell: Cell) -> None:
-    """Search a cell while MLflow follows, in the experiment of its table."""
+    """Search a cell in this process, and let MLflow follow in the experiment of the cell's table."""
     from slt_bench.common.errors import Interrupted
 
     prepare_to_compute()
@@ -104,21 +96,25 @@ def _search_in_this_process(machine: Machine, cell: Cell) -> None:
 
 
 def evaluate_cell(machine: Machine, cell: Cell) -> None:
-    """Evaluate a cell's tickets, print the outcome, and remove the state of the search that found them.
+    """Evaluate a cell's tickets, print the outcome, and remove the saved state of the search.
+
+    Args:
+        machine: how this machine runs searches.
+        cell: the cell.
 
     Raises:
-        BenchError: there are none, or they are of other parameters, images or code than today's.
+        BenchError: the cell has no tickets, or they are of other parameters, images or code than today's.
     """
     prepare_to_compute()
     from slt_bench.records.standing import search_standing
     from slt_bench.run.evaluate import evaluate
     from slt_bench.search.checkpoint import Checkpoint
 
-    stands = search_standing(cell)
-    if stands.kind != "done":
-        again = f"; `slt-bench run {cell.id}` makes what is missing"
-        what = {"missing": f"is not there{again}", "diverged": f"diverged: {stands.reason}; it has no ticket"}
-        raise BenchError(f"the search of {cell.id} {what.get(stands.kind, f'is {stands.reason}{again}')}")
+    standing = search_standing(cell)
+    if standing.kind != "done":
+        fix = f"; `slt-bench run {cell.id}` makes what is missing"
+        states = {"missing": f"is not there{fix}", "diverged": f"diverged: {standing.reason}; it has no ticket"}
+        raise BenchError(f"the search of {cell.id} {states.get(standing.kind, f'is {standing.reason}{fix}')}")
     metrics = evaluate(cell.directory, paths.dataset_dir(cell.dataset_name), machine.workers)
     Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
     print(f"{cell.id}  test {metrics['top1']:.2f} %  {metrics['bytes']:,} bytes")

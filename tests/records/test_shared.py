@@ -12,7 +12,7 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.records.checksums import OF_A_SEARCH, damaged_files, write_checksums
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.shared import set_aside, set_tables_aside, take_from_others
-from slt_bench.records.standing import is_done, search_standing, standing
+from slt_bench.records.standing import cell_standing, is_done, search_standing
 from slt_bench.run.evaluate import evaluate
 from slt_bench.search.run import search
 
@@ -55,7 +55,7 @@ def test_damage_is_noticed(done: Cell, name: str, damage: str) -> None:
     assert not is_done(done)
     assert search_standing(done).is_result == (name not in OF_A_SEARCH)
     if name.endswith(".json") and damage == "changed":  # tables and plans see it too
-        assert standing(done, None).reason == f"damaged: {name}"
+        assert cell_standing(done, None).reason == f"damaged: {name}"
 
 
 def test_what_a_table_declares_no_more_is_set_aside_and_comes_back(done: Cell) -> None:

@@ -9,7 +9,8 @@ import pytest
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
-from slt_bench.run.announce import announcement, check_images
+from slt_bench.run.announce import announcement
+from slt_bench.run.datasets import check_images
 from slt_bench.run.targets import run_targets
 from tests.experiment.test_params import GOOD
 
