@@ -1,4 +1,4 @@
-"""The gradient of a training batch: micro-batch by micro-batch, and over all processes."""
+"""The gradient of a training batch: micro-batch by micro-batch, and over all processes. Its rule is in `methods/`."""
 
 from __future__ import annotations
 
