@@ -37,7 +37,7 @@ tables:
 LOAD = f"""
 import slt_bench, torch
 from importlib.resources import files
-network = slt_bench.load_ticket("outputs/cells/{CELL}/ticket.safetensors")
+network = slt_bench.load_ticket("outputs/cells/one/{CELL}/ticket.safetensors")
 shape = "x".join(map(str, network(torch.zeros(2, 3, 8, 8)).shape))
 print(slt_bench.__file__, shape, (files(slt_bench) / "py.typed").is_file())
 """
@@ -92,7 +92,7 @@ def test_a_wheel_does_all_that_commands_do(run: Run, installed: Path) -> None:
     assert f"{CELL}  test " in run("slt-bench", "evaluate", CELL)
     table = run("slt-bench", "report", "one", PYTHONIOENCODING="ascii")
     assert "edge popup" in table and table.isascii()
-    assert "verified" in run("slt-bench", "ticket", f"outputs/cells/{CELL}/ticket.safetensors")
+    assert "verified" in run("slt-bench", "ticket", f"outputs/cells/one/{CELL}/ticket.safetensors")
     file, shape, typed = run("python", "-c", LOAD).split(" ")
     assert (shape, typed) == ("2x10", "True\n") and Path(file).is_relative_to(installed)
 

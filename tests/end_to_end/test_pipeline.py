@@ -13,6 +13,7 @@ import pytest
 from tests.experiment.test_params import GOOD
 
 ROOT = Path(__file__).parent.parent.parent
+ABSENT = ROOT / "tests/absent"  # MLflow has tests of its own
 HEAD = GOOD[: GOOD.index("  one:")]
 TABLE = """\
   one:
@@ -29,12 +30,11 @@ EP, TRAINING = "digits_tiny_dense_ep_quick_s50_seed0", "digits_tiny_dense_traini
 
 
 @pytest.fixture
-def clone(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with a small table in place of its own; always at one place, since numba compiles anew for each."""
     path = tmp_path_factory.getbasetemp() / "clone"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
-    shutil.copy(empty_store, path / "mlflow.db")
     for name in ("slt_bench", "stages", ".dvc/config", "dvc.yaml", ".dvcignore"):
         source, target = ROOT / name, path / name
         target.parent.mkdir(exist_ok=True)
@@ -49,7 +49,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
 
 def dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(clone)}
+    environment = os.environ | {"PATH": path, "PYTHONPATH": f"{clone}{os.pathsep}{ABSENT}"}
     return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=clone, env=environment, capture_output=True, text=True)
 
 
@@ -59,7 +59,7 @@ def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def slt_bench(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(clone), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": f"{clone}{os.pathsep}{ABSENT}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "slt_bench", *arguments]
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -128,6 +128,7 @@ def test_a_table_is_one_edit_and_shares_what_another_has(clone: Path) -> None:
 def test_images_that_are_not_there_are_missed_before_anything_is_searched(clone: Path) -> None:
     pixels = "mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4], resolution: 64, resize: 64"
     edit(clone, "networks:", f"  imagenet: {{images: {{source: imagenet}}, {pixels}}}\nnetworks:")
+    edit(clone, "      - {search: ep, sparsity: 0.5}\n", "")
     big = TABLE.replace("one", "big").replace("dataset: digits", "dataset: imagenet")
     (clone / "params.yaml").write_text((clone / "params.yaml").read_text() + big)
     ended = dvc(clone, "repro")

@@ -14,6 +14,8 @@ from slt_bench.run.tasks import report_table
 from tests.report.test_report import params as params  # a fixture
 from tests.report.test_report import pretend, written
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.mark.slow
 def test_figures_are_the_same_bytes_every_time(params: Experiments) -> None:

@@ -35,6 +35,8 @@ addEventListener("load", () => setTimeout(() => {
 }, 100));
 </script>"""
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:

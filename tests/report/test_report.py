@@ -82,6 +82,7 @@ def test_spread_is_the_sample_standard_deviation() -> None:
     assert mean_and_deviation([1.0]) == "1.00 ± —" and mean_and_deviation([]) == "—"
 
 
+@pytest.mark.figures
 def test_a_table_shows_mean_deviation_n_published_and_counts(params: Experiments) -> None:
     cells = params.tables["one"].cells
     for cell in cells[2:4]:  # edge-popup at 0.2, both seeds

@@ -15,6 +15,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Preempted
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.records.checksums import write_checksums
 from slt_bench.run.tasks import load, track_table
 from slt_bench.tracking.contact import load_mlflow, one_line
 from slt_bench.tracking.live import LiveRun
@@ -101,9 +102,11 @@ def test_a_matrix_that_cannot_be_read_is_named_and_tracked_once_it_can(bench: Ex
     whole = file.read_text()
     for damage in ("", "[]", '{"classes": ["a"], "confusion": [[1, 2]]}', '{"classes": ["a"], "confusion": [["x"]]}'):
         file.write_text(damage)
+        write_checksums(cell.directory)  # else it is left out as damaged
         with pytest.raises(BenchError, match=f"{file} cannot be read: `slt-bench evaluate {cell.id}` writes it again"):
             track_table(bench.table("one"), required=True)
     file.write_text(whole)
+    write_checksums(cell.directory)
     track_table(bench.table("one"), required=True)
     assert len(list(Path("mlruns").rglob("confusion.png"))) == 1
 
