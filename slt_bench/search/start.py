@@ -37,13 +37,13 @@ def check_batches(cell: Cell, train: Loader, world: World) -> None:
 
 
 def roles_of(cell: Cell) -> Tensor | None:
-    """The roles of a source that takes them from another cell's ticket; None for any other.
+    """Draw the roles of a source network that takes them from the ticket of its parent; None for a cell without a parent.
 
     Raises:
-        BenchError: that cell has not run with these parameters.
-        Diverged: it has, and has no ticket.
+        BenchError: the parent has not run with the parameters that this cell names.
+        Diverged: the parent's search diverged.
     """
-    asked, parent, directory = cell.source, cell.source.parent, cell.parent_directory
+    wanted, parent, directory = cell.source, cell.source.parent, cell.parent_directory
     if parent is None or directory is None:
         return None
     path = directory / "ticket.safetensors"
@@ -57,14 +57,19 @@ def roles_of(cell: Cell) -> Tensor | None:
     source = file.network.source
     kept = source.roles == LOCKED
     kept[source.roles == FREE] = file.network.mask
-    pruned, locked = round(asked.prune_ratio * source.size), round(asked.lock_ratio * source.size)
+    pruned, locked = round(wanted.prune_ratio * source.size), round(wanted.lock_ratio * source.size)
     locked = min(locked, int(kept.sum()))
     pruned = min(pruned, source.size - int(kept.sum()))
-    return roles_from_ticket(kept, [layer.size for layer in source.layers], cell.seed, pruned, locked, asked.shuffled)
+    return roles_from_ticket(kept, [layer.size for layer in source.layers], cell.seed, pruned, locked, wanted.shuffled)
 
 
 def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:
-    """The header of a cell's tickets.
+    """Make the header of a cell's tickets.
+
+    Args:
+        cell: the experiment.
+        manifest: of its dataset: classes and image size.
+        learned: what its search learns.
 
     Raises:
         BenchError: the images are no squares of one size, and the dataset has no resolution.
@@ -82,7 +87,7 @@ def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:
 
 
 def _header_source(source: Source) -> TicketSource:
-    """The source network as a ticket's header names it."""
+    """Describe the source network as a ticket's header names it."""
     parent, frozen = source.parent, source.model_dump(exclude={"parent"})
     if parent is None:
         return TicketSource(**frozen)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
-from slt_bench.params.searches import EdgePopup, Learned, Selection, iterations_at
-from slt_bench.search.methods.contract import Found, Method
+from slt_bench.params.searches import EdgePopup, Learned, iterations_at
+from slt_bench.search.methods.ranking import RankingMethod, RankingSearch
 from slt_bench.search.schedules import Phase
 
 if TYPE_CHECKING:
@@ -17,53 +17,26 @@ if TYPE_CHECKING:
     from slt_bench.ticket.masked_network import MaskedNetwork
 
 
-class Selecting(Protocol):
-    """The parameters of an algorithm that keeps the largest scores."""
-
-    @property
-    def selection(self) -> Selection:
-        """One threshold over all layers, or one density for every layer."""
-
-
-ScoreSearch = TypeVar("ScoreSearch", bound=Selecting)
-
-
-class ScoreMethod(Method[ScoreSearch]):
+class ScoreMethod(RankingMethod[RankingSearch]):
     """The step of edge-popup and its relatives: a score for each free edge, and a mask of the largest by magnitude."""
 
     learns: ClassVar[Learned] = "scores"
 
-    def __init__(self, search: ScoreSearch, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int) -> None:
-        """Draw the first scores, and compute how many edges each phase keeps; see `Method`."""
+    def __init__(
+        self, search: RankingSearch, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int
+    ) -> None:
+        """Draw the first scores, and allocate the memory of a step; see `Method`."""
         import torch
 
-        from slt_bench.search.selector import Selector
-
-        self.network, self.seed, self.score_init = network, seed, recipe.score_init
-        self.learned = self.draw_scores(0)
-        self.selector = Selector(network, search.selection)
-        self.keep = self.selector.keep_of_phases(phases)
+        super().__init__(search, network, phases, recipe, seed)
         self._signs = torch.empty_like(self.learned)
 
-    def draw_scores(self, draw: int) -> Tensor:
-        """Draw scores.
-
-        Args:
-            draw: how often scores were drawn before, from 0.
-
-        Returns:
-            float32[N_free] on the network's device.
-        """
+    def draw_ranking(self, draw: int) -> Tensor:
+        """Draw scores; see `RankingMethod`."""
         from slt_bench.networks.source import initial_scores
 
         source = self.network.source
-        return initial_scores(source.to("cpu"), self.seed, self.score_init, draw).to(source.weights.device)
-
-    def compose(self, phase: int) -> Tensor:
-        """Keep the edges with the largest scores; see `Method`."""
-        self.selector.select(self.learned, self.keep[phase])
-        self.network.compose()
-        return self.network.mask
+        return initial_scores(source.to("cpu"), self.seed, self.recipe.score_init, draw).to(source.weights.device)
 
     def gradient(self, by_weights: Tensor) -> Tensor:
         """Compute the gradient of each score: that of its free weight, times the weight and the score's sign (law 3).
@@ -79,10 +52,6 @@ class ScoreMethod(Method[ScoreSearch]):
         import torch
 
         return by_weights.mul_(self.network.free_weights).mul_(torch.sign(self.learned, out=self._signs))
-
-    def found(self) -> Found:
-        """Give the mask; see `Method`."""
-        return Found(mask=self.network.mask)
 
 
 class EdgePopupMethod(ScoreMethod[EdgePopup]):

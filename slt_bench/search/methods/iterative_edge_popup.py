@@ -45,7 +45,7 @@ class IterativeEdgePopupMethod(ScoreMethod[IterativeEdgePopup]):
             optimizer: of the scores.
         """
         if phase.scores != "carried":
-            self.learned.copy_(self.draw_scores(number if phase.scores == "redrawn" else 0))
+            self.learned.copy_(self.draw_ranking(number if phase.scores == "redrawn" else 0))
         if phase.reset_momentum:
             optimizer.velocity.zero_()
         if phase.inside_last_mask:

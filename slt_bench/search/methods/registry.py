@@ -22,15 +22,5 @@ METHODS: dict[str, type[Method[Any]]] = {
 
 
 def make_schedule(search: Search, recipe: Recipe, start: float, target: float) -> Schedule:
-    """Make the schedule of a search.
-
-    Args:
-        search: the parameters of the algorithm.
-        recipe: how long a search is trained.
-        start: sparsity of the source network, in [0, 1].
-        target: sparsity of the ticket, in [start, 1].
-
-    Returns:
-        The phases in their order.
-    """
+    """Make the schedule of a search, whose algorithm lists the phases; arguments as those of `Method.phases`."""
     return Schedule(METHODS[search.kind].phases(search, recipe, start, target))
