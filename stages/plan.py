@@ -19,6 +19,7 @@ from slt_bench.records.leftovers import leftovers
 from slt_bench.records.shared import set_tables_aside
 from slt_bench.run.announce import announcement
 from slt_bench.run.dvc import ANNOUNCED
+from slt_bench.run.plan import plan
 from slt_bench.run.tasks import load
 
 ENTRIES = {  # the functions that each stage calls
@@ -58,7 +59,8 @@ def main() -> None:
     write_text(paths.PLAN, json.dumps(plan_of(experiments), indent=1) + "\n")
     if ANNOUNCED in os.environ:  # `slt-bench run` has announced its own targets
         return
-    print(f"of all {len(experiments.tables)} tables", *announcement(experiments, experiments.cells().values()), sep="\n  ")
+    planned = plan([cell for experiment in experiments.tables.values() for cell in experiment.cells])
+    print(f"of all {len(experiments.tables)} tables", *announcement(experiments, planned), sep="\n  ")
 
 
 if __name__ == "__main__":

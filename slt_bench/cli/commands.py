@@ -74,6 +74,7 @@ def check() -> None:
 @click.option("--slurm", is_flag=True, help="Print an array job of the cells that are left.")
 def plan(table: str | None, slurm: bool) -> None:
     """List what is done, stale and missing, and the time left: of each table, or of each cell of one."""
+    from slt_bench.common.text import grouped
     from slt_bench.run.announce import announcement, cell_summary, table_summary
     from slt_bench.run.plan import plan
 
@@ -84,12 +85,12 @@ def plan(table: str | None, slurm: bool) -> None:
 
         print(array_job(experiments, tables), end="")
         return
-    for name in tables:
-        planned = plan(experiments.tables[name].cells)
-        print(table_summary(experiments.tables[name], planned))
+    planned = plan([cell for name in tables for cell in experiments.tables[name].cells])
+    for name, entries in grouped(planned, lambda entry: entry.cell.table).items():
+        print(table_summary(experiments.tables[name], entries))
         if table is not None:
-            print("\n".join(f"  {cell_summary(entry)}" for entry in planned))
-    print("\n".join(announcement(experiments, experiments.cells(tables).values())))
+            print("\n".join(f"  {cell_summary(entry)}" for entry in entries))
+    print("\n".join(announcement(experiments, planned)))
 
 
 @commands.command()

@@ -66,9 +66,9 @@ class Cell(Model):
             sparsity=self.sparsity, seed=self.seed, own_seed=own_seed,
         )  # fmt: skip
 
-    def parameters(self) -> dict[str, Any]:
-        """Return all parameters of the cell in plain values; the table that declares it is left out."""
-        return self.model_dump(mode="json", exclude={"table"})
+    def parameters(self, seed: bool = True) -> dict[str, Any]:
+        """Return the parameters of the cell in plain values, all or all but the seed; the table that declares it is none."""
+        return self.model_dump(mode="json", exclude={"table"} if seed else {"table", "seed"})
 
     @property
     def identity(self) -> str:

@@ -59,7 +59,6 @@ class _Row:
     def cells(self) -> Iterator[tuple[Cell | None, Cell]]:
         row, table = self.row, self.table
         axes: dict[str, list[Any]] = {
-            "table": [self.table_name],
             "dataset": [table.dataset],
             "network": row.network or table.network,
             "recipe": row.recipe or table.recipe,
@@ -82,7 +81,7 @@ class _Row:
         """Make the cell of the chosen names and numbers; `location` is where params.yaml has them."""
         search = self._look_up("search", self.params.searches, chosen, location)
         cell = Cell(
-            table=chosen["table"],
+            table=self.table_name,
             dataset_name=chosen["dataset"],
             dataset=self._look_up("dataset", self.params.datasets, chosen, location),
             network_name=chosen["network"],

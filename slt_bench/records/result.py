@@ -57,11 +57,10 @@ def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
     return Absent(cell, "stale", "damaged: search.json, metrics.json or history.csv is not whole")
 
 
-def read_results(cells: list[Cell]) -> list[Result]:
-    """Read the results of cells, and return those that may be compared with each other."""
+def read_outcomes(cells: list[Cell]) -> dict[str, Result | Absent]:
+    """Read the outcomes of cells by their ids: results that may be compared with each other, or the reasons why not."""
     images = common_images(cells)
-    outcomes = (read_outcome(cell, images[cell.dataset_name]) for cell in cells)
-    return [outcome for outcome in outcomes if isinstance(outcome, Result)]
+    return {cell.id: read_outcome(cell, images[cell.dataset_name]) for cell in cells}
 
 
 def common_images(cells: list[Cell]) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from slt_bench.common import paths
 from slt_bench.common.files import replaced
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.checksums import damaged_files
-from slt_bench.records.standing import cell_standing, digest_of, is_done
+from slt_bench.records.standing import cell_standing, image_digests, is_done
 
 
 def take_from_others(cells: Iterable[Cell]) -> list[Cell]:
@@ -26,18 +26,19 @@ def take_from_others(cells: Iterable[Cell]) -> list[Cell]:
     Raises:
         BenchError: a dataset is not prepared, or files cannot be written.
     """
-    taken = []
+    cells, taken = list(cells), []
+    images = image_digests(cells)
     for cell in cells:
-        if not is_done(cell) and (source := _find_result(cell)) is not None:
+        digest = images[cell.dataset_name]
+        if not is_done(cell, digest) and (source := _find_result(cell, digest)) is not None:
             with replaced(cell.directory) as directory:
                 shutil.copytree(source, directory, dirs_exist_ok=True)
             taken.append(cell)
     return taken
 
 
-def _find_result(cell: Cell) -> Path | None:
-    """Find the whole result of a cell in another directory than the cell's own."""
-    images = digest_of(cell)
+def _find_result(cell: Cell, images: str) -> Path | None:
+    """Find the whole result of a cell, on images of this digest, in another directory than the cell's own."""
     for root in (paths.CELLS, paths.SET_ASIDE):
         for directory in sorted(root.glob(f"*/{cell.id}")):
             if directory == cell.directory or not cell_standing(cell, images, directory=directory).is_result:
@@ -60,11 +61,14 @@ def set_aside(table: str, cells: Iterable[Cell]) -> list[Path]:
 def set_tables_aside(tables: Iterable[str]) -> list[Path]:
     """Set aside the results and reports of tables that params.yaml does not declare; return their new directories."""
     declared, moved = set(tables), []
-    for root in (paths.CELLS, paths.TABLES):
-        for directory in sorted(root.glob("*")):
-            if directory.is_dir() and directory.name not in declared and not (directory / "search.json").exists():
-                name = directory.name if root == paths.CELLS else f"{directory.name}-report"
-                moved.append(_move(directory, paths.SET_ASIDE / name))
+    for directory in sorted(paths.CELLS.glob("*")):
+        if directory.is_dir() and directory.name not in declared and not (directory / "search.json").exists():
+            set_aside(directory.name, ())  # cell by cell: others of this table may have been set aside before
+            shutil.rmtree(directory)
+            moved.append(paths.SET_ASIDE / directory.name)
+    for directory in sorted(paths.TABLES.glob("*")):
+        if directory.is_dir() and directory.name not in declared:
+            moved.append(_move(directory, paths.SET_ASIDE / f"{directory.name}-report"))
     return moved
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -91,13 +92,17 @@ def divergence(directory: Path, identity: str) -> str | None:
     return str(reason) if reason and record.get("identity") == identity else None
 
 
-def is_done(cell: Cell) -> bool:
+def is_done(cell: Cell, images: str | None = None) -> bool:
     """Whether a cell has an undamaged result of today's parameters, code, images and parent ticket.
+
+    Args:
+        cell: the cell.
+        images: digest of the prepared dataset, if it has been read; a manifest may list a million images.
 
     Raises:
         BenchError: its dataset is not prepared.
     """
-    return cell_standing(cell, digest_of(cell)).is_result and not damaged_files(cell.directory)
+    return cell_standing(cell, images or digest_of(cell)).is_result and not damaged_files(cell.directory)
 
 
 def search_standing(cell: Cell) -> Standing:
@@ -122,7 +127,16 @@ def digest_of(cell: Cell) -> str:
     return read_manifest(paths.dataset_dir(cell.dataset_name)).digest
 
 
-def prepared_images(cells: list[Cell]) -> dict[str, str | None]:
+def image_digests(cells: Iterable[Cell]) -> dict[str, str]:
+    """Read the digests of the prepared images of these cells' datasets, by dataset.
+
+    Raises:
+        BenchError: a dataset is not prepared.
+    """
+    return {name: digest_of(cell) for name, cell in {cell.dataset_name: cell for cell in cells}.items()}
+
+
+def prepared_images(cells: Iterable[Cell]) -> dict[str, str | None]:
     """Look up the digests of the prepared images of these cells' datasets, by dataset; None where they are not prepared."""
     digests: dict[str, str | None] = {}
     for cell in cells:

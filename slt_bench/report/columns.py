@@ -57,7 +57,7 @@ def line_columns(results: TableResults) -> list[dict[str, Any]]:
 
 def _line_columns(line: Line, small_budget: str | None) -> dict[str, Any]:
     row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": line.count}
-    row |= flatten(line.cell.model_dump(mode="json", exclude={"seed", "table"}))
+    row |= flatten(line.cell.parameters(seed=False))
     for name in _METRICS:
         values = line.optional(name)
         row |= {f"{name}_mean": mean(values) if values else None, f"{name}_std": deviation(values)}

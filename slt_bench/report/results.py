@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slt_bench.common import paths
 from slt_bench.experiment.experiments import Experiment
-from slt_bench.records.result import Result, common_images, read_outcome
+from slt_bench.records.result import Result, read_outcomes
 from slt_bench.report.claims import ClaimResult, test_claims
 from slt_bench.report.lines import Line, Outcomes, table_lines
 from slt_bench.report.notes import table_notes, table_warnings
@@ -62,8 +62,7 @@ class TableResults:
 
 def table_results(experiment: Experiment) -> TableResults:
     """Read the results of a table's cells and test its claims on them."""
-    images = common_images(experiment.cells)
-    outcomes = {cell.id: read_outcome(cell, images[cell.dataset_name]) for cell in experiment.cells}
+    outcomes = read_outcomes(experiment.cells)
     lines = table_lines(experiment, outcomes)
     return TableResults(
         experiment=experiment,

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from slt_bench.common.text import duration
-from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.run.datasets import missing_images
-from slt_bench.run.plan import Planned, plan
+from slt_bench.run.plan import Planned
 
 
-def announcement(experiments: Experiments, cells: Iterable[Cell], jobs: int = 1) -> list[str]:
+def announcement(experiments: Experiments, planned: Sequence[Planned], jobs: int = 1) -> list[str]:
     """Describe, a line each, how many of these cells are left, how long they take, and which images are missing.
 
     Args:
         experiments: the datasets, and the tables that need them.
-        cells: the requested cells, each once.
+        planned: the requested cells; one that several tables have counts once, and is done if one of them has its result.
         jobs: cells that run at a time, 1 or more.
     """
-    planned = plan(list(cells))
-    left = [entry for entry in planned if entry.is_left]
+    by_id: dict[str, Planned] = {}
+    for entry in planned:
+        if entry.cell.id not in by_id or not entry.is_left:
+            by_id[entry.cell.id] = entry
+    left = [entry for entry in by_id.values() if entry.is_left]
     if not left:
-        return [f"all {len(planned):,} cells have their results"]
-    line = f"{len(left):,} of {len(planned):,} cells are left{_time_of(left, jobs)}"
+        return [f"all {len(by_id):,} cells have their results"]
+    line = f"{len(left):,} of {len(by_id):,} cells are left{_time_of(left, jobs)}"
     return [line, *missing_images(experiments, [entry.cell for entry in left])]
 
 

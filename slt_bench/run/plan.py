@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from slt_bench.experiment.cell import Cell
@@ -24,12 +24,12 @@ class Planned:
         return not self.standing.is_result
 
 
-def plan(cells: list[Cell]) -> list[Planned]:
+def plan(cells: Sequence[Cell]) -> list[Planned]:
     """Find out where cells stand; one that is left is expected to take as long an epoch as those of its kind that ran."""
     images = prepared_images(cells)
-    standings = {cell.id: cell_standing(cell, images[cell.dataset_name]) for cell in cells}
-    rates = _Rates((cell, standings[cell.id]) for cell in cells)
-    return [Planned(cell, standings[cell.id], rates.seconds(cell, standings[cell.id])) for cell in cells]
+    standings = [(cell, cell_standing(cell, images[cell.dataset_name])) for cell in cells]
+    rates = _Rates(standings)
+    return [Planned(cell, standing, rates.seconds(cell, standing)) for cell, standing in standings]
 
 
 class _Rates:

@@ -21,7 +21,7 @@ from slt_bench.compute.memory import sleep_while_waiting
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
 from slt_bench.records.shared import take_from_others
-from slt_bench.records.standing import is_done
+from slt_bench.records.standing import image_digests, is_done
 from slt_bench.run.worker import last_line, work
 
 _STOPPED = (Interrupted.status, Preempted.status, -signal.SIGINT, -signal.SIGTERM)
@@ -53,7 +53,7 @@ def run_cells(machine: Machine, cells: Sequence[Cell], jobs: int, devices: Seque
     A child waits for its parent. On a CPU each process has its share of the cores, or fewer if OMP_NUM_THREADS says so.
 
     Args:
-        machine: how this machine runs searches; each cell gets one process.
+        machine: how this machine runs searches; only a cell that runs alone, on no chosen device, gets several processes.
         cells: the cells, done or not.
         jobs: cells at a time, 1 or more.
         devices: CUDA devices, by number or name, shared out in turn; if empty, every cell sees all.
@@ -69,8 +69,10 @@ def run_cells(machine: Machine, cells: Sequence[Cell], jobs: int, devices: Seque
 
 class _Pool:
     def __init__(self, machine: Machine, cells: Sequence[Cell], jobs: int, devices: Sequence[str]) -> None:
-        self.machine = machine.model_copy(update={"processes": 1})
-        self.waiting = [cell for cell in cells if not is_done(cell)]
+        alone = jobs == 1 and not devices  # with all devices to itself, a search may have several processes
+        self.machine = machine if alone else machine.model_copy(update={"processes": 1})
+        images = image_digests(cells)
+        self.waiting = [cell for cell in cells if not is_done(cell, images[cell.dataset_name])]
         self.free_devices: list[str | None] = [devices[index % len(devices)] if devices else None for index in range(jobs)]
         share, limit = max(1, len(os.sched_getaffinity(0)) // jobs), os.environ.get("OMP_NUM_THREADS", "")
         self.threads = min(share, int(limit)) if limit.isdigit() and int(limit) else share

@@ -10,12 +10,14 @@ from slt_bench.compute.devices import cells_at_a_time, visible_devices
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.grid import families
+from slt_bench.params.machine import Machine
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.provenance import parent_digest
 from slt_bench.records.shared import set_aside, take_from_others
 from slt_bench.run import dvc
 from slt_bench.run.announce import announcement
 from slt_bench.run.datasets import prepare_missing
+from slt_bench.run.plan import plan
 from slt_bench.run.pool import Failure, run_cells
 from slt_bench.run.tasks import run_cell, show_table
 
@@ -45,7 +47,8 @@ def run_targets(
         prepare_missing(experiments, cells)
         run_cell(experiments.params.machine, cells[0])
         return
-    _announce(experiments, cells, jobs, devices)
+    jobs, devices = choose_places(experiments.params.machine, jobs, devices)
+    _announce(experiments, cells, jobs)
     through_dvc = bool(tables) and dvc.is_set_up()
     if through_dvc:
         dvc.reproduce(*(f"prepare@{name}" for name in dict.fromkeys(cell.dataset_name for cell in cells)))
@@ -67,9 +70,10 @@ def search_table(experiments: Experiments, table: str) -> None:
         BenchError: as `run_targets`.
     """
     cells = experiments.table(table).cells
+    jobs, devices = choose_places(experiments.params.machine, None, ())
     if dvc.ANNOUNCED not in os.environ:
-        _announce(experiments, cells, None, ())
-    _search(experiments, [table], cells, None, ())
+        _announce(experiments, cells, jobs)
+    _search(experiments, [table], cells, jobs, devices)
 
 
 def _cells_of(experiments: Experiments, targets: Sequence[str]) -> list[Cell]:
@@ -90,16 +94,33 @@ def _with_parent(experiments: Experiments, cell_id: str) -> list[Cell]:
     return [cell]
 
 
-def _announce(experiments: Experiments, cells: Sequence[Cell], jobs: int | None, devices: Sequence[str]) -> None:
+def choose_places(machine: Machine, jobs: int | None, devices: Sequence[str]) -> tuple[int, Sequence[str]]:
+    """Choose how many cells run at a time and on which devices, as far as the user has not said so.
+
+    Searches of several processes run one after another: each has all devices to itself.
+
+    Args:
+        machine: how many processes a search has.
+        jobs: cells at a time; None leaves the choice open.
+        devices: CUDA devices; empty leaves the choice open.
+
+    Returns:
+        Cells at a time, 1 or more, and the devices that they share; empty if every cell sees all.
+    """
+    if machine.processes > 1 and jobs in (None, 1) and not devices:
+        return 1, ()
+    devices = devices or visible_devices()
+    return jobs or cells_at_a_time(devices), devices
+
+
+def _announce(experiments: Experiments, cells: Sequence[Cell], jobs: int) -> None:
     for line in leftovers():
         print(f"note: {line}")
-    for line in announcement(experiments, cells, jobs or cells_at_a_time(devices or visible_devices())):
+    for line in announcement(experiments, plan(cells), jobs):
         print(line, flush=True)
 
 
-def _search(
-    experiments: Experiments, tables: Sequence[str], cells: Sequence[Cell], jobs: int | None, devices: Sequence[str]
-) -> None:
+def _search(experiments: Experiments, tables: Sequence[str], cells: Sequence[Cell], jobs: int, devices: Sequence[str]) -> None:
     """Run the cells that have no result, after results of removed cells are set aside and shared ones copied."""
     for table in tables:
         for directory in set_aside(table, experiments.tables[table].cells):
@@ -107,8 +128,7 @@ def _search(
     taken = take_from_others(cells)
     if taken:
         print(f"{len(taken)} results are there already, in other tables or set aside")
-    devices = devices or visible_devices()
-    failures = run_cells(experiments.params.machine, cells, jobs or cells_at_a_time(devices), devices)
+    failures = run_cells(experiments.params.machine, cells, jobs, devices)
     if failures:
         lines = "\n".join(f"  {_described(failure)}" for failure in failures)
         raise BenchError(f"{len(failures)} of {len(cells)} cells failed; the same command tries them again:\n{lines}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from slt_bench.experiment.cell import Cell
     from slt_bench.experiment.experiments import Experiment, Experiments
     from slt_bench.params.machine import Machine
+    from slt_bench.records.standing import Standing
     from slt_bench.report.results import TableResults
 
 
@@ -37,14 +38,16 @@ def run_cell(machine: Machine, cell: Cell) -> None:
     """
     from slt_bench.records.standing import search_standing
 
-    if search_standing(cell).is_result:
+    standing = search_standing(cell)
+    if standing.is_result:
         print(f"{cell.directory} holds the result of this search; remove it to search again")
     else:
         search_cell(machine, cell)
-    if (standing := search_standing(cell)).kind == "diverged":
+        standing = search_standing(cell)
+    if standing.kind == "diverged":
         print(f"{cell.id}  DIVERGED: {standing.reason} (a lower learning rate may help)")
     else:
-        evaluate_cell(machine, cell)
+        _evaluate(machine, cell, standing)
 
 
 def search_cell(machine: Machine, cell: Cell) -> None:
@@ -105,12 +108,16 @@ def evaluate_cell(machine: Machine, cell: Cell) -> None:
     Raises:
         BenchError: the cell has no tickets, or they are of other parameters, images or code than today's.
     """
-    prepare_to_compute()
     from slt_bench.records.standing import search_standing
+
+    _evaluate(machine, cell, search_standing(cell))
+
+
+def _evaluate(machine: Machine, cell: Cell, standing: Standing) -> None:
+    prepare_to_compute()
     from slt_bench.run.evaluate import evaluate
     from slt_bench.search.checkpoint import Checkpoint
 
-    standing = search_standing(cell)
     if standing.kind != "done":
         fix = f"; `slt-bench run {cell.id}` makes what is missing"
         states = {"missing": f"is not there{fix}", "diverged": f"diverged: {standing.reason}; it has no ticket"}
@@ -122,25 +129,27 @@ def evaluate_cell(machine: Machine, cell: Cell) -> None:
 
 def report_table(experiment: Experiment) -> str:
     """Write the files of a table's report; returns its Markdown."""
-    from slt_bench.report.results import table_results
     from slt_bench.report.table import markdown
-    from slt_bench.report.write import write_report
 
-    results = table_results(experiment)
-    write_report(results)
-    return markdown(results)
+    return markdown(_write_report(experiment))
 
 
 def show_table(experiment: Experiment) -> None:
     """Write the files of a table's report, bring MLflow up to date, and print the table in short with where to read on."""
-    from slt_bench.report.results import table_results
     from slt_bench.report.terminal import short_table
+
+    results = _write_report(experiment)
+    print(short_table(results), flush=True)
+    _track(results, required=False)
+
+
+def _write_report(experiment: Experiment) -> TableResults:
+    from slt_bench.report.results import table_results
     from slt_bench.report.write import write_report
 
     results = table_results(experiment)
     write_report(results)
-    print(short_table(results), flush=True)
-    _track(results, required=False)
+    return results
 
 
 def report_all(experiments: Experiments) -> Path:

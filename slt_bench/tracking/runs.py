@@ -97,7 +97,7 @@ class TableRuns:
 
     def _mean_run(self, cell: Cell, started: int | None) -> Run:
         """Open the run that stands for all seeds of a setting; other parameters under its name replace it."""
-        parameters = cell.model_dump(mode="json", exclude={"seed", "table"})
+        parameters = cell.parameters(seed=False)
         identity = digest(parameters)
         with alone():
             for run in self.client.search_runs([self.experiment_id], f"tags.mean = '{cell.setting}'"):

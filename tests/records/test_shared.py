@@ -70,7 +70,10 @@ def test_what_a_table_declares_no_more_is_set_aside_and_comes_back(done: Cell) -
 def test_tables_that_are_gone_leave_the_outputs(done: Cell) -> None:
     (paths.table_dir("gone")).mkdir(parents=True)
     assert set_tables_aside(["one"]) == [paths.SET_ASIDE / "gone-report"]
+    before = paths.SET_ASIDE / "one" / "earlier"  # a cell of it that was set aside before stays
+    before.mkdir(parents=True)
     assert is_done(done) and set_tables_aside(["two"]) == [paths.SET_ASIDE / "one"]
+    assert before.is_dir() and not (paths.CELLS / "one").exists() and take_from_others([done]) == [done]
 
 
 def test_leftovers_are_named_and_stay(done: Cell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
+from slt_bench.records.standing import Standing
 from slt_bench.run.announce import announcement
 from slt_bench.run.datasets import check_images
+from slt_bench.run.plan import plan
 from slt_bench.run.targets import run_targets
 from tests.experiment.test_params import GOOD
 
@@ -27,14 +30,14 @@ def of_imagenet() -> Experiments:
 
 def test_cells_that_are_left_and_that_their_time_is_not_known(project: Path) -> None:
     experiments = declared()
-    lines = announcement(experiments, experiments.cells().values())
+    lines = announcement(experiments, plan(experiments.tables["one"].cells))
     assert lines == ["14 of 14 cells are left; how long that takes is not known yet"]
 
 
 def test_images_that_are_not_there_with_the_variable_and_the_tables(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLT_BENCH_IMAGENET", raising=False)
     experiments = of_imagenet()
-    _, missing = announcement(experiments, experiments.cells().values())
+    _, missing = announcement(experiments, plan(experiments.tables["one"].cells))
     assert "dataset big: images of imagenet cannot be downloaded: name the directory" in missing
     assert missing.endswith("SLT_BENCH_IMAGENET (without them no table one; `dvc repro -k` makes the others)")
     monkeypatch.setenv("SLT_BENCH_IMAGENET", "nowhere")
@@ -49,3 +52,12 @@ def test_a_run_without_its_images_says_so_first_and_runs_nothing(
     with pytest.raises(BenchError, match="dataset big: images of imagenet cannot be downloaded"):
         run_targets(of_imagenet(), ["one"], None, [])
     assert "14 of 14 cells are left" in capsys.readouterr().out and not Path("outputs").exists()
+
+
+def test_a_cell_of_several_tables_counts_once(project: Path) -> None:
+    start = GOOD.index("  one:")
+    experiments = declared(GOOD + GOOD[start:].replace("  one:", "  two:"))
+    planned = plan([cell for table in experiments.tables.values() for cell in table.cells])
+    assert len(planned) == 28 and announcement(experiments, planned)[0].startswith("14 of 14 cells are left")
+    done = replace(planned[20], standing=Standing("done"))  # in the second table alone: it will be copied
+    assert announcement(experiments, [*planned[:20], done, *planned[21:]])[0].startswith("13 of 14 cells are left")

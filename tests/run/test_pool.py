@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,8 +18,10 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.grid import families
 from slt_bench.experiment.load import load_experiments
+from slt_bench.params.machine import Machine
 from slt_bench.records.standing import is_done
 from slt_bench.run.slurm import array_job
+from slt_bench.run.targets import choose_places
 from tests.experiment.test_params import GOOD
 
 PARAMS = """\
@@ -97,6 +100,32 @@ def test_a_failure_is_told_with_its_log_and_the_others_are_done(project: Path) -
     assert again.returncode == 0 and "2 of 3 cells are done already" in again.stdout
     assert f"{wild.id}  DIVERGED: epoch 1, step" in again.stdout  # which is a result
     assert "all 3 cells have their results" in run(project, "one", "--jobs", "2").stdout
+
+
+@pytest.mark.parametrize(
+    ("processes", "jobs", "devices", "places"),
+    [
+        (8, None, [], (1, ())),  # a search of several processes has all devices to itself
+        (8, 1, [], (1, ())),
+        (8, 4, [], (4, ["0", "1"])),
+        (8, None, ["1"], (1, ["1"])),
+        (1, None, [], (2, ["0", "1"])),
+        (1, 1, [], (1, ["0", "1"])),
+    ],
+)
+def test_cells_at_a_time_and_their_devices(
+    processes: int, jobs: int | None, devices: list[str], places: tuple[int, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert choose_places(Machine(processes=processes), jobs, devices) == places
+
+
+@pytest.mark.slow
+def test_cells_of_a_table_are_searched_by_as_many_processes_as_the_machine_says(project: Path) -> None:
+    text = PARAMS.replace("machine: {", "machine: {processes: 2, ").replace("batch_size: 64", "batch_size: 64, shards: 2")
+    (parent, _) = written(text.replace("seeds: [0, 1]", "seeds: [0]")).tables["one"].cells
+    assert run(project, "one").returncode == 0
+    assert json.loads((parent.directory / "search.json").read_text())["processes"] == 2
 
 
 @pytest.mark.slow

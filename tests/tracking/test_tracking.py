@@ -20,7 +20,6 @@ from slt_bench.params.sources import Source
 from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch
-from slt_bench.records.result import read_results
 from slt_bench.run.tasks import load
 from slt_bench.tracking.live import LiveRun
 from slt_bench.tracking.runs import track
@@ -28,6 +27,7 @@ from slt_bench.tracking.store import experiment, open_store
 from slt_bench.tracking.view import comparison_link
 from tests.experiment.test_params import GOOD
 from tests.report.test_report import pretend
+from tests.toys_results import read_results
 
 pytestmark = pytest.mark.slow
 SEEDS, MEANS = "tags.cell LIKE '%'", "tags.mean LIKE '%'"

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from slt_bench.experiment.experiments import Experiments
-from slt_bench.records.result import read_results
 from slt_bench.run.tasks import load
 from slt_bench.tracking.runs import track
 from slt_bench.tracking.store import open_store
 from slt_bench.tracking.view import how_to_compare
+from tests.toys_results import read_results
 from tests.tracking.test_tracking import finish, project_with_a_result
 
 pytestmark = pytest.mark.slow
