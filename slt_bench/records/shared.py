@@ -10,7 +10,6 @@ from pathlib import Path
 from slt_bench.common import paths
 from slt_bench.common.files import replaced
 from slt_bench.experiment.cell import Cell
-from slt_bench.records.checksums import damaged_files
 from slt_bench.records.standing import cell_standing, image_digests, is_done
 
 
@@ -41,9 +40,7 @@ def _find_result(cell: Cell, images: str) -> Path | None:
     """Find the whole result of a cell, on images of this digest, in another directory than the cell's own."""
     for root in (paths.CELLS, paths.SET_ASIDE):
         for directory in sorted(root.glob(f"*/{cell.id}")):
-            if directory == cell.directory or not cell_standing(cell, images, directory=directory).is_result:
-                continue
-            if not damaged_files(directory):
+            if directory != cell.directory and cell_standing(cell, images, directory=directory, tickets=True).is_result:
                 return directory
     return None
 

@@ -39,7 +39,9 @@ class Standing:
         return self.kind == "done" or (self.kind == "stale" and self.differences == (CODE,))
 
 
-def cell_standing(cell: Cell, images: str | None, evaluated: bool = True, directory: Path | None = None) -> Standing:
+def cell_standing(
+    cell: Cell, images: str | None, evaluated: bool = True, directory: Path | None = None, tickets: bool = False
+) -> Standing:
     """Find out from the result files of a cell where it stands.
 
     Args:
@@ -47,6 +49,7 @@ def cell_standing(cell: Cell, images: str | None, evaluated: bool = True, direct
         images: digest of the prepared dataset; None, where it is not prepared, accepts all images.
         evaluated: whether the test metrics must exist too; if not, the search alone is looked at.
         directory: of the files; the cell's own if None.
+        tickets: whether damage to the tickets is looked for too; they may be large.
     """
     directory = directory or cell.directory
     record = _json(directory / "search.json")
@@ -62,16 +65,12 @@ def cell_standing(cell: Cell, images: str | None, evaluated: bool = True, direct
     diverged = record.get("diverged")
     differences = tuple(name for name in recorded if recorded[name] != today[name])
     differences += tuple(name for name in TICKETS if not diverged and not (directory / name).is_file())
-    damaged = damaged_files(directory, tickets=False) if evaluated else []
+    damaged = [name for name in damaged_files(directory, tickets) if evaluated or name in OF_A_SEARCH]
     if damaged and differences in ((), (CODE,)):
-        return _damaged(record, damaged)
+        return Standing("stale", f"damaged: {' and '.join(damaged)}", record, tuple(damaged))
     if differences:
         return Standing("stale", _described(differences), record, differences)
     return Standing("diverged", diverged, record) if diverged else Standing("done", "", record)
-
-
-def _damaged(record: dict[str, Any] | None, names: list[str]) -> Standing:
-    return Standing("stale", f"damaged: {' and '.join(names)}", record, tuple(names))
 
 
 def _described(differences: tuple[str, ...]) -> str:
@@ -102,7 +101,7 @@ def is_done(cell: Cell, images: str | None = None) -> bool:
     Raises:
         BenchError: its dataset is not prepared.
     """
-    return cell_standing(cell, images or digest_of(cell)).is_result and not damaged_files(cell.directory)
+    return cell_standing(cell, images or digest_of(cell), tickets=True).is_result
 
 
 def search_standing(cell: Cell) -> Standing:
@@ -111,9 +110,7 @@ def search_standing(cell: Cell) -> Standing:
     Raises:
         BenchError: its dataset is not prepared.
     """
-    standing = cell_standing(cell, digest_of(cell), evaluated=False)
-    damaged = [name for name in damaged_files(cell.directory) if name in OF_A_SEARCH]
-    return _damaged(standing.record, damaged) if standing.is_result and damaged else standing
+    return cell_standing(cell, digest_of(cell), evaluated=False, tickets=True)
 
 
 def digest_of(cell: Cell) -> str:

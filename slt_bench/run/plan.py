@@ -24,10 +24,15 @@ class Planned:
         return not self.standing.is_result
 
 
-def plan(cells: Sequence[Cell]) -> list[Planned]:
-    """Find out where cells stand; one that is left is expected to take as long an epoch as those of its kind that ran."""
+def plan(cells: Sequence[Cell], tickets: bool = False) -> list[Planned]:
+    """Find out where cells stand; one that is left is expected to take as long an epoch as those of its kind that ran.
+
+    Args:
+        cells: of any tables.
+        tickets: whether damage to the tickets is looked for too; they may be large.
+    """
     images = prepared_images(cells)
-    standings = [(cell, cell_standing(cell, images[cell.dataset_name])) for cell in cells]
+    standings = [(cell, cell_standing(cell, images[cell.dataset_name], tickets=tickets)) for cell in cells]
     rates = _Rates(standings)
     return [Planned(cell, standing, rates.seconds(cell, standing)) for cell, standing in standings]
 

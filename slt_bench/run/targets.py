@@ -116,7 +116,7 @@ def choose_places(machine: Machine, jobs: int | None, devices: Sequence[str]) ->
 def _announce(experiments: Experiments, cells: Sequence[Cell], jobs: int) -> None:
     for line in leftovers():
         print(f"note: {line}")
-    for line in announcement(experiments, plan(cells), jobs):
+    for line in announcement(experiments, plan(cells, tickets=True), jobs):
         print(line, flush=True)
 
 

@@ -14,6 +14,7 @@ from slt_bench.records.leftovers import leftovers
 from slt_bench.records.shared import set_aside, set_tables_aside, take_from_others
 from slt_bench.records.standing import cell_standing, is_done, search_standing
 from slt_bench.run.evaluate import evaluate
+from slt_bench.run.plan import plan
 from slt_bench.search.run import search
 
 
@@ -52,7 +53,7 @@ def test_damage_is_noticed(done: Cell, name: str, damage: str) -> None:
     file.unlink() if damage == "removed" else file.write_bytes(file.read_bytes() + b" ")
     if (name, damage) != ("SHA256SUMS", "removed"):
         assert damaged_files(done.directory)
-    assert not is_done(done)
+    assert not is_done(done) and plan([done], tickets=True)[0].is_left  # what a run announces
     assert search_standing(done).is_result == (name not in OF_A_SEARCH)
     if name.endswith(".json") and damage == "changed":  # tables and plans see it too
         assert cell_standing(done, None).reason == f"damaged: {name}"
