@@ -139,18 +139,18 @@ def test_an_heir_of_a_failed_cell_is_not_begun(project: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, sign: signal.Signals, status: int) -> None:
-    params = written(PARAMS.replace("epochs: 2", "epochs: 40"))
+    params = written(PARAMS.replace("epochs: 2", "epochs: 120"))
     cells = params.tables["one"].cells[:2]
     command = [sys.executable, "-m", "slt_bench", "run", *(cell.id for cell in cells), "--jobs", "2"]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     logs = [paths.log_file(cell.id) for cell in cells]
-    wait_until_said(logs, "epoch 2/40", process)
+    wait_until_said(logs, "epoch 2/120", process)
     process.send_signal(sign)
     _, told = process.communicate(timeout=60)
     assert process.returncode == status and "all is saved, and the same command goes on" in told
     assert not any(is_done(cell) for cell in cells)
     assert run(project, *(cell.id for cell in cells), "--jobs", "2").returncode == 0
-    assert all(is_done(cell) for cell in cells) and "epoch 1/40" not in logs[0].read_text().split("stopped ")[-1]
+    assert all(is_done(cell) for cell in cells) and "epoch 1/120" not in logs[0].read_text().split("stopped ")[-1]
 
 
 @pytest.mark.slow
