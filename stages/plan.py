@@ -14,18 +14,18 @@ from slt_bench.common.errors import run_command
 from slt_bench.common.files import write_text
 from slt_bench.common.text import digest
 from slt_bench.experiment.experiments import Experiment, Experiments
+from slt_bench.experiment.load import load_experiments
 from slt_bench.records.code_digest import OF_A_CELL, code_digest
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.shared import set_tables_aside
 from slt_bench.run.announce import announcement
 from slt_bench.run.dvc import ANNOUNCED
 from slt_bench.run.plan import plan
-from slt_bench.run.tasks import load
 
 ENTRIES = {  # the functions that each stage calls
     "prepare": ["slt_bench.data.prepare:prepare"],
     "search": list(OF_A_CELL),
-    "table": ["slt_bench.run.tasks:show_table"],
+    "table": ["slt_bench.run.reports:show_table"],
 }
 
 
@@ -51,7 +51,7 @@ def _table(experiment: Experiment) -> list[object]:
 
 def main() -> None:
     """Write the plan, and announce what is left to run."""
-    experiments = load()
+    experiments = load_experiments()
     for line in leftovers():
         print(f"note: {line}")
     for directory in set_tables_aside(experiments.tables):

@@ -3,8 +3,8 @@
 import sys
 
 from slt_bench.common.errors import run_command
+from slt_bench.experiment.load import load_experiments
 from slt_bench.run.datasets import prepare_dataset
-from slt_bench.run.tasks import load
 
 if __name__ == "__main__":
-    run_command(lambda: prepare_dataset(load(), sys.argv[1]))
+    run_command(lambda: prepare_dataset(load_experiments(), sys.argv[1]))

@@ -3,7 +3,8 @@
 import sys
 
 from slt_bench.common.errors import run_command
-from slt_bench.run.tasks import load, show_table
+from slt_bench.experiment.load import load_experiments
+from slt_bench.run.reports import show_table
 
 if __name__ == "__main__":
-    run_command(lambda: show_table(load().table(sys.argv[1])))
+    run_command(lambda: show_table(load_experiments().table(sys.argv[1])))

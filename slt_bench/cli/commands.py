@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slt_bench.cli.types import Count, Devices, Handover, Name, Part
+from slt_bench.cli.types import Count, Devices, Handover, Name
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, run_command
 from slt_bench.params.machine import MOST_WORKERS
-from slt_bench.run import tasks
+from slt_bench.run import cells, reports
 
 if TYPE_CHECKING:
-    from slt_bench.experiment.experiments import Experiment
+    from slt_bench.experiment.experiments import Experiment, Experiments
 
 _MOST_JOBS = 1024
 _COMPLETION = "_SLT_BENCH_COMPLETE"  # the variable by which a shell asks for completion
@@ -48,6 +48,12 @@ def invoke(arguments: list[str]) -> None:
         raise BenchError(f"{' '.join(error.format_message().split()).rstrip('.')}{where}") from None
 
 
+def _load() -> Experiments:
+    from slt_bench.experiment.load import load_experiments
+
+    return load_experiments()
+
+
 def _version() -> str:
     try:
         return version("slt-bench")
@@ -64,27 +70,21 @@ def commands() -> None:
 @commands.command()
 def check() -> None:
     """Validate params.yaml."""
-    experiments = tasks.load()
+    experiments = _load()
     count = len(experiments.cells())
     print(f"{paths.PARAMS}: {len(experiments.tables)} tables, {count} cells, no mistake found")
 
 
 @commands.command()
 @click.argument("table", required=False, type=Name("table"))
-@click.option("--slurm", is_flag=True, help="Print an array job of the cells that are left.")
-def plan(table: str | None, slurm: bool) -> None:
+def plan(table: str | None) -> None:
     """List what is done, stale and missing, and the time left: of each table, or of each cell of one."""
     from slt_bench.common.text import grouped
     from slt_bench.run.announce import announcement, cell_summary, table_summary
     from slt_bench.run.plan import plan
 
-    experiments = tasks.load()
+    experiments = _load()
     tables = list(experiments.tables) if table is None else [experiments.table(table).name]
-    if slurm:
-        from slt_bench.run.slurm import array_job
-
-        print(array_job(experiments, tables), end="")
-        return
     planned = plan([cell for name in tables for cell in experiments.tables[name].cells])
     for name, entries in grouped(planned, lambda entry: entry.cell.table).items():
         print(table_summary(experiments.tables[name], entries))
@@ -99,26 +99,30 @@ def prepare(dataset: str) -> None:
     """Write the .beton files of a dataset."""
     from slt_bench.run.datasets import prepare_dataset
 
-    prepare_dataset(tasks.load(), dataset)
+    prepare_dataset(_load(), dataset)
 
 
 @commands.command()
 @click.argument("targets", required=True, nargs=-1, metavar="TARGET...", type=Name("table", "cell"))
 @click.option("--jobs", type=Count(_MOST_JOBS), metavar="N", help="Cells at a time; one a device or core if left out.")
 @click.option("--devices", type=Devices(), default=(), metavar="0,1", help="CUDA devices to use; all if left out.")
-@click.option("--part", type=Part(), default="1/1", metavar="I/N", help="The I-th of N parts of the cells: one a machine.")
+@click.option(
+    "--executor", default="local", metavar="WHERE", help="Where cells run: local, tcp://HOST:PORT (dask), or module:function."
+)
 @click.option(
     "--workers", type=Count(MOST_WORKERS), metavar="N", help="Threads that load images, in place of those of params.yaml."
 )
-def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], part: tuple[int, int], workers: int | None) -> None:
+def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], executor: str, workers: int | None) -> None:
     """Run what is left of tables or cells, several at a time; of a table, DVC takes the results over."""
-    from slt_bench.run.targets import run_targets
+    from slt_bench.engine.targets import Places, run_targets
 
-    experiments = tasks.load()
+    places = Places(executor, jobs, tuple(devices))
+
+    experiments = _load()
     if workers is not None:
         machine = experiments.params.machine.model_copy(update={"workers": workers})
         experiments = replace(experiments, params=experiments.params.model_copy(update={"machine": machine}))
-    run_targets(experiments, targets, jobs, devices, part)
+    run_targets(experiments, targets, places)
 
 
 @commands.command()
@@ -127,18 +131,18 @@ def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], part: tu
 def search(cell: str, handover: dict[str, Any] | None) -> None:
     """Run the search of one cell alone; with torchrun, by several processes."""
     if handover is None:
-        experiments = tasks.load()
-        tasks.search_cell(experiments.params.machine, experiments.cell(cell))
+        experiments = _load()
+        cells.search_cell(experiments.params.machine, experiments.cell(cell))
     else:  # the process that started this one may have read other parameters than today's
-        tasks.search_cell(handover["machine"], handover["cell"])
+        cells.search_cell(handover["machine"], handover["cell"])
 
 
 @commands.command()
 @click.argument("cell", type=Name("cell"))
 def evaluate(cell: str) -> None:
     """Write the test metrics of a cell's tickets."""
-    experiments = tasks.load()
-    tasks.evaluate_cell(experiments.params.machine, experiments.cell(cell))
+    experiments = _load()
+    cells.evaluate_cell(experiments.params.machine, experiments.cell(cell))
 
 
 @commands.command()
@@ -164,19 +168,19 @@ def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | N
 @click.argument("table", required=False, type=Name("table"))
 def report(table: str | None) -> None:
     """Write a table and its figures from the result files; without a table, of all, and a page of all."""
-    experiments = tasks.load()
+    experiments = _load()
     if table is None:
-        print(f"wrote {tasks.report_all(experiments)}")
+        print(f"wrote {reports.report_all(experiments)}")
     else:
-        print(tasks.report_table(experiments.table(table)))
+        print(reports.report_table(experiments.table(table)))
 
 
 @commands.command()
 @click.argument("tables", nargs=-1, metavar="[TABLE...]", type=Name("table"))
 def results(tables: tuple[str, ...]) -> None:
     """Keep the reports of complete tables, all if none is named, in results/, for the repository."""
-    experiments = tasks.load()
-    tasks.keep_tables(experiments, [experiments.table(table).name for table in tables])
+    experiments = _load()
+    reports.keep_tables(experiments, [experiments.table(table).name for table in tables])
     print(f"wrote {paths.RESULTS}/")
 
 
@@ -184,10 +188,10 @@ def results(tables: tuple[str, ...]) -> None:
 @click.argument("table", required=False, type=Name("table"))
 def track(table: str | None) -> None:
     """Rebuild MLflow's view of the result files, without duplicates."""
-    experiments = tasks.load()
+    experiments = _load()
     requested: list[Experiment] = list(experiments.tables.values()) if table is None else [experiments.table(table)]
     for experiment in requested:
-        tasks.track_table(experiment, required=True)
+        reports.track_table(experiment, required=True)
 
 
 @commands.command()

@@ -43,21 +43,6 @@ class Devices(click.ParamType[list[str]]):
         return devices
 
 
-class Part(click.ParamType[tuple[int, int]]):
-    """The I-th of N parts, written I/N."""
-
-    name = "part"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[int, int]:
-        """Read the number of the part and the number of parts."""
-        if isinstance(value, tuple):
-            return value
-        part, _, parts = value.partition("/")
-        if not (part.isdecimal() and parts.isdecimal() and len(value) < 20 and 1 <= int(part) <= int(parts)):
-            self.fail(f"must be like 1/2, got {value[:40]!r}", param, context)
-        return int(part), int(parts)
-
-
 class Handover(click.ParamType[dict[str, Any]]):
     """A cell and a machine in JSON, handed over by the process that started this one."""
 
@@ -89,9 +74,9 @@ class Name(click.ParamType[str]):
             return []
 
     def _names(self) -> Iterable[str]:
-        from slt_bench.run.tasks import load
+        from slt_bench.experiment.load import load_experiments
 
-        experiments = load()
+        experiments = load_experiments()
         names: dict[str, Iterable[str]] = {
             "table": experiments.tables,
             "cell": experiments.cells(),

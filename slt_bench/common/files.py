@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -112,6 +113,19 @@ def exclusive(directory: Path) -> Iterator[None]:
         for leftover in directory.glob(".*.tmp"):  # of a process that was killed
             leftover.unlink(missing_ok=True)
         yield
+
+
+def wait_until_free(directory: Path, seconds: float) -> None:
+    """Wait until no process holds the lock of a directory (`exclusive`), but no longer than some seconds."""
+    end = time.monotonic() + seconds
+    lock = directory / "lock"
+    while lock.exists() and time.monotonic() < end:
+        with lock.open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.1)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ _PURPOSES = {
     "data": "preparing and loading images",
     "coding": "coding masks",
     "pipeline": "the pipeline with its view in MLflow",
+    "cluster": "running on a dask cluster",
 }
 _REINSTALL = "install slt-bench and its libraries again (`make setup`)"
 
@@ -58,6 +59,7 @@ LIBRARIES = (
     Library("_ruamel_yaml", "ruamel.yaml.clib", "pipeline"),
     Library("mlflow", "mlflow", "pipeline"),
     Library("pandas", "pandas", "pipeline"),
+    Library("distributed", "distributed", "cluster"),
 )
 
 

@@ -39,6 +39,11 @@ def state_dir(cell_id: str, identity: str) -> Path:
     return STATE / f"{cell_id}-{identity}"
 
 
+def run_dir(token: str) -> Path:
+    """What head and workers of a run tell each other, where they have a common disk."""
+    return STATE / "runs" / token
+
+
 def log_file(cell_id: str) -> Path:
     """What a cell says while it is one of many."""
     return STATE / "logs" / f"{cell_id}.log"

@@ -23,6 +23,8 @@ _COMPILED = {  # libraries that do not fit together fail as they are loaded; ffc
     "ffcv with its system libraries": "slt_bench.data.ffcv_patch",
 }
 
+_FOR_SOME = "cluster"  # the extra that is nothing to fix if it is missing
+
 
 def python() -> Finding:
     """Check the version of the interpreter."""
@@ -63,6 +65,8 @@ def _library(library: Library, specifier: str) -> Finding:
     try:
         installed = version(library.distribution) or "of no version"
     except PackageNotFoundError:
+        if library.extra == _FOR_SOME:
+            return Finding(library.distribution, f"missing; {library.purpose} needs it ({library.install})")
         return Finding(library.distribution, f"missing; {library.purpose} needs it", fix)
     if not _is_importable(library.module):
         return Finding(library.distribution, f"{installed}, but it cannot be imported", fix)

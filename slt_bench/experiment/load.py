@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import did_you_mean
 from slt_bench.common.yaml.reader import read_yaml
@@ -21,8 +22,8 @@ from slt_bench.experiment.size import check_size
 from slt_bench.params.tables import Params, SmallTable, Table
 
 
-def load_experiments(path: Path) -> Experiments:
-    """Read, validate and expand params.yaml; it is YAML 1.2, so that `1e-4` is a number.
+def load_experiments(path: Path = paths.PARAMS) -> Experiments:
+    """Read, validate and expand params.yaml, the project's if no other; it is YAML 1.2, so that `1e-4` is a number.
 
     Raises:
         BenchError: the file has mistakes; all are listed, one a line.

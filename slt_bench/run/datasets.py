@@ -92,6 +92,24 @@ def prepare_missing(experiments: Experiments, cells: Iterable[Cell]) -> None:
                     prepare_dataset(experiments, name)
 
 
+def prepare_on_worker(cell: Cell, workers: int) -> None:
+    """Write the dataset of a cell if this machine, which does not see the head's directory, has none or another.
+
+    Args:
+        cell: says what the dataset is made of.
+        workers: threads that read and encode.
+
+    Raises:
+        BenchError: its images cannot be had here.
+    """
+    from slt_bench.data.prepare import prepare
+
+    name, images = cell.dataset_name, cell.dataset.images
+    with in_turn(paths.STATE / "prepare.lock"):
+        if _reason_to_prepare(name, images):
+            prepare(images, paths.dataset_dir(name), workers)
+
+
 def _reason_to_prepare(name: str, images: Images) -> BenchError | None:
     from slt_bench.data.manifest import check_manifest, read_manifest
 

@@ -18,7 +18,6 @@ from tests.experiment.test_params import GOOD
         *(("--jobs", value, "must be 1 or more") for value in ("0", "-1", "1.5", "two", "²", "", "9" * 5000)),
         *(("--workers", value, "must be 1 or more") for value in ("0", "-1", "257", "many")),
         *(("--devices", value, "must be like 0,1") for value in ("", ",", "0,", ",0", "0,,1", "cuda:0", "0 1", "-1", "GPU-")),
-        *(("--part", value, "must be like 1/2") for value in ("0/1", "2/1", "1", "1/", "/", "a/b", "1/2/3", "9" * 5000 + "/1")),
     ],
 )
 def test_what_cannot_be_is_refused(option: str, value: str, message: str) -> None:
@@ -29,12 +28,18 @@ def test_what_cannot_be_is_refused(option: str, value: str, message: str) -> Non
 
 
 def test_what_can_be_is_taken() -> None:
-    options = ["--jobs", "4", "--workers", "256", "--devices", "0,1,GPU-0a1b/2", "--part", "2/3"]
+    options = ["--jobs", "4", "--workers", "256", "--devices", "0,1,GPU-0a1b/2", "--executor", "tcp://head:8786"]
     given = commands.commands["run"].make_context("run", ["one", "two", *options]).params
-    assert given == {"targets": ("one", "two"), "jobs": 4, "workers": 256, "part": (2, 3), "devices": ["0", "1", "GPU-0a1b/2"]}
+    assert given == {
+        "targets": ("one", "two"),
+        "jobs": 4,
+        "workers": 256,
+        "executor": "tcp://head:8786",
+        "devices": ["0", "1", "GPU-0a1b/2"],
+    }
     assert Machine(workers=given["workers"])
     none = commands.commands["run"].make_context("run", ["one"]).params
-    assert none == {"targets": ("one",), "jobs": None, "workers": None, "devices": [], "part": (1, 1)}
+    assert none == {"targets": ("one",), "jobs": None, "workers": None, "devices": [], "executor": "local"}
 
 
 @pytest.mark.parametrize("given", ["", "{}", "[]", "nonsense", '{"machine": 1, "cell": {}}', "[" * 100_000])

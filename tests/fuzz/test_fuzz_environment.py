@@ -45,10 +45,18 @@ VALUES = {
 }
 ENVIRONMENTS = st.fixed_dictionaries({}, optional={name: st.sampled_from(odd) | TEXT for name, odd in VALUES.items()})
 ENCODINGS = st.sampled_from(["ascii", "latin-1", "cp1252", "cp437", "utf-8", "utf-16", "shift_jis"])
-COMMANDS = [["doctor"], ["check"], ["plan"], ["plan", "one"], ["plan", "one", "--slurm"], ["prepare", "nothing"], ["--help"]]
+COMMANDS = [
+    ["doctor"],
+    ["check"],
+    ["plan"],
+    ["plan", "one"],
+    ["run", "one", "--executor", "tcp://nowhere"],
+    ["prepare", "nothing"],
+    ["--help"],
+]
 OPTIONS = [
-    "plan", "prepare", "search", "check", "evaluate", "ticket", "run", "one", "--jobs", "--workers", "--devices", "--part",
-    "--given", "--slurm", "--write", "--mask", "--", "-", "0", "-1", "1/2", "0,1", "{}", "coded",
+    "plan", "prepare", "search", "check", "evaluate", "ticket", "run", "one", "--jobs", "--workers", "--devices", "--executor",
+    "--given", "nowhere:make", "--write", "--mask", "--", "-", "0", "-1", "1/2", "0,1", "{}", "coded",
 ]  # fmt: skip
 ARGUMENTS = st.lists(st.sampled_from(OPTIONS) | TEXT, max_size=5)
 WRITING = {"run", "report", "results", "track", "schema"}  # for seconds, where all else is right

@@ -16,7 +16,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.report.archive import list_archived
-from slt_bench.run.tasks import keep_tables, report_all, report_table
+from slt_bench.run.reports import keep_tables, report_all, report_table
 from tests.report.test_claims import CLAIMS, TEXT
 from tests.report.test_report import pretend
 

@@ -20,7 +20,7 @@ from slt_bench.records.history import Epoch, write_history
 from slt_bench.report.results import table_results
 from slt_bench.report.statistics import mean_and_deviation
 from slt_bench.run.plan import plan
-from slt_bench.run.tasks import report_table
+from slt_bench.run.reports import report_table
 from tests.experiment.test_params import GOOD
 
 

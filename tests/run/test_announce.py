@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from slt_bench.common.errors import BenchError
+from slt_bench.engine.targets import Places, run_targets
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.standing import Standing
 from slt_bench.run.announce import announcement
 from slt_bench.run.datasets import check_images
 from slt_bench.run.plan import plan
-from slt_bench.run.targets import run_targets
 from tests.experiment.test_params import GOOD
 
 
@@ -50,7 +50,7 @@ def test_a_run_without_its_images_says_so_first_and_runs_nothing(
 ) -> None:
     monkeypatch.delenv("SLT_BENCH_IMAGENET", raising=False)
     with pytest.raises(BenchError, match="dataset big: images of imagenet cannot be downloaded"):
-        run_targets(of_imagenet(), ["one"], None, [])
+        run_targets(of_imagenet(), ["one"], Places())
     assert "14 of 14 cells are left" in capsys.readouterr().out and not Path("outputs").exists()
 
 

@@ -20,7 +20,7 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
 from slt_bench.params.searches import RandomMask, WeightTraining
 from slt_bench.records.standing import search_standing
-from slt_bench.run.tasks import search_cell
+from slt_bench.run.cells import search_cell
 from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.microbatch import tree_sum
 from tests.conftest import FROZEN

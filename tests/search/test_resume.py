@@ -24,7 +24,7 @@ from slt_bench.params.machine import Machine
 from slt_bench.params.sources import Source
 from slt_bench.records import provenance
 from slt_bench.records.history import Epoch
-from slt_bench.run.tasks import evaluate_cell
+from slt_bench.run.cells import evaluate_cell
 from slt_bench.search.checkpoint import Checkpoint, check_agreement
 from slt_bench.search.interrupts import Interrupts
 from slt_bench.search.run import search

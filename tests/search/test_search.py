@@ -27,8 +27,8 @@ from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask,
 from slt_bench.params.sources import Source
 from slt_bench.records.history import Epoch, read_history
 from slt_bench.records.standing import is_done
+from slt_bench.run.cells import evaluate_cell, run_cell
 from slt_bench.run.evaluate import evaluate
-from slt_bench.run.tasks import evaluate_cell, run_cell
 from slt_bench.search.methods.registry import METHODS
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.run import search

@@ -16,11 +16,11 @@ from slt_bench.common import paths
 from slt_bench.data.manifest import read_manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.load import load_experiments
 from slt_bench.params.sources import Source
 from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch
-from slt_bench.run.tasks import load
 from slt_bench.tracking.live import LiveRun
 from slt_bench.tracking.runs import track
 from slt_bench.tracking.store import experiment, open_store
@@ -51,8 +51,8 @@ def finish(cell: Cell, top1: float, code: str = "c0de") -> None:
 def project_with_a_result() -> Experiments:
     """Write params.yaml and the files of one finished cell into the working directory."""
     Path("params.yaml").write_text(GOOD)
-    finish(load().tables["one"].cells[0], 80.0)
-    return load()
+    finish(load_experiments().tables["one"].cells[0], 80.0)
+    return load_experiments()
 
 
 def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:

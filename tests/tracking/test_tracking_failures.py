@@ -15,8 +15,9 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Preempted
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.load import load_experiments
 from slt_bench.records.checksums import write_checksums
-from slt_bench.run.tasks import load, track_table
+from slt_bench.run.reports import track_table
 from slt_bench.tracking.contact import load_mlflow, one_line
 from slt_bench.tracking.live import LiveRun
 from tests.experiment.test_params import ROOT
@@ -45,7 +46,7 @@ def harmed(request: pytest.FixtureRequest, bench: Experiments, monkeypatch: pyte
 @pytest.mark.parametrize("harmed", HARMS, indirect=True)
 def test_what_is_wrong_with_the_store_is_one_note_within_seconds(harmed: str, capfd: pytest.CaptureFixture[str]) -> None:
     began = time.monotonic()
-    track_table(load().table("one"))
+    track_table(load_experiments().table("one"))
     assert time.monotonic() - began < 15
     out, err = capfd.readouterr()
     assert err == "" and len(out.splitlines()) == 1, (out, err)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from slt_bench.experiment.experiments import Experiments
-from slt_bench.run.tasks import load
+from slt_bench.experiment.load import load_experiments
 from slt_bench.tracking.runs import track
 from slt_bench.tracking.store import open_store
 from slt_bench.tracking.view import how_to_compare
@@ -28,9 +28,10 @@ def bench(project_with_store: Path) -> Experiments:
 
 
 PICTURES = """
-from slt_bench.run.tasks import load, track_table
+from slt_bench.run.reports import track_table
+from slt_bench.experiment.load import load_experiments
 from slt_bench.tracking.store import experiment, open_store
-track_table(load().table("one"), required=True)
+track_table(load_experiments().table("one"), required=True)
 client = open_store()
 for run in client.search_runs([experiment(client, "one")], "tags.mean LIKE '%'"):
     print(client.list_artifacts(run.info.run_id, "figures"), client.download_artifacts(run.info.run_id, ""))
@@ -50,7 +51,7 @@ def test_store_and_pictures_lie_in_the_project_whatever_it_is_called_and_whereve
             home.rename(moved)
         monkeypatch.chdir(place)
         if count == 2:
-            finish(load().tables["one"].cells[2], 70.0)
+            finish(load_experiments().tables["one"].cells[2], 70.0)
         done = subprocess.run([sys.executable, "-c", PICTURES], capture_output=True, text=True)
         assert done.returncode == 0 and done.stderr == "", done.stderr
         assert len(list((place / "mlruns").rglob("confusion.png"))) == done.stdout.count("figures/confusion.png") == count

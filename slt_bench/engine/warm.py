@@ -1,4 +1,4 @@
-"""The imports that all processes of a pool are forked with: torch and all that a cell runs, imported once.
+"""The imports that fresh processes are forked with: torch and all that a cell runs, imported once.
 
 The code's digest and version are computed here too, so that they are of the imported files, not of files edited later.
 """

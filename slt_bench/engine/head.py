@@ -1,0 +1,217 @@
+"""The head of a run: it hands families of cells to an executor, takes their results in, and tells how far they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from typing import Literal
+
+from slt_bench.common import paths
+from slt_bench.common.errors import Interrupted, Preempted
+from slt_bench.engine.executors import Engine
+from slt_bench.engine.job import Job, Note, Outcome, Report, write_results
+from slt_bench.engine.process import run_job
+from slt_bench.engine.progress import Progress
+from slt_bench.experiment.cell import Cell
+
+_TICK = 0.5  # seconds between looks at the queue, so that signals are noticed
+_MOST_LOSSES = 3  # times that a cell may lose its worker without getting on
+_MOST_REFUSALS = 10  # in a row, after which no worker is expected to take a job
+_GRACE = 5.0  # seconds for workers that were told to stop at once
+Key = tuple[str, str]  # the table and id of a cell
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell without a result, and the reason."""
+
+    cell: Cell
+    reason: str
+    log: str | None = None  # None if the cell was never begun
+
+
+def run_jobs(jobs: Sequence[Job], engine: Engine, progress: Progress) -> list[Failure]:
+    """Run jobs by an executor until each of their cells has ended.
+
+    A job whose worker is lost, or refuses it, goes out again, without the cells that are done. A cell that loses its worker
+    three times without having got on has failed, and so have its children.
+
+    Args:
+        jobs: families of cells that are left.
+        engine: the executor and the channel to its workers.
+        progress: where to tell how far they are.
+
+    Returns:
+        The cells that failed.
+
+    Raises:
+        Interrupted: Ctrl-C, or SIGTERM (`Preempted`); every search has saved its state, and the same command goes on.
+    """
+    return _Head(jobs, engine, progress).run()
+
+
+class _Head:
+    def __init__(self, jobs: Sequence[Job], engine: Engine, progress: Progress) -> None:
+        self.engine, self.progress = engine, progress
+        self.jobs = list(jobs)
+        self.left: dict[Key, Cell] = {(cell.table, cell.id): cell for job in jobs for cell in job.cells}
+        self.failures: list[Failure] = []
+        self.inbox: SimpleQueue[Note | tuple[int, Future[Report]]] = SimpleQueue()
+        self.running: dict[int, Future[Report]] = {}  # by the number of the job
+        self.losses: dict[Key, tuple[int, object]] = {}  # how often a cell lost its worker, and how far it was then
+        self.refusals: dict[str, str] = {}  # by worker
+        self.refused_in_a_row = 0
+
+    def run(self) -> list[Failure]:
+        self.engine.channel.listen(self.inbox.put)
+        try:
+            for number in range(len(self.jobs)):
+                self._submit(number)
+            while self.running:
+                self._receive()
+        except (KeyboardInterrupt, Interrupted) as stop:
+            self._stop_all()
+            kind = Preempted if isinstance(stop, Preempted) else Interrupted
+            raise kind(f"stopped with {len(self.left)} cells to do; all is saved, and the same command goes on") from None
+        return self.failures
+
+    def _submit(self, number: int) -> None:
+        """Hand a job, as far as it is left, to the executor."""
+        job = self.jobs[number]
+        job = replace(job, cells=tuple(cell for cell in job.cells if (cell.table, cell.id) in self.left))
+        future = self.engine.executor.submit(run_job, job, self.engine.channel.line)
+        self.running[number] = future
+        future.add_done_callback(lambda future: self.inbox.put((number, future)))
+
+    def _receive(self) -> None:
+        try:
+            message = self.inbox.get(timeout=_TICK)
+        except Empty:
+            self.progress.refresh()
+            return
+        if isinstance(message, Note):
+            if message.outcome:
+                self._end(message.outcome, message.where)
+            else:
+                self._begin(message.cell_id, message.where)
+            return
+        number, future = message
+        if self.running.get(number) is future:
+            del self.running[number]
+            self._take(number, future)
+            if any((cell.table, cell.id) in self.left for cell in self.jobs[number].cells):
+                self._submit(number)
+
+    def _begin(self, cell_id: str, where: str) -> None:
+        """Note that a cell has begun; if it had begun elsewhere, the executor has lost that worker."""
+        if all(key[1] != cell_id for key in self.left):
+            return
+        if (before := self.progress.running.get(cell_id)) is not None:
+            self.progress.say(f"{cell_id} begins again on {where}" + (f": {before} is lost" if before != where else ""))
+        self.progress.begin(cell_id, where)
+
+    def _take(self, number: int, future: Future[Report]) -> None:
+        """Take the report of a job in; an error of the executor means that its worker is lost."""
+        error = None if future.cancelled() else future.exception()
+        if error is not None or future.cancelled():
+            self._lose(self._first_left(number), str(error or "the executor cancelled it").strip() or type(error).__name__)
+            return
+        report = future.result()
+        if report.refused:
+            self._refuse(number, report)
+            return
+        self.refused_in_a_row = 0
+        write_results(report.files)
+        for outcome in report.outcomes:
+            self._end(outcome, report.where)
+        if not report.outcomes:
+            self._lose(self._first_left(number), "its process ended before it began")
+
+    def _first_left(self, number: int) -> Key:
+        return next((cell.table, cell.id) for cell in self.jobs[number].cells if (cell.table, cell.id) in self.left)
+
+    def _refuse(self, number: int, report: Report) -> None:
+        worker = report.where or "this machine"
+        if self.refusals.get(worker) != report.refused:
+            self.refusals[worker] = report.refused
+            self.progress.say(f"{worker} is refused: {report.refused}")
+        self.refused_in_a_row += 1
+        if self.refused_in_a_row >= _MOST_REFUSALS or not report.where:
+            for cell in self.jobs[number].cells:
+                if (cell.table, cell.id) in self.left:
+                    self._fail((cell.table, cell.id), f"refused by {worker}: {report.refused}")
+
+    def _end(self, outcome: Outcome, where: str) -> None:
+        """Note the outcome of a cell, which may be known already."""
+        if outcome.key not in self.left:
+            return
+        self.progress.end(outcome.cell_id)
+        match outcome.kind:
+            case "done":
+                del self.left[outcome.key]
+                self.progress.tell(outcome.line, outcome.seconds, where)
+            case "failed":
+                self._fail(outcome.key, outcome.line, outcome.log, outcome.seconds, where)
+            case "lost" | "stopped":  # this run has not asked for it
+                self._lose(outcome.key, outcome.line, where)
+
+    def _lose(self, key: Key, reason: str, where: str = "") -> None:
+        """Note that a cell has lost its worker; the third time, without having got on since, it has failed."""
+        cell = self.left[key]
+        how_far = _how_far(cell)
+        times, before = self.losses.get(key, (0, None))
+        times = times + 1 if how_far == before else 1
+        self.losses[key] = (times, how_far)
+        self.progress.end(cell.id)
+        if times >= _MOST_LOSSES:
+            self._fail(key, f"lost its worker {times} times without getting on; the last time {reason}")
+            for child in [key for key, other in self.left.items() if other.source.parent and other.source.parent.id == cell.id]:
+                self._fail(child, f"its ticket comes from {cell.id}, which failed")
+        else:
+            self.progress.say(f"{cell.id} goes out again{f', {where} is lost' if where else ''}: {reason}")
+
+    def _fail(self, key: Key, reason: str, log: str | None = None, seconds: float = 0.0, where: str = "") -> None:
+        cell = self.left.pop(key)
+        self.failures.append(Failure(cell, reason, log))
+        self.progress.tell(f"FAILED {cell.id}: {reason}", seconds, where)
+
+    def _stop_all(self) -> None:
+        """Stop all jobs, and wait until each search has saved its state; a second Ctrl-C does not wait."""
+        request: Literal["stop", "now"] = "stop"
+        end = None
+        while request:
+            try:
+                self.engine.channel.ask(request)
+                while any(not future.done() for future in self.running.values()) and (end is None or time.monotonic() < end):
+                    self._receive_while_stopping()
+                break
+            except (KeyboardInterrupt, Interrupted):
+                request, end = "now", time.monotonic() + _GRACE
+        for future in self.running.values():
+            future.cancel()
+
+    def _receive_while_stopping(self) -> None:
+        """Take in what is done meanwhile."""
+        try:
+            message = self.inbox.get(timeout=_TICK)
+        except Empty:
+            return
+        outcomes: Sequence[Outcome] = ()
+        if isinstance(message, Note):
+            outcomes = [message.outcome] if message.outcome else []
+        elif not message[1].cancelled() and message[1].exception() is None:
+            report = message[1].result()
+            write_results(report.files)
+            outcomes = report.outcomes
+        for outcome in outcomes:
+            if outcome.kind == "done":
+                self.left.pop(outcome.key, None)
+
+
+def _how_far(cell: Cell) -> object:
+    """Return what changes when the search of a cell gets on: the times of its checkpoints, as far as this machine sees them."""
+    directory = paths.state_dir(cell.id, cell.identity)
+    return tuple(sorted((file.name, file.stat().st_mtime_ns) for file in directory.glob("*.pt")))

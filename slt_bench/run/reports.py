@@ -1,0 +1,102 @@
+"""Reports behind commands and stages: tables and pages written, kept, shown and brought into MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+
+if TYPE_CHECKING:
+    from slt_bench.experiment.experiments import Experiment, Experiments
+    from slt_bench.report.results import TableResults
+
+
+def report_table(experiment: Experiment) -> str:
+    """Write the files of a table's report; returns its Markdown."""
+    from slt_bench.report.table import markdown
+
+    return markdown(_write_report(experiment))
+
+
+def show_table(experiment: Experiment) -> None:
+    """Write the files of a table's report, bring MLflow up to date, and print the table in short with where to read on."""
+    from slt_bench.report.terminal import short_table
+
+    results = _write_report(experiment)
+    print(short_table(results), flush=True)
+    _track(results, required=False)
+
+
+def _write_report(experiment: Experiment) -> TableResults:
+    from slt_bench.report.results import table_results
+    from slt_bench.report.write import write_report
+
+    results = table_results(experiment)
+    write_report(results)
+    return results
+
+
+def report_all(experiments: Experiments) -> Path:
+    """Write the reports of the tables that have results, and one page of them all; returns its path.
+
+    Raises:
+        BenchError: no cell has a result.
+    """
+    from slt_bench.report.page import write_page
+    from slt_bench.report.results import table_results
+    from slt_bench.report.write import write_report
+
+    tables = [results for results in map(table_results, experiments.tables.values()) if results.lines_with_results]
+    if not tables:
+        raise BenchError("no cell has a result yet: `dvc repro table@demo` or `slt-bench run demo` makes some")
+    for results in tables:
+        write_report(results)
+    write_page(tables, paths.PAGE)
+    return paths.PAGE
+
+
+def keep_tables(experiments: Experiments, tables: list[str]) -> None:
+    """Report tables, all that are complete if none is named, and copy the reports into results/.
+
+    Raises:
+        BenchError: a named table is not complete.
+    """
+    from slt_bench.report.archive import archive, complete_tables, list_archived
+    from slt_bench.report.write import write_report
+
+    for results in complete_tables(experiments, tables):
+        write_report(results)
+        archive(results)
+    list_archived(experiments)
+
+
+def track_table(experiment: Experiment, required: bool = False) -> None:
+    """Bring a table's MLflow experiment up to date and print where to see it.
+
+    Args:
+        experiment: the table.
+        required: whether a store that cannot be used is a failure; if not, a note says so.
+
+    Raises:
+        BenchError: as `track`, where that is required.
+    """
+    from slt_bench.report.results import table_results
+
+    _track(table_results(experiment), required)
+
+
+def _track(results: TableResults, required: bool) -> None:
+    from slt_bench.common.errors import Interrupted
+    from slt_bench.tracking.runs import track
+    from slt_bench.tracking.view import how_to_compare
+
+    try:
+        experiment_id, written = track(results.name, results.results)
+    except BenchError as error:
+        if required or isinstance(error, Interrupted):
+            raise
+        print(f"note: {error}")
+        return
+    print(f"MLflow: {written} runs written for {results.name}. Compare: {how_to_compare(experiment_id)}")

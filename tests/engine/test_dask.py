@@ -1,0 +1,136 @@
+"""Cells on a dask cluster: workers that die, that are other than the head, that share no disk with it, and stops."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.engine.executors import opened
+from slt_bench.engine.head import run_jobs
+from slt_bench.engine.job import Versions, make_jobs
+from slt_bench.engine.progress import Progress
+from slt_bench.engine.targets import Places, run_cells
+from slt_bench.records.standing import is_done
+from tests.engine.cluster import Cluster, cluster
+from tests.engine.projects import ONE_SEED, PARAMS, bits, started, wait_until_said, written
+
+pytestmark = pytest.mark.slow
+KILLS = int(os.environ.get("SLT_BENCH_KILLS", "2"))  # a campaign: 20
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A scheduler and two workers, which start in a directory that is not the project's."""
+    with cluster(tmp_path_factory.mktemp("elsewhere"), "w1", "w2") as made:
+        yield made
+
+
+def test_killed_workers_lose_nothing(project: Path, two: Cluster) -> None:
+    """Cells of workers that die go on from their saved states on others, to the bits of a run that nobody disturbed."""
+    seeds = list(range(max(1, KILLS * 3 // 4)))
+    experiments = written(PARAMS.replace("seeds: [0, 1]", f"seeds: {seeds}").replace("epochs: 2", "epochs: 30"))
+    cells = experiments.tables["one"].cells
+    assert run_cells(experiments.params.machine, cells, Places(jobs=2)) == []
+    undisturbed = bits(cells)
+    shutil.rmtree(paths.CELLS)
+    shutil.rmtree(paths.STATE)
+    over, killed = Event(), 0
+
+    def kill() -> None:
+        nonlocal killed
+        chance = random.Random(0)
+        while killed < KILLS and not over.wait(chance.uniform(1, 5)):
+            try:
+                two.kill(chance.randrange(2))
+                killed += 1
+            except (OSError, IndexError, RuntimeError):  # it is being started again
+                pass
+
+    killer = Thread(target=kill)
+    killer.start()
+    try:
+        assert run_cells(experiments.params.machine, cells, Places(two.address)) == []
+    finally:
+        over.set()
+        killer.join()
+    assert killed == KILLS and bits(cells) == undisturbed
+    logs = [paths.log_file(cell.id).read_text() for cell in cells]
+    starts = [text.count("epoch 1/30") for text in logs]
+    print(f"{killed} kills, {len(cells)} cells, begun {sum(starts)} times")
+    two.client.wait_for_workers(2, timeout=60)
+
+
+def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
+    project: Path, two: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head claims to be in a directory that no worker sees: they prepare the images and send the results back."""
+    experiments = written(ONE_SEED)
+    parent, child = experiments.tables["one"].cells
+    machine = experiments.params.machine
+    monkeypatch.setattr("slt_bench.engine.head._MOST_REFUSALS", 2)
+
+    def run(cells: list, **changes: object) -> list:
+        (job,) = make_jobs(machine, cells, "far", None, afar=True)
+        job = replace(job, project=Path("/nowhere"), **changes)
+        with opened(two.address, "far", 1) as engine, Progress(len(cells), 0) as progress:
+            return run_jobs([job], engine, progress)
+
+    assert run([parent]) == [] and is_done(parent)
+    assert run([child]) == [] and is_done(child)  # with the ticket of the parent, which came with the job
+    found = bits([parent, child])
+    shutil.rmtree(paths.CELLS)
+    assert run_cells(machine, [parent, child], Places(jobs=1)) == [] and bits([parent, child]) == found
+    capsys.readouterr()
+    shutil.rmtree(paths.CELLS)
+    (refused,) = run([parent], versions=replace(Versions.here(), code="0123456789ab"))
+    assert "is refused: code " in capsys.readouterr().out and "instead of 0123456789ab" in refused.reason
+    (refused,) = run([parent], images={"digits": "f" * 64})
+    assert "images of digits " in refused.reason and "instead of ffffffffffff" in refused.reason
+    (refused,) = run([parent], identities={parent.id: "other"})
+    assert f"parameters of {parent.id}" in refused.reason
+
+
+def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, two: Cluster) -> None:
+    cells = written(PARAMS.replace("epochs: 2", "epochs: 2000")).tables["one"].cells[:2]
+    logs = [paths.log_file(cell.id) for cell in cells]
+    for times in (1, 2):
+        process = started(*(cell.id for cell in cells), "--executor", two.address)
+        said = len(logs[0].read_text()) if logs[0].is_file() else 0
+        wait_until_said(logs, "/2000", process, said)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 75 and "all is saved, and the same command goes on" in told, told
+        assert all(log.read_text().count("stopped ") == times for log in logs)
+    assert all(log.read_text().count("epoch 1/2000") == 1 for log in logs)
+
+
+def test_what_a_killed_head_has_asked_for_is_stopped(project: Path, two: Cluster) -> None:
+    cells = written(PARAMS.replace("epochs: 2", "epochs: 2000")).tables["one"].cells[:2]
+    logs = [paths.log_file(cell.id) for cell in cells]
+    process = started(*(cell.id for cell in cells), "--executor", two.address)
+    wait_until_said(logs, "epoch 2/2000", process)
+    process.kill()
+    process.communicate()
+    wait_until_said(logs, "stopped ")
+    until = time.monotonic() + 30
+    while any(two.client.processing().values()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_scheduler_that_is_not_there_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slt_bench.engine.executors._DASK_TIMEOUT", 1)
+    cells = written(ONE_SEED).tables["one"].cells
+    with pytest.raises(BenchError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:1: "):
+        run_cells(written(ONE_SEED).params.machine, cells, Places("tcp://127.0.0.1:1"))

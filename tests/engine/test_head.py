@@ -1,0 +1,180 @@
+"""What the head makes of reports, refusals and losses, with executors that are told what to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slt_bench.common import paths
+from slt_bench.common.errors import Interrupted, Preempted
+from slt_bench.engine.channel import ThreadLine
+from slt_bench.engine.executors import Engine
+from slt_bench.engine.head import Failure, run_jobs
+from slt_bench.engine.job import Job, Outcome, Report, Versions
+from slt_bench.engine.progress import Progress
+from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.grid import families
+from slt_bench.params.machine import Machine
+from tests.engine.projects import PARAMS, written
+
+Answer = Callable[[Job], Report]
+
+
+class Told(Executor):
+    """Answers each job at once, by a function."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer, self.jobs = answer, list[Job]()
+
+    def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        (job, _), future = arguments, Future[Any]()
+        self.jobs.append(job)
+        try:
+            future.set_result(self.answer(job))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def done(cell: Cell) -> Outcome:
+    return Outcome(cell.table, cell.id, "done", f"{cell.id}  test 50.00 %", 1.0)
+
+
+def lost(cell: Cell) -> Outcome:
+    return Outcome(cell.table, cell.id, "lost", "its process died with status -11", 1.0)
+
+
+@pytest.fixture
+def cells(project: Path) -> list[Cell]:
+    return list(written(PARAMS).tables["one"].cells)
+
+
+def job_of(cells: list[Cell]) -> Job:
+    identities = {cell.id: cell.identity for cell in cells}
+    return Job(tuple(cells), identities, Machine(), Versions("code", {}), {}, Path.cwd(), "token")
+
+
+def run(cells: list[Cell], answer: Answer) -> tuple[list[Failure], Told]:
+    told = Told(answer)
+    jobs = [job_of(family) for family in families(cells)]
+    with Progress(len(cells), 0) as progress:
+        return run_jobs(jobs, Engine(told, ThreadLine()), progress), told
+
+
+def test_each_cell_is_told_once_with_its_worker_and_the_time_left(
+    cells: list[Cell], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failures, told = run(cells, lambda job: Report("box", tuple(map(done, job.cells))))
+    lines = capsys.readouterr().out.splitlines()
+    assert failures == [] and len(told.jobs) == 2 and len(lines) == 4
+    assert lines[0].startswith(f"[1/4] {cells[0].id}  test 50.00 %  1 s on box, ") and lines[3].startswith("[4/4] ")
+
+
+def test_what_was_done_before_the_loss_does_not_go_out_again(cells: list[Cell]) -> None:
+    first = cells[:1]
+
+    def answer(job: Job) -> Report:
+        if first:
+            return Report("box", (done(first.pop()), lost(job.cells[1])))
+        return Report("box", tuple(map(done, job.cells)))
+
+    failures, told = run(cells, answer)
+    assert failures == []
+    assert sorted(len(job.cells) for job in told.jobs) == [1, 2, 2]
+
+
+def test_a_cell_that_loses_three_workers_has_failed_and_its_children_too(
+    cells: list[Cell], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, *_ = cells
+
+    def answer(job: Job) -> Report:
+        return Report("box", (lost(bad),) if bad in job.cells else tuple(map(done, job.cells)))
+
+    failures, told = run(cells, answer)
+    (first, second) = failures
+    assert first.cell == bad and second.cell.source.parent and second.cell.source.parent.id == bad.id
+    assert first.reason == "lost its worker 3 times without getting on; the last time its process died with status -11"
+    assert second.reason == f"its ticket comes from {bad.id}, which failed"
+    assert sum(bad in job.cells for job in told.jobs) == 3
+    assert capsys.readouterr().out.count("goes out again, box is lost: its process died") == 2
+
+
+def test_a_search_that_gets_on_may_lose_any_number_of_workers(cells: list[Cell]) -> None:
+    times = iter(range(10))
+    state = paths.state_dir(cells[0].id, cells[0].identity)
+    state.mkdir(parents=True)
+
+    def answer(job: Job) -> Report:
+        if cells[0] in job.cells and (number := next(times, None)) is not None:
+            (state / f"{number}.pt").touch()
+            return Report("box", (lost(cells[0]),))
+        return Report("box", tuple(map(done, job.cells)))
+
+    failures, told = run(cells, answer)
+    assert failures == [] and len(told.jobs) == 12
+
+
+@pytest.mark.parametrize("error", [OSError("the scheduler is gone"), ModuleNotFoundError("No module named 'slt_bench'")])
+def test_an_executor_that_fails_always_fails_the_cells_with_its_reason(cells: list[Cell], error: Exception) -> None:
+    def answer(job: Job) -> Report:
+        raise error
+
+    failures, _ = run(cells, answer)
+    assert sorted(failure.cell.id for failure in failures) == sorted(cell.id for cell in cells)
+    assert str(error) in failures[0].reason
+
+
+def test_a_refusal_is_told_once_and_the_job_goes_to_others(cells: list[Cell], capsys: pytest.CaptureFixture[str]) -> None:
+    refusals = iter(range(6))
+
+    def answer(job: Job) -> Report:
+        if next(refusals, None) is not None:
+            return Report("old", refused="torch 2.11.0 instead of 2.12.1")
+        return Report("new", tuple(map(done, job.cells)))
+
+    failures, told = run(cells, answer)
+    assert failures == [] and len(told.jobs) == 8
+    assert capsys.readouterr().out.count("old is refused: torch 2.11.0 instead of 2.12.1") == 1
+
+
+def test_refusals_by_all_workers_end_the_run(cells: list[Cell]) -> None:
+    failures, told = run(cells, lambda _: Report("old", refused="code 1 instead of 2"))
+    assert len(failures) == 4 and {failure.reason for failure in failures} == {"refused by old: code 1 instead of 2"}
+    assert 10 <= len(told.jobs) < 20
+
+
+def test_results_from_afar_are_written(cells: list[Cell]) -> None:
+    def answer(job: Job) -> Report:
+        files = {str(cell.directory): {"ticket.safetensors": cell.id.encode()} for cell in job.cells}
+        return Report("box", tuple(map(done, job.cells)), files=files)
+
+    run(cells, answer)
+    assert [(cell.directory / "ticket.safetensors").read_text() for cell in cells] == [cell.id for cell in cells]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Preempted("")])
+def test_a_stop_is_passed_on_and_says_what_is_left(cells: list[Cell], stop: BaseException) -> None:
+    class Stopped(Told):
+        def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            if self.jobs:
+                raise stop
+            return super().submit(function, *arguments, **options)
+
+    told, line = Stopped(lambda job: Report("", tuple(map(done, job.cells)))), ThreadLine()
+    with pytest.raises(Interrupted, match="cells to do; all is saved") as caught, Progress(4, 0) as progress:
+        run_jobs([job_of([cell]) for cell in cells], Engine(told, line), progress)
+    assert line.request() == "stop" and isinstance(caught.value, Preempted) == isinstance(stop, Preempted)
+
+
+def test_versions_differ_by_name_but_not_by_build() -> None:
+    ours = Versions("1a", {"torch": "2.12.1", "numpy": "2.0"})
+    assert ours.differences(Versions("1a", {"torch": "2.12.1", "numpy": "2.0"})) == []
+    assert ours.differences(Versions("2b", {"torch": "2.11.0"})) == [
+        "code 2b instead of 1a", "torch 2.11.0 instead of 2.12.1", "numpy missing instead of 2.0"
+    ]  # fmt: skip
+    assert all("+" not in version for version in Versions.here().libraries.values())
