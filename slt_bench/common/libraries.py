@@ -60,6 +60,7 @@ LIBRARIES = (
     Library("mlflow", "mlflow", "pipeline"),
     Library("pandas", "pandas", "pipeline"),
     Library("distributed", "distributed", "cluster"),
+    Library("dask_jobqueue", "dask-jobqueue", "cluster"),
 )
 
 

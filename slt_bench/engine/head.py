@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
@@ -11,6 +11,7 @@ from typing import Literal
 
 from slt_bench.common import paths
 from slt_bench.common.errors import Interrupted, Preempted
+from slt_bench.common.libraries import first_line
 from slt_bench.engine.executors import Engine
 from slt_bench.engine.job import Job, Note, Outcome, Report, write_results
 from slt_bench.engine.process import run_job
@@ -33,7 +34,7 @@ class Failure:
     log: str | None = None  # None if the cell was never begun
 
 
-def run_jobs(jobs: Sequence[Job], engine: Engine, progress: Progress) -> list[Failure]:
+def run_jobs(jobs: Sequence[Job], engine: Engine, progress: Progress, do: Callable[..., Report] = run_job) -> list[Failure]:
     """Run jobs by an executor until each of their cells has ended.
 
     A job whose worker is lost, or refuses it, goes out again, without the cells that are done. A cell that loses its worker
@@ -43,6 +44,7 @@ def run_jobs(jobs: Sequence[Job], engine: Engine, progress: Progress) -> list[Fa
         jobs: families of cells that are left.
         engine: the executor and the channel to its workers.
         progress: where to tell how far they are.
+        do: what a worker does with a job, the line to the head, and, on this machine, a device.
 
     Returns:
         The cells that failed.
@@ -50,12 +52,12 @@ def run_jobs(jobs: Sequence[Job], engine: Engine, progress: Progress) -> list[Fa
     Raises:
         Interrupted: Ctrl-C, or SIGTERM (`Preempted`); every search has saved its state, and the same command goes on.
     """
-    return _Head(jobs, engine, progress).run()
+    return _Head(jobs, engine, progress, do).run()
 
 
 class _Head:
-    def __init__(self, jobs: Sequence[Job], engine: Engine, progress: Progress) -> None:
-        self.engine, self.progress = engine, progress
+    def __init__(self, jobs: Sequence[Job], engine: Engine, progress: Progress, do: Callable[..., Report]) -> None:
+        self.engine, self.progress, self.do = engine, progress, do
         self.jobs = list(jobs)
         self.left: dict[Key, Cell] = {(cell.table, cell.id): cell for job in jobs for cell in job.cells}
         self.failures: list[Failure] = []
@@ -82,7 +84,7 @@ class _Head:
         """Hand a job, as far as it is left, to the executor."""
         job = self.jobs[number]
         job = replace(job, cells=tuple(cell for cell in job.cells if (cell.table, cell.id) in self.left))
-        future = self.engine.executor.submit(run_job, job, self.engine.channel.line)
+        future = self.engine.executor.submit(self.do, job, self.engine.channel.line)
         self.running[number] = future
         future.add_done_callback(lambda future: self.inbox.put((number, future)))
 
@@ -117,7 +119,7 @@ class _Head:
         """Take the report of a job in; an error of the executor means that its worker is lost."""
         error = None if future.cancelled() else future.exception()
         if error is not None or future.cancelled():
-            self._lose(self._first_left(number), str(error or "the executor cancelled it").strip() or type(error).__name__)
+            self._lose(self._first_left(number), first_line(error).partition(". ")[0] if error else "the executor cancelled it")
             return
         report = future.result()
         if report.refused:

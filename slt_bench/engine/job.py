@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -41,10 +41,20 @@ class Versions:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What a worker does with a cell, as functions that it imports by their names."""
+
+    run: Callable[[Machine, Cell], None]  # search and evaluate a cell
+    prepare: Callable[[Cell, int], None]  # write a cell's dataset by some threads, if this machine lacks it
+    imports: str  # the module that fresh processes are forked with
+
+
+@dataclass(frozen=True)
 class Job:
     """A family of cells to run one after another, and what a worker must have in common with the head to run them."""
 
     cells: tuple[Cell, ...]  # a parent before its children
+    work: Work
     identities: dict[str, str]  # of each cell by id, as the head computes them
     machine: Machine
     versions: Versions
@@ -91,10 +101,11 @@ class Report:
     files: Files = field(default_factory=dict)  # the results, if the worker does not see the head's directory
 
 
-def make_jobs(machine: Machine, cells: Sequence[Cell], token: str, threads: int | None, afar: bool) -> list[Job]:
+def make_jobs(work: Work, machine: Machine, cells: Sequence[Cell], token: str, threads: int | None, afar: bool) -> list[Job]:
     """Make a job of each family of cells.
 
     Args:
+        work: what a worker does with them.
         machine: how a worker runs searches.
         cells: those that are left, parents before their children.
         token: of the run.
@@ -107,10 +118,20 @@ def make_jobs(machine: Machine, cells: Sequence[Cell], token: str, threads: int 
     jobs, images, versions = [], image_digests(cells), Versions.here()
     for family in families(cells):
         parents = {cell.parent_directory for cell in family if cell.parent_directory} - {cell.directory for cell in family}
-        jobs.append(Job(
-            cells=tuple(family), identities={cell.id: cell.identity for cell in family}, machine=machine, versions=versions,
-            images=images, project=Path.cwd(), token=token, threads=threads, parents=read_results(parents) if afar else {},
-        ))  # fmt: skip
+        jobs.append(
+            Job(
+                cells=tuple(family),
+                work=work,
+                identities={cell.id: cell.identity for cell in family},
+                machine=machine,
+                versions=versions,
+                images=images,
+                project=Path.cwd(),
+                token=token,
+                threads=threads,
+                parents=read_results(parents) if afar else {},
+            )
+        )
     return jobs
 
 

@@ -45,7 +45,7 @@ def run_job(job: Job, line: Line, device: str | None = None) -> Report:
 def _start(job: Job, device: str | None) -> tuple[ForkServerProcess, Connection]:
     sleep_while_waiting()  # before torch is imported, which happens in the process that forks the others
     context = get_context("forkserver")
-    context.set_forkserver_preload(["slt_bench.engine.warm"])
+    context.set_forkserver_preload([job.work.imports])
     messages, sender = context.Pipe(duplex=False)
     process = context.Process(target=serve, args=(job, device, sender), daemon=True)
     with _starting:

@@ -69,11 +69,9 @@ def _reason_to_refuse(job: Job, shared: bool) -> str:
     differences += [f"parameters of {cell.id}" for cell in job.cells if cell.identity != job.identities[cell.id]][:1]
     if differences or shared:
         return ", ".join(differences)
-    from slt_bench.run.datasets import prepare_on_worker
-
     try:
         for cell in {cell.dataset_name: cell for cell in job.cells}.values():
-            prepare_on_worker(cell, job.machine.workers)
+            job.work.prepare(cell, job.machine.workers)
             here, there = digest_of(cell), job.images[cell.dataset_name]
             if here != there:
                 differences.append(f"images of {cell.dataset_name} {here[:12]} instead of {there[:12]}")
@@ -125,11 +123,9 @@ class _Run:
 
 def _run_cell(job: Job, cell: Cell, log: Path, offset: int) -> tuple[str, str]:
     """Run a cell; returns how it ended and what it said last."""
-    from slt_bench.run.cells import run_cell
-
     status = 0
     try:
-        run_command(lambda: run_cell(job.machine, cell))
+        run_command(lambda: job.work.run(job.machine, cell))
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:  # a mistake in this package, whose traceback belongs into the log

@@ -20,8 +20,8 @@ from slt_bench.engine.executors import opened
 from slt_bench.engine.head import run_jobs
 from slt_bench.engine.job import Versions, make_jobs
 from slt_bench.engine.progress import Progress
-from slt_bench.engine.targets import Places, run_cells
 from slt_bench.records.standing import is_done
+from slt_bench.run.targets import WORK, Places, run_cells
 from tests.engine.cluster import Cluster, cluster
 from tests.engine.projects import ONE_SEED, PARAMS, bits, started, wait_until_said, written
 
@@ -81,7 +81,7 @@ def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
     monkeypatch.setattr("slt_bench.engine.head._MOST_REFUSALS", 2)
 
     def run(cells: list, **changes: object) -> list:
-        (job,) = make_jobs(machine, cells, "far", None, afar=True)
+        (job,) = make_jobs(WORK, machine, cells, "far", None, afar=True)
         job = replace(job, project=Path("/nowhere"), **changes)
         with opened(two.address, "far", 1) as engine, Progress(len(cells), 0) as progress:
             return run_jobs([job], engine, progress)

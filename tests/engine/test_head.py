@@ -19,6 +19,7 @@ from slt_bench.engine.progress import Progress
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.grid import families
 from slt_bench.params.machine import Machine
+from slt_bench.run.targets import WORK
 from tests.engine.projects import PARAMS, written
 
 Answer = Callable[[Job], Report]
@@ -55,7 +56,7 @@ def cells(project: Path) -> list[Cell]:
 
 def job_of(cells: list[Cell]) -> Job:
     identities = {cell.id: cell.identity for cell in cells}
-    return Job(tuple(cells), identities, Machine(), Versions("code", {}), {}, Path.cwd(), "token")
+    return Job(tuple(cells), WORK, identities, Machine(), Versions("code", {}), {}, Path.cwd(), "token")
 
 
 def run(cells: list[Cell], answer: Answer) -> tuple[list[Failure], Told]:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from slt_bench.common.errors import BenchError
-from slt_bench.engine.targets import Places, run_targets
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.standing import Standing
 from slt_bench.run.announce import announcement
 from slt_bench.run.datasets import check_images
 from slt_bench.run.plan import plan
+from slt_bench.run.targets import Places, run_targets
 from tests.experiment.test_params import GOOD
 
 

@@ -6,8 +6,11 @@ The code's digest and version are computed here too, so that they are of the imp
 from contextlib import suppress
 from importlib import import_module
 
+from slt_bench.engine import worker as worker
 from slt_bench.records.code_digest import OF_A_CELL, cell_code
 from slt_bench.records.provenance import code_version
+from slt_bench.run import cells as cells
+from slt_bench.run import datasets as datasets
 
 for function in OF_A_CELL:
     import_module(function.partition(":")[0])

@@ -14,7 +14,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.compute.devices import cells_at_a_time, visible_devices
 from slt_bench.engine.executors import LOCAL, opened
 from slt_bench.engine.head import Failure, run_jobs
-from slt_bench.engine.job import make_jobs
+from slt_bench.engine.job import Work, make_jobs
 from slt_bench.engine.progress import Progress
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
@@ -26,9 +26,11 @@ from slt_bench.records.standing import image_digests, is_done
 from slt_bench.run import dvc
 from slt_bench.run.announce import announcement
 from slt_bench.run.cells import run_cell
-from slt_bench.run.datasets import prepare_missing
+from slt_bench.run.datasets import prepare_missing, prepare_on_worker
 from slt_bench.run.plan import plan
 from slt_bench.run.reports import show_table
+
+WORK = Work(run_cell, prepare_on_worker, "slt_bench.run.warm")
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def run_cells(machine: Machine, cells: Sequence[Cell], places: Places) -> list[F
         threads = _threads(jobs)
         machine = machine if jobs == 1 and not places.devices else machine.model_copy(update={"processes": 1})
     with _run_directory() as token:
-        jobs_out = make_jobs(machine, left, token, threads, afar=places.executor != LOCAL)
+        jobs_out = make_jobs(WORK, machine, left, token, threads, afar=places.executor != LOCAL)
         with (
             opened(places.executor, token, jobs, places.devices) as engine,
             Progress(len(cells), len(cells) - len(left)) as progress,
