@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Literal
@@ -95,10 +95,7 @@ class _Head:
             self.progress.refresh()
             return
         if isinstance(message, Note):
-            if message.outcome:
-                self._end(message.outcome, message.where)
-            else:
-                self._begin(message.cell_id, message.where)
+            self._hear(message)
             return
         number, future = message
         if self.running.get(number) is future:
@@ -107,19 +104,25 @@ class _Head:
             if any((cell.table, cell.id) in self.left for cell in self.jobs[number].cells):
                 self._submit(number)
 
-    def _begin(self, cell_id: str, where: str) -> None:
-        """Note that a cell has begun; if it had begun elsewhere, the executor has lost that worker."""
-        if all(key[1] != cell_id for key in self.left):
-            return
-        if (before := self.progress.running.get(cell_id)) is not None:
-            self.progress.say(f"{cell_id} begins again on {where}" + (f": {before} is lost" if before != where else ""))
-        self.progress.begin(cell_id, where)
+    def _hear(self, note: Note) -> None:
+        """Note that a cell has ended, or has begun: if it had begun elsewhere, the executor has lost that worker."""
+        if note.outcome:
+            if note.outcome.kind in ("done", "failed"):  # the report counts losses
+                self._end(note.outcome, note.where)
+        elif any(cell_id == note.cell_id for _, cell_id in self.left):
+            before = self.progress.running.get(note.cell_id)
+            if before is not None:
+                lost = f": {before} is lost" if before != note.where else ""
+                self.progress.say(f"{note.cell_id} begins again on {note.where}{lost}")
+            self.progress.begin(note.cell_id, note.where)
 
     def _take(self, number: int, future: Future[Report]) -> None:
         """Take the report of a job in; an error of the executor means that its worker is lost."""
-        error = None if future.cancelled() else future.exception()
-        if error is not None or future.cancelled():
-            self._lose(self._first_left(number), first_line(error).partition(". ")[0] if error else "the executor cancelled it")
+        first = next(((cell.table, cell.id) for cell in self.jobs[number].cells if (cell.table, cell.id) in self.left), None)
+        error = CancelledError("the executor cancelled it") if future.cancelled() else future.exception()
+        if error is not None:
+            if first:
+                self._lose(first, first_line(error).partition(". ")[0])
             return
         report = future.result()
         if report.refused:
@@ -129,11 +132,8 @@ class _Head:
         write_results(report.files)
         for outcome in report.outcomes:
             self._end(outcome, report.where)
-        if not report.outcomes:
-            self._lose(self._first_left(number), "its process ended before it began")
-
-    def _first_left(self, number: int) -> Key:
-        return next((cell.table, cell.id) for cell in self.jobs[number].cells if (cell.table, cell.id) in self.left)
+        if not report.outcomes and first:
+            self._lose(first, "its process ended before it began")
 
     def _refuse(self, number: int, report: Report) -> None:
         worker = report.where or "this machine"

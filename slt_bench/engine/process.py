@@ -91,7 +91,8 @@ class _Watch:
             case Outcome():
                 self.under_way = None
                 self.outcomes.append(message)
-                self.line.tell(Note(message.cell_id, self.where, message))
+                if not self.files:  # else it is done once the report, with the files, has come
+                    self.line.tell(Note(message.cell_id, self.where, message))
             case int():
                 cell = self.job.cells[message]
                 self.under_way = (cell.id, time.monotonic())

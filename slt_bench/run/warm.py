@@ -5,6 +5,9 @@ The code's digest and version are computed here too, so that they are of the imp
 
 from contextlib import suppress
 from importlib import import_module
+from threading import RLock
+
+from tqdm import tqdm
 
 from slt_bench.engine import worker as worker
 from slt_bench.records.code_digest import OF_A_CELL, cell_code
@@ -12,6 +15,7 @@ from slt_bench.records.provenance import code_version
 from slt_bench.run import cells as cells
 from slt_bench.run import datasets as datasets
 
+tqdm.set_lock(RLock())  # its own is shared by processes, and one that is killed would leak it
 for function in OF_A_CELL:
     import_module(function.partition(":")[0])
 # These are imported when they are called; where one is missing, who needs it says so then.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +52,16 @@ class Cluster:
         found: dict[str, Any] = self.client.scheduler_info(n_workers=-1)["workers"]
         return found
 
-    def kill(self, index: int) -> None:
-        """Kill the process of a worker, by its number; its nanny starts another."""
-        pids = list(self.client.run(os.getpid).values())
-        os.kill(pids[index % len(pids)], signal.SIGKILL)
+    def victims(self) -> list[int]:
+        """List the processes of the workers, under their nannies, and those of searches, under the processes that fork them."""
+        found, waiting = [], [(process.pid, "") for name, process in self.processes.items() if name != "scheduler"]
+        while waiting:
+            pid, parent = waiting.pop()
+            command, children = _command(pid), _children(pid)
+            if "spawn_main" in command or ("forkserver" in command and "forkserver" in parent):
+                found.append(pid)
+            waiting += [(child, command) for child in children]
+        return sorted(found)
 
     def close(self) -> None:
         """End all processes."""
@@ -65,6 +70,21 @@ class Cluster:
             process.terminate()
         for process in self.processes.values():
             process.wait(timeout=30)
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:  # it has ended
+        return ""
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*"):  # a thread's children are listed under it
+        with suppress(OSError):
+            found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from slt_bench.common.errors import Interrupted, Preempted
 from slt_bench.engine.channel import ThreadLine
 from slt_bench.engine.executors import Engine
 from slt_bench.engine.head import Failure, run_jobs
-from slt_bench.engine.job import Job, Outcome, Report, Versions
+from slt_bench.engine.job import Job, Note, Outcome, Report, Versions
 from slt_bench.engine.progress import Progress
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.grid import families
@@ -170,6 +170,50 @@ def test_a_stop_is_passed_on_and_says_what_is_left(cells: list[Cell], stop: Base
     with pytest.raises(Interrupted, match="cells to do; all is saved") as caught, Progress(4, 0) as progress:
         run_jobs([job_of([cell]) for cell in cells], Engine(told, line), progress)
     assert line.request() == "stop" and isinstance(caught.value, Preempted) == isinstance(stop, Preempted)
+
+
+def test_a_worker_that_dies_after_the_last_note_is_no_failure(cells: list[Cell]) -> None:
+    line = ThreadLine()
+
+    def answer(job: Job) -> Report:
+        for cell in job.cells:
+            line.tell(Note(cell.id, "box"))
+            line.tell(Note(cell.id, "box", done(cell)))
+        raise OSError("the worker died")
+
+    told = Told(answer)
+    with Progress(len(cells), 0) as progress:
+        assert run_jobs([job_of(family) for family in families(cells)], Engine(told, line), progress) == []
+    assert len(told.jobs) == 2
+
+
+def test_a_note_of_a_loss_is_not_counted_twice(cells: list[Cell], capsys: pytest.CaptureFixture[str]) -> None:
+    line, times = ThreadLine(), iter(range(2))
+
+    def answer(job: Job) -> Report:
+        outcome = lost(cells[0]) if next(times, None) is not None else done(cells[0])
+        line.tell(Note(cells[0].id, "box"))
+        line.tell(Note(cells[0].id, "box", outcome))
+        return Report("box", (outcome,))
+
+    with Progress(1, 0) as progress:
+        assert run_jobs([job_of(cells[:1])], Engine(Told(answer), line), progress) == []
+    assert capsys.readouterr().out.count("goes out again") == 2
+
+
+def test_a_cell_that_begins_elsewhere_names_the_worker_that_was_lost(
+    cells: list[Cell], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ThreadLine()
+
+    def answer(job: Job) -> Report:
+        for worker in ("first", "second"):
+            line.tell(Note(job.cells[0].id, worker))
+        return Report("second", (done(job.cells[0]),))
+
+    with Progress(1, 0) as progress:
+        run_jobs([job_of(cells[:1])], Engine(Told(answer), line), progress)
+    assert f"{cells[0].id} begins again on second: first is lost" in capsys.readouterr().out
 
 
 def test_versions_differ_by_name_but_not_by_build() -> None:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from multiprocessing import connection
 from pathlib import Path
 
 import pytest
@@ -22,61 +20,33 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.params.searches import IterativeEdgePopup
 from slt_bench.search.checkpoint import Checkpoint
 from tests.conftest import FROZEN
+from tests.fresh import start_ranks
+from tests.search.dying import WAYS, search_and_die
 
 KILLS = int(os.environ.get("SLT_BENCH_KILLS", "6"))
-WAYS = ("any moment", "half written", "before fsync", "before the old is kept", "before the new takes its place", "after it")
-SEARCH = """
-import os, signal, sys, torch
-from pathlib import Path
-from slt_bench.experiment.cell import Cell
-from slt_bench.params.machine import Machine
-from slt_bench.compute.world import together
-from slt_bench.search.run import search
-
-way, number = sys.argv[1], int(sys.argv[2])
-
-def die():
-    global number
-    number -= 1
-    if number == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-fsync, replace, write_bytes = os.fsync, Path.replace, Path.write_bytes
-
-def new_fsync(file):
-    if way == "before fsync":
-        die()
-    fsync(file)
-
-def new_replace(self, target):
-    if way == "before the old is kept" and Path(target).name == "previous.pt":
-        die()
-    if way == "before the new takes its place" and Path(target).name == "checkpoint.pt":
-        die()
-    replace(self, target)
-    if way == "after it" and Path(target).name == "checkpoint.pt":
-        die()
-
-def new_write_bytes(self, content):
-    if way == "half written" and number == 1:
-        write_bytes(self, bytes(content)[: len(content) // 2])
-    if way == "half written":
-        die()
-    return write_bytes(self, content)
-
-os.fsync, Path.replace, Path.write_bytes = new_fsync, new_replace, new_write_bytes
-torch.set_num_threads(1)
-print("begins", flush=True)
-with together() as world:
-    search(Cell.model_validate_json(open("cell.json").read()), machine=Machine(checkpoint_minutes=1e-9), world=world)
-"""
-LAUNCH = "import sys; from slt_bench.compute.launch import launch; sys.exit(launch(2, [sys.executable, '-c', *sys.argv[1:]]))"
+BEGUN = Path("begun")
 
 
-def start(way: str, number: int, processes: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SEARCH] if processes == 1 else [sys.executable, "-c", LAUNCH, SEARCH]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
-    return subprocess.Popen([*command, way, str(number)], env=environment, stdout=subprocess.PIPE, text=True)
+class Child:
+    """A search by one process or several; they end together, as `launch` sees to it."""
+
+    def __init__(self, cell: Cell, way: str, number: int, processes: int) -> None:
+        BEGUN.unlink(missing_ok=True)
+        self.ranks = start_ranks(processes, search_and_die, cell, way, number, str(BEGUN))
+
+    def wait(self) -> int:
+        """Wait for the end of all, or of one that fails; returns its exit status."""
+        while any(rank.is_alive() for rank in self.ranks) and not any(rank.exitcode for rank in self.ranks):
+            connection.wait([rank.sentinel for rank in self.ranks if rank.is_alive()], timeout=1)
+        status = next((rank.exitcode for rank in self.ranks if rank.exitcode), 0)
+        self.kill()
+        return status
+
+    def kill(self) -> None:
+        """Kill all that run."""
+        for rank in self.ranks:
+            rank.kill()
+            rank.join()
 
 
 def result(cell: Cell) -> dict[str, bytes]:
@@ -92,7 +62,7 @@ def test_killed_searches_end_with_the_same_bits(project: Path, make_cell: Callab
     iep = IterativeEdgePopup(kind="iterative-edge-popup", iterations=3)
     cell = make_cell(search=iep, search_name="iep", source=FROZEN, recipe={"epochs": 6, "shards": 2, "batch_size": 32})
     Path("cell.json").write_text(cell.model_dump_json())
-    assert start("never", 0, processes).wait() == 0
+    assert Child(cell, "never", 0, processes).wait() == 0
     straight, chance = result(cell), random.Random(processes)
     state = paths.state_dir(cell.id, cell.identity)
     killed, resumed, wrong = Counter[str](), 0, 0
@@ -100,20 +70,20 @@ def test_killed_searches_end_with_the_same_bits(project: Path, make_cell: Callab
     while killed.total() < (KILLS if processes == 1 else KILLS // 2):  # a campaign tries all of them with two as well
         way = ways[killed.total() % len(ways)]
         resumed += bool(list(state.glob("*.pt")))
-        child = start(way, chance.randint(1, 12), processes)
-        assert child.stdout is not None
-        child.stdout.readline()
+        child = Child(cell, way, chance.randint(1, 12), processes)
         if way == "any moment":
-            time.sleep(chance.uniform(0, 3))
-            child.send_signal(signal.SIGKILL)
+            while not BEGUN.exists():
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 1.5))
+            child.kill()
         code = child.wait()
         if code == 0:  # it came to its end before
             wrong += result(cell) != straight
         else:
-            # -6: the other process of two has lost its partner, and was seen first.
-            assert code in (-9, 256 - 9, 256 - 6), f"ended by {code}, not by a kill"
+            # 1, -6: the other process of two has lost its partner, and was seen first.
+            assert code in ((-9,) if processes == 1 else (-9, -6, 1)), f"ended by {code}, not by a kill"
             killed[way] += 1
-    assert start("never", 0, processes).wait() == 0
+    assert Child(cell, "never", 0, processes).wait() == 0
     wrong += result(cell) != straight
     print(f"\n{processes} processes: {killed.total()} kills ({dict(killed)}), {resumed} resumptions, {wrong} wrong")
     assert wrong == 0 and resumed > 0

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from slt_bench.common import paths
+from slt_bench.common.errors import run_command
 from slt_bench.compute.launch import launch, usable_world_size
-from slt_bench.compute.world import ALONE
+from slt_bench.compute.world import ALONE, together
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
 from slt_bench.params.searches import RandomMask, WeightTraining
@@ -23,25 +24,17 @@ from slt_bench.records.standing import search_standing
 from slt_bench.run.cells import search_cell
 from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.microbatch import tree_sum
+from slt_bench.search.run import search
 from tests.conftest import FROZEN
 from tests.experiment.test_params import GOOD
+from tests.fresh import start_ranks
 
 ROOT = Path(__file__).parent.parent.parent
-SEARCH = """
-import sys, torch
+TOGETHER = """
+from pathlib import Path
 from slt_bench.experiment.cell import Cell
-from slt_bench.common.errors import run_command
-from slt_bench.params.machine import Machine
-from slt_bench.compute.world import together
-from slt_bench.search.run import search
-torch.set_num_threads(1)  # the same in all: kernels add up in another order with another number
-cell = Cell.model_validate_json(open("cell.json").read())
-
-def main():
-    with together() as world:
-        search(cell, machine=Machine(checkpoint_minutes=0.001), world=world)
-
-run_command(main)
+from tests.search.test_processes import search_together
+search_together(Cell.model_validate_json(Path("cell.json").read_text()))
 """
 KINDS = {
     "ep in frozen": {"source": FROZEN},
@@ -51,15 +44,23 @@ KINDS = {
 MakeCell = Callable[..., Cell]
 
 
-@pytest.fixture(autouse=True)
-def path_to_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def search_together(cell: Cell) -> None:
+    """Take part in a search; the same number of threads in all: kernels add up in another order with another number."""
+    torch.set_num_threads(1)
+
+    def main() -> None:
+        with together() as world:
+            search(cell, machine=Machine(checkpoint_minutes=0.001), world=world)
+
+    run_command(main)
 
 
 def run(cell: Cell, count: int) -> dict[str, bytes]:
     """The files of a search by so many processes, which are removed."""
-    Path("cell.json").write_text(cell.model_dump_json())
-    assert launch(count, [sys.executable, "-c", SEARCH]) == 0
+    ranks = start_ranks(count, search_together, cell)
+    for rank in ranks:
+        rank.join()
+    assert [rank.exitcode for rank in ranks] == [0] * count
     directory = cell.directory
     found = {name: (directory / name).read_bytes() for name in ("ticket.safetensors", "last.safetensors", "history.csv")}
     for name in found:
@@ -97,11 +98,14 @@ def test_shards_are_another_experiment(project: Path, make_cell: MakeCell) -> No
 
 @pytest.mark.slow
 def test_what_several_processes_began_one_can_end(project: Path, make_cell: MakeCell) -> None:
-    cell = make_cell(recipe={"shards": 2, "epochs": 12})
+    cell = make_cell(recipe={"shards": 2, "epochs": 6})
     whole = run(cell, 1)
     Path("cell.json").write_text(cell.model_dump_json())
-    script = f"import sys; from slt_bench.compute.launch import launch; sys.exit(launch(2, [sys.executable, '-c', {SEARCH!r}]))"
-    started = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    script = (
+        f"import sys; from slt_bench.compute.launch import launch; sys.exit(launch(2, [sys.executable, '-c', {TOGETHER!r}]))"
+    )
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    started = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, env=variables)
     checkpoint = paths.state_dir(cell.id, cell.identity) / "checkpoint.pt"
     while not checkpoint.exists():
         assert started.poll() is None
@@ -113,7 +117,10 @@ def test_what_several_processes_began_one_can_end(project: Path, make_cell: Make
 
 
 @pytest.mark.slow
-def test_the_failure_of_one_is_told_once_and_ends_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_failure_of_one_is_told_once_and_ends_all(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slt_bench.compute.launch._PATIENCE", 1.0)
     script = "import os, sys, time\nif os.environ['RANK'] == '1': sys.exit('error: this one went wrong')\ntime.sleep(60)"
     begin = time.monotonic()
     assert launch(3, [sys.executable, "-c", script]) == 1
@@ -132,7 +139,7 @@ def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path, late: float) -> 
         "time.sleep(100)"
     )
     script = f"import sys; from slt_bench.compute.launch import launch; launch(2, [sys.executable, '-c', {child!r}])"
-    started = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
+    started = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
     while len([file for file in tmp_path.iterdir() if file.read_text()]) < 2:
         time.sleep(0.02)
     started.kill()

@@ -38,10 +38,10 @@ for run in client.search_runs([experiment(client, "one")], "tags.mean LIKE '%'")
 """
 
 
-@pytest.mark.parametrize("name", ["plain", "what?now#5%25 ü:x"])
 def test_store_and_pictures_lie_in_the_project_whatever_it_is_called_and_wherever_it_is_moved(
-    name: str, bench: Experiments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Experiments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    name = "what?now#5%25 ü:x"
     home, moved = tmp_path / "homes" / name, tmp_path / "homes" / f"moved {name}"
     home.mkdir(parents=True)
     for part in ("data", "outputs", "params.yaml", "mlflow.db"):
