@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -84,7 +84,9 @@ def opened(name: str, token: str, jobs: int = 1, devices: Sequence[str] = ()) ->
         with _client(name) as client:
             yield _on_dask(client, token)
     elif ":" in name:
-        with _called(name) as made:
+        with _called(name) as made, ExitStack() as stack:
+            if cluster := getattr(made, "cluster", None):  # that the function has started: its jobs end with the run
+                stack.callback(cluster.close)
             yield _on_dask(made, token) if hasattr(made, "get_executor") else Engine(made, FileLine(directory))
     else:
         raise BenchError(f"there is no executor '{name}': give local, tcp://HOST:PORT of a dask scheduler, or module:function")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -28,6 +29,7 @@ from tests.engine.projects import ONE_SEED, PARAMS, bits, started, wait_until_sa
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("SLT_BENCH_KILLS", "2"))  # a campaign: 20
+EPOCHS = 120 if KILLS > 2 else 60
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def test_killed_workers_lose_nothing(project: Path, two: Cluster) -> None:
     """Cells of workers that die go on from their saved states on others, to the bits of a run that nobody disturbed."""
     seeds = list(range(max(2, KILLS * 3 // 4)))
-    experiments = written(PARAMS.replace("seeds: [0, 1]", f"seeds: {seeds}").replace("epochs: 2", "epochs: 60"))
+    experiments = written(PARAMS.replace("seeds: [0, 1]", f"seeds: {seeds}").replace("epochs: 2", f"epochs: {EPOCHS}"))
     cells = experiments.tables["one"].cells
     assert run_cells(experiments.params.machine, cells, Places(jobs=2)) == []
     undisturbed = bits(cells)
@@ -51,7 +53,7 @@ def test_killed_workers_lose_nothing(project: Path, two: Cluster) -> None:
     def kill() -> None:
         nonlocal killed
         chance = random.Random(0)
-        while killed < KILLS and not over.wait(chance.uniform(1, 4)):
+        while killed < KILLS and not over.wait(chance.uniform(1, 12 if KILLS > 2 else 4)):
             if victims := two.victims():
                 with suppress(ProcessLookupError):
                     os.kill(chance.choice(victims), signal.SIGKILL)
@@ -65,9 +67,11 @@ def test_killed_workers_lose_nothing(project: Path, two: Cluster) -> None:
         over.set()
         killer.join()
     assert killed == KILLS and bits(cells) == undisturbed
-    logs = [paths.log_file(cell.id).read_text() for cell in cells]
-    starts = [text.count("epoch 1/60") for text in logs]
-    print(f"{killed} kills of workers and searches, {len(cells)} cells, {sum(starts)} first epochs")
+    afresh = sum(paths.log_file(cell.id).read_text().count(f"epoch 1/{EPOCHS}") for cell in cells) - len(cells)
+    sessions = sum(len(json.loads((cell.directory / "search.json").read_text())["sessions"]) for cell in cells)
+    print(
+        f"{killed} kills, {len(cells)} cells, {sessions - len(cells)} times gone on from a saved state, {afresh} times afresh"
+    )
     two.client.wait_for_workers(2, timeout=60)
 
 
