@@ -115,17 +115,23 @@ def exclusive(directory: Path) -> Iterator[None]:
         yield
 
 
+def is_held(directory: Path) -> bool:
+    """Whether a process holds the lock of a directory (`exclusive`)."""
+    try:
+        with (directory / "lock").open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none
+        return False
+    return False
+
+
 def wait_until_free(directory: Path, seconds: float) -> None:
-    """Wait until no process holds the lock of a directory (`exclusive`), but no longer than some seconds."""
+    """Wait until no process holds the lock of a directory, but no longer than some seconds."""
     end = time.monotonic() + seconds
-    lock = directory / "lock"
-    while lock.exists() and time.monotonic() < end:
-        with lock.open(encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                time.sleep(0.1)
+    while is_held(directory) and time.monotonic() < end:
+        time.sleep(0.1)
 
 
 @contextmanager

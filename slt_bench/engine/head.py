@@ -68,6 +68,7 @@ class _Head:
         self.refused_in_a_row = 0
 
     def run(self) -> list[Failure]:
+        """Hand all jobs out, and take in what comes until none runs."""
         self.engine.channel.listen(self.inbox.put)
         try:
             for number in range(len(self.jobs)):
@@ -84,7 +85,11 @@ class _Head:
         """Hand a job, as far as it is left, to the executor."""
         job = self.jobs[number]
         job = replace(job, cells=tuple(cell for cell in job.cells if (cell.table, cell.id) in self.left))
-        future = self.engine.executor.submit(self.do, job, self.engine.channel.line)
+        try:
+            future = self.engine.executor.submit(self.do, job, self.engine.channel.line)
+        except RuntimeError as broken:  # an executor that takes no more jobs
+            future = Future()
+            future.set_exception(broken)
         self.running[number] = future
         future.add_done_callback(lambda future: self.inbox.put((number, future)))
 

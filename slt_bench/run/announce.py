@@ -33,6 +33,8 @@ def table_summary(experiment: Experiment, planned: Sequence[Planned]) -> str:
     """Describe in a line how much of a table is done; `planned` are all its cells."""
     left = [entry for entry in planned if entry.is_left]
     rest = f"; {len(left)} left{_time_of(left)}" if left else ""
+    if running := sum(entry.is_running for entry in left):
+        rest += f"; {running} running"
     return f"{experiment.name}: {len(planned) - len(left)} of {len(planned)} cells done{rest}"
 
 
@@ -42,7 +44,8 @@ def cell_summary(planned: Planned) -> str:
     seconds = duration(planned.seconds) if planned.seconds is not None else "?"
     time = f"{'about' if planned.is_left else 'took'} {seconds}"
     reason = f"  ({standing.reason})" if standing.reason else ""
-    return f"{standing.kind:<9}{cell.id:<72} {cell.identity}  {time}{reason}"
+    kind = "running" if planned.is_running else standing.kind
+    return f"{kind:<9}{cell.id:<72} {cell.identity}  {time}{reason}"
 
 
 def _time_of(left: Sequence[Planned], jobs: int = 1) -> str:

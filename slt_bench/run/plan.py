@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from slt_bench.common import paths
+from slt_bench.common.files import is_held
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.standing import Standing, cell_standing, prepared_images
 from slt_bench.search.methods.registry import make_schedule
@@ -22,6 +24,11 @@ class Planned:
     def is_left(self) -> bool:
         """Whether the cell has to be run."""
         return not self.standing.is_result
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process works on the search now, as far as this machine sees it."""
+        return self.is_left and is_held(paths.state_dir(self.cell.id, self.cell.identity))
 
 
 def plan(cells: Sequence[Cell], tickets: bool = False) -> list[Planned]:

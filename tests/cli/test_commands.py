@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,10 +24,17 @@ def elsewhere(*arguments: str, **more: object) -> subprocess.CompletedProcess[st
 
 
 @pytest.fixture
-def bench(project_with_store: Path) -> Path:
+def bench(project: Path) -> Path:
     """A project with parameters, as working directory."""
     Path("params.yaml").write_text(GOOD)
-    return project_with_store
+    return project
+
+
+@pytest.fixture
+def bench_with_store(bench: Path, empty_store: Path) -> Path:
+    """The same with MLflow's store in place."""
+    shutil.copy(empty_store, bench / "mlflow.db")
+    return bench
 
 
 def test_check_and_plan(bench: Path) -> None:
@@ -104,7 +112,8 @@ def test_stopped_killed_and_started_twice(bench: Path) -> None:
 
 
 @pytest.mark.slow
-def test_run_makes_a_ticket_that_can_be_shown(bench: Path) -> None:
+def test_run_makes_a_ticket_that_can_be_shown(bench_with_store: Path) -> None:
+    bench = bench_with_store
     done = command("run", CELL)
     assert done.returncode == 0, done.stderr
     assert "bytes" in done.stdout.splitlines()[-1]
@@ -123,7 +132,7 @@ def test_run_makes_a_ticket_that_can_be_shown(bench: Path) -> None:
     assert "1 runs written for one" in tracked.stdout and "compareRunsMode=CHART" in tracked.stdout
 
 
-def test_doctor(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor(bench_with_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLT_BENCH_CIFAR10", "no/such/file")
     done = command("doctor")
     assert "✓ Python" in done.stdout and "✓ torch" in done.stdout
@@ -131,7 +140,7 @@ def test_doctor(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_files_are_utf8_whatever_the_terminal_is(bench: Path) -> None:
+def test_files_are_utf8_whatever_the_terminal_is(bench_with_store: Path) -> None:
     """What a cell runs, its record and its history; a reader with another encoding would call every result stale."""
     Path("params.yaml").write_text(GOOD.replace("title: One", "title: Größe – 一"), encoding="utf-8")
     plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

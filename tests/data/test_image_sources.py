@@ -153,6 +153,7 @@ def test_the_facts_of_a_release_are_those_of_its_images() -> None:
     assert source.train[0].shape == (release.image_size, release.image_size, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("SLT_BENCH_CIFAR10" not in os.environ, reason="SLT_BENCH_CIFAR10 names no CIFAR-10 images")
 def test_real_cifar10() -> None:
     found = load_images(Images(source="cifar10"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,17 @@ def test_an_executor_that_fails_always_fails_the_cells_with_its_reason(cells: li
     failures, _ = run(cells, answer)
     assert sorted(failure.cell.id for failure in failures) == sorted(cell.id for cell in cells)
     assert str(error) in failures[0].reason
+
+
+def test_an_executor_that_takes_no_more_jobs_fails_the_cells(cells: list[Cell]) -> None:
+    class Broken(Told):
+        def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            raise BrokenProcessPool("a process in the pool was terminated")
+
+    with Progress(len(cells), 0) as progress:
+        jobs = [job_of(family) for family in families(cells)]
+        failures = run_jobs(jobs, Engine(Broken(lambda _: Report("")), ThreadLine()), progress)
+    assert len(failures) == 4 and "a process in the pool was terminated" in failures[0].reason
 
 
 def test_a_refusal_is_told_once_and_the_job_goes_to_others(cells: list[Cell], capsys: pytest.CaptureFixture[str]) -> None:

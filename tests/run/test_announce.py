@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.common.files import exclusive
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.standing import Standing
-from slt_bench.run.announce import announcement
+from slt_bench.run.announce import announcement, cell_summary, table_summary
 from slt_bench.run.datasets import check_images
 from slt_bench.run.plan import plan
 from slt_bench.run.targets import Places, run_targets
@@ -61,3 +63,15 @@ def test_a_cell_of_several_tables_counts_once(project: Path) -> None:
     assert len(planned) == 28 and announcement(experiments, planned)[0].startswith("14 of 14 cells are left")
     done = replace(planned[20], standing=Standing("done"))  # in the second table alone: it will be copied
     assert announcement(experiments, [*planned[:20], done, *planned[21:]])[0].startswith("13 of 14 cells are left")
+
+
+def test_a_cell_that_is_searched_now_is_said_to_run(project: Path) -> None:
+    Path("params.yaml").write_text(GOOD)
+    experiment = load_experiments().table("one")
+    cell, *_ = experiment.cells
+    with exclusive(paths.state_dir(cell.id, cell.identity)):
+        planned = plan(experiment.cells)
+        assert cell_summary(planned[0]).startswith(f"running  {cell.id}") and "; 1 running" in table_summary(
+            experiment, planned
+        )
+    assert cell_summary(plan(experiment.cells)[0]).startswith("missing  ")

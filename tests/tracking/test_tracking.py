@@ -188,8 +188,8 @@ def test_processes_that_come_first_together_create_one_store_although_one_before
     killed.kill()
     killed.communicate()
     assert not Path("mlflow.db").exists()  # no half of one
-    running = [start() for _ in range(3)]
+    running = [start() for _ in range(2)]
     ended = [process.communicate() for process in running]
-    assert [process.returncode for process in running] == [0, 0, 0], ended
+    assert [process.returncode for process in running] == [0, 0], ended
     assert len({out for out, _ in ended}) == 1 and {err for _, err in ended} == {""}
     assert {path.name for path in project.iterdir()} == {"data", "mlflow.db", ".state"}
