@@ -18,7 +18,7 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.experiment.cell import Cell
 from slt_bench.run.targets import Places, run_cells
-from tests.engine.projects import PARAMS, ROOT, bits, started, wait_until_said, written
+from tests.engine.projects import ONE_SEED, PARAMS, ROOT, bits, started, wait_until_said, written
 
 FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
 MISSING = [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if shutil.which(name, path=FOLDERS) is None]
@@ -51,14 +51,14 @@ def slurm(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     subprocess.run([SCRIPT, "stop", directory], check=True)
 
 
-def jobs(state: str = "all") -> list[str]:
+def jobs(state: str = "pending,running") -> list[str]:
     """The numbers of jobs in a state."""
     return subprocess.run(["squeue", "-h", "-t", state, "-o", "%i"], capture_output=True, text=True).stdout.split()
 
 
-def undisturbed(epochs: int) -> tuple[list[Cell], dict[str, list[bytes]]]:
+def undisturbed(params: str, epochs: int) -> tuple[list[Cell], dict[str, list[bytes]]]:
     """Cells of a table, with the results that this machine alone finds; these are removed again."""
-    experiments = written(PARAMS.replace("epochs: 2", f"epochs: {epochs}"))
+    experiments = written(params.replace("epochs: 2", f"epochs: {epochs}"))
     cells = experiments.tables["one"].cells
     assert run_cells(experiments.params.machine, cells, Places(jobs=2)) == []
     found = bits(cells)
@@ -74,16 +74,16 @@ def went_on(cells: list[Cell]) -> bool:
 
 @pytest.mark.usefixtures("slurm")
 def test_a_table_is_queued_and_goes_on_after_a_job_is_requeued(project: Path) -> None:
-    cells, found = undisturbed(200)
+    cells, found = undisturbed(ONE_SEED, 60)
     Path("cluster.py").write_text(CLUSTER.format(walltime="00:10:00"))
     process = started("one", "--executor", "cluster:make")
-    wait_until_said([paths.log_file(cells[0].id)], "epoch 5/200", process)
+    wait_until_said([paths.log_file(cells[0].id)], "epoch 5/60", process)
     job = jobs("running")[0]
     assert subprocess.run(["scontrol", "requeue", job]).returncode == 0
     out, errors = process.communicate(timeout=300)
-    assert process.returncode == 0 and "[4/4]" in out, out + errors
+    assert process.returncode == 0 and "[2/2]" in out, out + errors
     assert bits(cells) == found
-    assert went_on(cells) and all(paths.log_file(cell.id).read_text().count("epoch 1/200") == 1 for cell in cells)
+    assert went_on(cells) and all(paths.log_file(cell.id).read_text().count("epoch 1/60") == 1 for cell in cells)
     until = time.monotonic() + 30
     while jobs():  # they end with the head
         assert time.monotonic() < until
@@ -93,7 +93,7 @@ def test_a_table_is_queued_and_goes_on_after_a_job_is_requeued(project: Path) ->
 @pytest.mark.usefixtures("slurm")
 @pytest.mark.skipif("SLT_BENCH_SLURM_LIMIT" not in os.environ, reason="takes minutes: set SLT_BENCH_SLURM_LIMIT")
 def test_a_time_limit_is_reached_and_gone_on_from(project: Path) -> None:
-    cells, found = undisturbed(500)
+    cells, found = undisturbed(PARAMS, 400)
     Path("cluster.py").write_text(CLUSTER.format(walltime="00:01:00"))
     process = started("one", "--executor", "cluster:make")
     out, errors = process.communicate(timeout=1500)
