@@ -13,6 +13,7 @@ from slt_bench.compute.memory import sleep_while_waiting
 from slt_bench.engine.channel import Line, Request
 from slt_bench.engine.job import Files, Job, Note, Outcome, Report
 from slt_bench.engine.worker import serve
+from slt_bench.experiment.cell import Cell
 
 _POLL = 0.2  # seconds between looks at what the head asks for
 _PAUSE = 1.0  # seconds that a refusal takes, so that other workers take the jobs
@@ -36,7 +37,12 @@ def run_job(job: Job, line: Line, device: str | None = None) -> Report:
     watch = _Watch(job, line, where)
     process, messages = _start(job, device)
     with messages:
-        watch.follow(process, messages)
+        try:
+            watch.follow(process, messages)
+        except BaseException:  # the head cannot be asked any more
+            process.terminate()
+            process.join()
+            raise
     if watch.refused:
         time.sleep(_PAUSE)
     return Report(where, tuple(watch.outcomes), watch.refused, watch.files)
@@ -65,7 +71,7 @@ class _Watch:
         self.refused = ""
         self.files: Files = {}
         self.request: Request = ""
-        self.under_way: tuple[str, float] | None = None  # the id of the cell that runs, and when it began
+        self.under_way: tuple[Cell, float] | None = None  # the cell that runs, and when it began
 
     def follow(self, process: ForkServerProcess, messages: Connection) -> None:
         """Wait for the end of the process."""
@@ -80,7 +86,7 @@ class _Watch:
             self._pass_on(process)
         process.join()
         if self.under_way:
-            self._lost(process.exitcode)
+            self._lost(*self.under_way, process.exitcode)
 
     def _hear(self, message: Any) -> None:
         match message:
@@ -95,13 +101,13 @@ class _Watch:
                     self.line.tell(Note(message.cell_id, self.where, message))
             case int():
                 cell = self.job.cells[message]
-                self.under_way = (cell.id, time.monotonic())
+                self.under_way = (cell, time.monotonic())
                 self.line.tell(Note(cell.id, self.where))
 
     def _pass_on(self, process: ForkServerProcess) -> None:
         """Pass a new request of the head on to the process."""
         request = self.line.request()
-        if request == self.request:
+        if request in ("", self.request):
             return
         self.request = request
         if request == "now":
@@ -109,9 +115,7 @@ class _Watch:
         else:
             process.terminate()
 
-    def _lost(self, exitcode: int | None) -> None:
-        cell_id, began = self.under_way or ("", 0.0)
-        table = next(cell.table for cell in self.job.cells if cell.id == cell_id)
+    def _lost(self, cell: Cell, began: float, exitcode: int | None) -> None:
         reason = f"its process died with status {exitcode}" + (" (out of memory?)" if exitcode == -9 else "")
         kind = "stopped" if self.request else "lost"
-        self.outcomes.append(Outcome(table, cell_id, kind, reason, time.monotonic() - began))  # type: ignore[arg-type]
+        self.outcomes.append(Outcome(cell.table, cell.id, kind, reason, time.monotonic() - began))  # type: ignore[arg-type]

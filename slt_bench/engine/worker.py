@@ -15,6 +15,7 @@ from threading import Thread
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Interrupted, Preempted, run_command
 from slt_bench.common.files import wait_until_free
+from slt_bench.common.libraries import first_line, fix
 from slt_bench.engine.job import Job, Outcome, Versions, read_results, write_results
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.shared import take_from_others
@@ -39,7 +40,10 @@ def serve(job: Job, device: str | None, messages: Connection) -> None:
     shared = (job.project / paths.run_dir(job.token)).is_dir()
     if shared:
         os.chdir(job.project)
-    reason = _reason_to_refuse(job, shared)
+    try:
+        reason = _reason_to_refuse(job, shared)
+    except ImportError as error:
+        reason = fix(error) or first_line(error)
     if reason:
         messages.send(reason)
         return
