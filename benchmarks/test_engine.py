@@ -17,7 +17,7 @@ from slt_bench.engine.job import Job, Outcome, Report, Versions
 from slt_bench.engine.progress import Progress
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.machine import Machine
-from slt_bench.run.targets import WORK
+from slt_bench.run.many import WORK
 from tests.engine.cluster import cluster
 from tests.engine.projects import PARAMS
 

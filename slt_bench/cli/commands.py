@@ -114,7 +114,8 @@ def prepare(dataset: str) -> None:
 )
 def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], executor: str, workers: int | None) -> None:
     """Run what is left of tables or cells, several at a time; of a table, DVC takes the results over."""
-    from slt_bench.run.targets import Places, run_targets
+    from slt_bench.run.many import Places
+    from slt_bench.run.targets import run_targets
 
     places = Places(executor, jobs, tuple(devices))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ class Engine:
     executor: Executor
     channel: Channel
     about: str = ""
+    everywhere: Callable[..., Iterable[Any]] = lambda *_: ()  # calls a function on each worker that has a disk of its own
 
 
 class LocalExecutor(ThreadPoolExecutor):
@@ -107,7 +108,11 @@ def _on_dask(client: Any, token: str) -> Engine:
     about = f"dask scheduler {client.scheduler.address}"
     if "dashboard" in client.scheduler_info()["services"]:
         about += f", dashboard {client.dashboard_link}"
-    return Engine(client.get_executor(pure=False), DaskChannel(client, topic), about)
+
+    def everywhere(function: Callable[..., T], *arguments: Any) -> list[T]:
+        return list(client.run(function, *arguments, on_error="ignore").values())
+
+    return Engine(client.get_executor(pure=False), DaskChannel(client, topic), about, everywhere)
 
 
 def _called(name: str) -> Any:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
@@ -16,10 +17,10 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Interrupted, Preempted, run_command
 from slt_bench.common.files import wait_until_free
 from slt_bench.common.libraries import first_line, fix
-from slt_bench.engine.job import Job, Outcome, Versions, read_results, write_results
+from slt_bench.engine.job import Files, Job, Outcome, Versions, read_results, write_results
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.shared import take_from_others
-from slt_bench.records.standing import digest_of, is_done
+from slt_bench.records.standing import cell_standing, digest_of, is_done
 
 _STOPPED = (Interrupted.status, Preempted.status, -signal.SIGINT, -signal.SIGTERM)
 _PATIENCE = 60.0  # seconds that the state of a search may be held by a worker that is ending
@@ -82,6 +83,17 @@ def _reason_to_refuse(job: Job, shared: bool) -> str:
     except BenchError as error:
         return str(error)
     return ", ".join(differences)
+
+
+def results_here(jobs: Sequence[Job]) -> Files:
+    """Read what a worker that does not see the head's directory has finished of some jobs, for a head that has died since."""
+    found: list[Path] = []
+    for job in jobs:
+        shared = (job.project / paths.run_dir(job.token)).is_dir()
+        if not shared and not job.versions.differences(Versions.here()):
+            found += [cell.directory for cell in job.cells
+                      if cell_standing(cell, job.images[cell.dataset_name], tickets=True).is_result]  # fmt: skip
+    return read_results(found)
 
 
 class _Run:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -20,10 +21,10 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.engine.executors import opened
 from slt_bench.engine.head import run_jobs
-from slt_bench.engine.job import Versions, make_jobs
+from slt_bench.engine.job import Job, Versions, make_jobs
 from slt_bench.engine.progress import Progress
 from slt_bench.records.standing import is_done
-from slt_bench.run.targets import WORK, Places, run_cells
+from slt_bench.run.many import WORK, Places, run_cells
 from tests.engine.cluster import Cluster, cluster
 from tests.engine.projects import ONE_SEED, PARAMS, bits, started, wait_until_said, written
 
@@ -91,6 +92,16 @@ def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
             return run_jobs([job], engine, progress)
 
     assert run([parent]) == [] and is_done(parent)
+    shutil.rmtree(paths.CELLS)  # as if the head had been killed before it had the results
+
+    def far(*arguments: Any, **options: Any) -> list[Job]:
+        return [replace(job, project=Path("/nowhere")) for job in make_jobs(*arguments, **options)]
+
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        patched.setattr("slt_bench.run.many.make_jobs", far)
+        assert run_cells(machine, [parent], Places(two.address)) == [] and is_done(parent)
+    assert "[1/1]" not in capsys.readouterr().out  # nobody searched it again
     assert run([child]) == [] and is_done(child)  # with the ticket of the parent, which came with the job
     found = bits([parent, child])
     shutil.rmtree(paths.CELLS)

@@ -20,7 +20,7 @@ from slt_bench.engine.progress import Progress
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.grid import families
 from slt_bench.params.machine import Machine
-from slt_bench.run.targets import WORK
+from slt_bench.run.many import WORK
 from tests.engine.projects import PARAMS, written
 
 Answer = Callable[[Job], Report]

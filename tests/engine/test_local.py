@@ -18,7 +18,7 @@ from slt_bench.common import paths
 from slt_bench.experiment.grid import families
 from slt_bench.params.machine import Machine
 from slt_bench.records.standing import is_done
-from slt_bench.run.targets import Places, chosen, run_cells
+from slt_bench.run.many import Places, chosen, run_cells
 from tests.cli.run import command
 from tests.engine.projects import ONE_SEED, PARAMS, WILD, bits, in_the_way, started, wait_until_said, written
 

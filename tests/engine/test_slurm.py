@@ -17,7 +17,7 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.experiment.cell import Cell
-from slt_bench.run.targets import Places, run_cells
+from slt_bench.run.many import Places, run_cells
 from tests.engine.projects import ONE_SEED, PARAMS, ROOT, bits, started, wait_until_said, written
 
 FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
