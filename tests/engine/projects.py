@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -58,7 +59,12 @@ def environment() -> dict[str, str]:
 def started(*arguments: str) -> subprocess.Popen[str]:
     """Start `slt-bench run` as a process of its own."""
     command = [sys.executable, "-m", "slt_bench", "run", *arguments]
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def listen() -> None:  # to Ctrl-C, which what is started in the background ignores
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True, preexec_fn=listen)
 
 
 def wait_until_said(logs: list[Path], text: str, process: subprocess.Popen[Any] | None = None, after: int = 0) -> None:

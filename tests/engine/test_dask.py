@@ -30,7 +30,7 @@ from tests.engine.projects import ONE_SEED, PARAMS, bits, started, wait_until_sa
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("SLT_BENCH_KILLS", "2"))  # a campaign: 20
-EPOCHS = 120 if KILLS > 2 else 60
+EPOCHS = 120 if KILLS > 2 else 40
 
 
 @pytest.fixture(scope="module")
