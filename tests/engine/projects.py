@@ -31,6 +31,9 @@ WILD = ONE_SEED.replace("searches:", "  wild: {epochs: 2, batch_size: 64, learni
 )
 
 
+STARTED: list[subprocess.Popen[str]] = []  # what a test has started, and is ended with it
+
+
 def written(text: str) -> Experiments:
     """Write params.yaml into the working directory and read it."""
     Path("params.yaml").write_text(text)
@@ -64,7 +67,9 @@ def started(*arguments: str) -> subprocess.Popen[str]:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True, preexec_fn=listen)
+    process = subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True, preexec_fn=listen)
+    STARTED.append(process)
+    return process
 
 
 def wait_until_said(logs: list[Path], text: str, process: subprocess.Popen[Any] | None = None, after: int = 0) -> None:

@@ -32,7 +32,10 @@ ReturnToService=2
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=4000 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 EOF
-    pgrep -x munged >/dev/null || su -s /bin/sh munge -c "/usr/sbin/munged --pid-file=/run/munge/munged.pid"
+    if ! pgrep -x munged >/dev/null; then
+        su -s /bin/sh munge -c "/usr/sbin/munged --pid-file=/run/munge/munged.pid"
+        ln -s /run/munge/munged.pid "$dir/munged.pid"
+    fi
     slurmctld -f "$SLURM_CONF"
     slurmd -f "$SLURM_CONF"
     for _ in $(seq 50); do
@@ -42,7 +45,7 @@ EOF
     cat "$dir"/log/*.log >&2
     exit 1 ;;
 stop)
-    for daemon in slurmd slurmctld; do [ ! -e "$dir/$daemon.pid" ] || kill "$(cat "$dir/$daemon.pid")"; done ;;
+    for daemon in slurmd slurmctld munged; do [ ! -e "$dir/$daemon.pid" ] || kill "$(cat "$dir/$daemon.pid")"; done ;;
 *)
     echo "usage: $0 start|stop DIR" >&2
     exit 2 ;;
