@@ -118,7 +118,6 @@ def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], executor
     from slt_bench.run.targets import run_targets
 
     places = Places(executor, jobs, tuple(devices))
-
     experiments = _load()
     if workers is not None:
         machine = experiments.params.machine.model_copy(update={"workers": workers})

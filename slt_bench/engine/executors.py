@@ -29,7 +29,8 @@ class Engine:
     executor: Executor
     channel: Channel
     about: str = ""
-    everywhere: Callable[..., Iterable[Any]] = lambda *_: ()  # calls a function on each worker that has a disk of its own
+    has_own_disks: bool = True  # whether workers may not see the head's directory
+    everywhere: Callable[..., Iterable[Any]] = lambda *_: ()  # calls a function on each worker, where that can be done
 
 
 class LocalExecutor(ThreadPoolExecutor):
@@ -80,7 +81,7 @@ def opened(name: str, token: str, jobs: int = 1, devices: Sequence[str] = ()) ->
     directory = paths.run_dir(token).absolute()
     if name == LOCAL:
         with LocalExecutor(jobs, devices) as executor:
-            yield Engine(executor, ThreadLine())
+            yield Engine(executor, ThreadLine(), has_own_disks=False)
     elif name.startswith(_SCHEMES):
         with _client(name) as client:
             yield _on_dask(client, token)
@@ -112,20 +113,23 @@ def _on_dask(client: Any, token: str) -> Engine:
     def everywhere(function: Callable[..., T], *arguments: Any) -> list[T]:
         return list(client.run(function, *arguments, on_error="ignore").values())
 
-    return Engine(client.get_executor(pure=False), DaskChannel(client, topic), about, everywhere)
+    return Engine(client.get_executor(pure=False), DaskChannel(client, topic), about, everywhere=everywhere)
 
 
 def _called(name: str) -> Any:
-    """Call the function that `module:function` names."""
+    """Call the function that `module:function` names; a library that it lacks is named as any other."""
     module, _, function = name.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        made = getattr(import_module(module), function)()
+        make = getattr(import_module(module), function)
     except ModuleNotFoundError as error:
+        if error.name not in (module, module.partition(".")[0]):
+            raise
         raise BenchError(f"executor {name}: there is no module '{error.name}', installed or in this directory") from None
     except AttributeError as error:
         raise BenchError(f"executor {name}: {error}") from None
+    made = make()
     if not (isinstance(made, Executor) or hasattr(made, "get_executor")):
         raise BenchError(f"executor {name} returns {type(made).__name__}; it must return a dask Client or a "
                          "concurrent.futures.Executor")  # fmt: skip

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from typing import Literal
 
 from slt_bench.common import paths
 from slt_bench.common.errors import Interrupted, Preempted
 from slt_bench.common.libraries import first_line
 from slt_bench.engine.executors import Engine
-from slt_bench.engine.job import Job, Note, Outcome, Report, write_results
+from slt_bench.engine.job import Job, Note, Outcome, Report, read_results, write_results
 from slt_bench.engine.process import run_job
 from slt_bench.engine.progress import Progress
+from slt_bench.engine.worker import results_here
 from slt_bench.experiment.cell import Cell
 
 _TICK = 0.5  # seconds between looks at the queue, so that signals are noticed
@@ -66,11 +66,13 @@ class _Head:
         self.losses: dict[Key, tuple[int, object]] = {}  # how often a cell lost its worker, and how far it was then
         self.refusals: dict[str, str] = {}  # by worker
         self.refused_in_a_row = 0
+        self.is_stopping = False
 
     def run(self) -> list[Failure]:
         """Hand all jobs out, and take in what comes until none runs."""
         self.engine.channel.listen(self.inbox.put)
         try:
+            self._fetch()
             for number in range(len(self.jobs)):
                 self._submit(number)
             while self.running:
@@ -81,10 +83,21 @@ class _Head:
             raise kind(f"stopped with {len(self.left)} cells to do; all is saved, and the same command goes on") from None
         return self.failures
 
+    def _fetch(self) -> None:
+        """Take in what workers with disks of their own have finished for a head that has died since."""
+        for results in self.engine.everywhere(results_here, self.jobs):
+            write_results(results)
+            for cell in [cell for cell in self.left.values() if str(cell.directory) in results]:
+                self._end(Outcome(cell.table, cell.id, "done", f"{cell.id}  was finished by a worker before", 0.0), "")
+
     def _submit(self, number: int) -> None:
-        """Hand a job, as far as it is left, to the executor."""
+        """Hand a job, as far as it is left, to the executor, with the results of parents that are done."""
         job = self.jobs[number]
-        job = replace(job, cells=tuple(cell for cell in job.cells if (cell.table, cell.id) in self.left))
+        cells = tuple(cell for cell in job.cells if (cell.table, cell.id) in self.left)
+        if not cells:
+            return
+        parents = {cell.parent_directory for cell in cells if cell.parent_directory} - {cell.directory for cell in cells}
+        job = replace(job, cells=cells, parents=read_results(parents) if self.engine.has_own_disks else {})
         try:
             future = self.engine.executor.submit(self.do, job, self.engine.channel.line)
         except RuntimeError as broken:  # an executor that takes no more jobs
@@ -106,7 +119,7 @@ class _Head:
         if self.running.get(number) is future:
             del self.running[number]
             self._take(number, future)
-            if any((cell.table, cell.id) in self.left for cell in self.jobs[number].cells):
+            if not self.is_stopping:
                 self._submit(number)
 
     def _hear(self, note: Note) -> None:
@@ -167,6 +180,8 @@ class _Head:
 
     def _lose(self, key: Key, reason: str, where: str = "") -> None:
         """Note that a cell has lost its worker; the third time, without having got on since, it has failed."""
+        if self.is_stopping:  # then all lose theirs
+            return
         cell = self.left[key]
         how_far = _how_far(cell)
         times, before = self.losses.get(key, (0, None))
@@ -187,35 +202,18 @@ class _Head:
 
     def _stop_all(self) -> None:
         """Stop all jobs, and wait until each search has saved its state; a second Ctrl-C does not wait."""
-        request: Literal["stop", "now"] = "stop"
-        end = None
-        while request:
-            try:
-                self.engine.channel.ask(request)
-                while any(not future.done() for future in self.running.values()) and (end is None or time.monotonic() < end):
-                    self._receive_while_stopping()
-                break
-            except (KeyboardInterrupt, Interrupted):
-                request, end = "now", time.monotonic() + _GRACE
+        self.is_stopping = True
+        try:
+            self.engine.channel.ask("stop")
+            while self.running:
+                self._receive()
+        except (KeyboardInterrupt, Interrupted):
+            self.engine.channel.ask("now")
+            end = time.monotonic() + _GRACE
+            while self.running and time.monotonic() < end:
+                self._receive()
         for future in self.running.values():
             future.cancel()
-
-    def _receive_while_stopping(self) -> None:
-        """Take in what is done meanwhile."""
-        try:
-            message = self.inbox.get(timeout=_TICK)
-        except Empty:
-            return
-        outcomes: Sequence[Outcome] = ()
-        if isinstance(message, Note):
-            outcomes = [message.outcome] if message.outcome else []
-        elif not message[1].cancelled() and message[1].exception() is None:
-            report = message[1].result()
-            write_results(report.files)
-            outcomes = report.outcomes
-        for outcome in outcomes:
-            if outcome.kind == "done":
-                self.left.pop(outcome.key, None)
 
 
 def _how_far(cell: Cell) -> object:

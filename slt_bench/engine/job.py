@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from slt_bench.common import paths
 from slt_bench.common.files import replaced
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.grid import families
@@ -62,7 +63,11 @@ class Job:
     project: Path  # the head's directory
     token: str  # of the run: a file of this name shows that a worker sees the head's directory
     threads: int | None = None  # to compute with on the CPU; None leaves it to the worker's environment
-    parents: Files = field(default_factory=dict)  # results of parents that are not among the cells
+    parents: Files = field(default_factory=dict)  # results of parents that are done, if the worker may not see them
+
+    def sees_project(self) -> bool:
+        """Whether this worker sees the head's directory."""
+        return (self.project / paths.run_dir(self.token)).is_dir()
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Report:
     files: Files = field(default_factory=dict)  # the results, if the worker does not see the head's directory
 
 
-def make_jobs(work: Work, machine: Machine, cells: Sequence[Cell], token: str, threads: int | None, afar: bool) -> list[Job]:
+def make_jobs(work: Work, machine: Machine, cells: Sequence[Cell], token: str, threads: int | None) -> list[Job]:
     """Make a job of each family of cells.
 
     Args:
@@ -110,14 +115,12 @@ def make_jobs(work: Work, machine: Machine, cells: Sequence[Cell], token: str, t
         cells: those that are left, parents before their children.
         token: of the run.
         threads: of a job on the CPU; None leaves it to the worker.
-        afar: whether workers may not see this directory, so that they get the results of parents which are done.
 
     Raises:
         BenchError: a dataset is not prepared.
     """
     jobs, images, versions = [], image_digests(cells), Versions.here()
     for family in families(cells):
-        parents = {cell.parent_directory for cell in family if cell.parent_directory} - {cell.directory for cell in family}
         jobs.append(
             Job(
                 cells=tuple(family),
@@ -129,16 +132,18 @@ def make_jobs(work: Work, machine: Machine, cells: Sequence[Cell], token: str, t
                 project=Path.cwd(),
                 token=token,
                 threads=threads,
-                parents=read_results(parents) if afar else {},
             )
         )
     return jobs
 
 
 def read_results(directories: Iterable[Path]) -> Files:
-    """Read the files in cells' directories, by directory and name."""
-    return {str(directory): {file.name: file.read_bytes() for file in directory.iterdir() if file.is_file()}
-            for directory in directories}  # fmt: skip
+    """Read the files in those of cells' directories that exist, by directory and name."""
+    return {
+        str(directory): {file.name: file.read_bytes() for file in directory.iterdir() if file.is_file()}
+        for directory in directories
+        if directory.is_dir()
+    }
 
 
 def write_results(results: Files) -> None:

@@ -38,7 +38,7 @@ def serve(job: Job, device: str | None, messages: Connection) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
-    shared = (job.project / paths.run_dir(job.token)).is_dir()
+    shared = job.sees_project()
     if shared:
         os.chdir(job.project)
     try:
@@ -70,8 +70,7 @@ def _reason_to_refuse(job: Job, shared: bool) -> str:
         job: says what the head has.
         shared: whether this worker sees the head's directory; if not, it prepares datasets that it lacks.
     """
-    differences = job.versions.differences(Versions.here())
-    differences += [f"parameters of {cell.id}" for cell in job.cells if cell.identity != job.identities[cell.id]][:1]
+    differences = _differences(job, Versions.here())
     if differences or shared:
         return ", ".join(differences)
     try:
@@ -85,12 +84,18 @@ def _reason_to_refuse(job: Job, shared: bool) -> str:
     return ", ".join(differences)
 
 
+def _differences(job: Job, here: Versions) -> list[str]:
+    """Describe what this worker has other than the head, images aside."""
+    changed = [f"parameters of {cell.id}" for cell in job.cells if cell.identity != job.identities[cell.id]]
+    return job.versions.differences(here) + changed[:1]
+
+
 def results_here(jobs: Sequence[Job]) -> Files:
     """Read what a worker that does not see the head's directory has finished of some jobs, for a head that has died since."""
     found: list[Path] = []
+    here = Versions.here()
     for job in jobs:
-        shared = (job.project / paths.run_dir(job.token)).is_dir()
-        if not shared and not job.versions.differences(Versions.here()):
+        if not job.sees_project() and not _differences(job, here):
             found += [cell.directory for cell in job.cells
                       if cell_standing(cell, job.images[cell.dataset_name], tickets=True).is_result]  # fmt: skip
     return read_results(found)

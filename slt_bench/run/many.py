@@ -14,9 +14,8 @@ from slt_bench.common.errors import BenchError
 from slt_bench.compute.devices import cells_at_a_time, visible_devices
 from slt_bench.engine.executors import LOCAL, opened
 from slt_bench.engine.head import Failure, run_jobs
-from slt_bench.engine.job import Work, make_jobs, write_results
+from slt_bench.engine.job import Work, make_jobs
 from slt_bench.engine.progress import Progress
-from slt_bench.engine.worker import results_here
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
 from slt_bench.records.standing import image_digests, is_done
@@ -82,10 +81,7 @@ def run_cells(machine: Machine, cells: Sequence[Cell], places: Places) -> list[F
     with _run_directory() as token, opened(places.executor, token, jobs, places.devices) as engine:
         if engine.about:
             print(engine.about, flush=True)
-        for results in engine.everywhere(results_here, make_jobs(WORK, machine, left, token, threads, afar=False)):
-            write_results(results)
-        left = [cell for cell in left if not is_done(cell, images[cell.dataset_name])]
-        family_jobs = make_jobs(WORK, machine, left, token, threads, afar=places.executor != LOCAL)
+        family_jobs = make_jobs(WORK, machine, left, token, threads)
         with Progress(len(cells), len(cells) - len(left)) as progress:
             return run_jobs(family_jobs, engine, progress)
 

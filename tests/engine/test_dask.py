@@ -86,7 +86,7 @@ def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
     monkeypatch.setattr("slt_bench.engine.head._MOST_REFUSALS", 2)
 
     def run(cells: list, **changes: object) -> list:
-        (job,) = make_jobs(WORK, machine, cells, "far", None, afar=True)
+        (job,) = make_jobs(WORK, machine, cells, "far", None)
         job = replace(job, project=Path("/nowhere"), **changes)
         with opened(two.address, "far", 1) as engine, Progress(len(cells), 0) as progress:
             return run_jobs([job], engine, progress)
@@ -101,7 +101,10 @@ def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
     with monkeypatch.context() as patched:
         patched.setattr("slt_bench.run.many.make_jobs", far)
         assert run_cells(machine, [parent], Places(two.address)) == [] and is_done(parent)
-    assert "[1/1]" not in capsys.readouterr().out  # nobody searched it again
+    told = capsys.readouterr().out
+    assert (
+        f"{parent.id}  was finished by a worker before" in told and f"{parent.id}  test" not in told
+    )  # nobody searched it again
     assert run([child]) == [] and is_done(child)  # with the ticket of the parent, which came with the job
     found = bits([parent, child])
     shutil.rmtree(paths.CELLS)

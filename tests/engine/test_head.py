@@ -170,6 +170,22 @@ def test_results_from_afar_are_written(cells: list[Cell]) -> None:
     assert [(cell.directory / "ticket.safetensors").read_text() for cell in cells] == [cell.id for cell in cells]
 
 
+def test_a_child_that_goes_out_again_takes_its_parents_ticket_along(cells: list[Cell]) -> None:
+    first = [True]
+
+    def answer(job: Job) -> Report:
+        if not first:
+            return Report("box", tuple(map(done, job.cells)))
+        first.clear()
+        parent, child = job.cells
+        return Report("box", (done(parent), lost(child)), files={str(parent.directory): {"ticket.safetensors": b"a ticket"}})
+
+    parent, child = families(cells)[0]
+    failures, told = run([parent, child], answer)
+    assert failures == [] and [job.cells for job in told.jobs] == [(parent, child), (child,)]
+    assert told.jobs[1].parents == {str(parent.directory): {"ticket.safetensors": b"a ticket"}}
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), Preempted("")])
 def test_a_stop_is_passed_on_and_says_what_is_left(cells: list[Cell], stop: BaseException) -> None:
     class Stopped(Told):

@@ -58,7 +58,7 @@ def job(cells: list[Cell], run: object, prepare: object = prepared, shared: bool
     if shared:
         paths.run_dir(token).mkdir(parents=True)
     work = Work(run, prepare, "slt_bench.run.warm")  # type: ignore[arg-type]
-    (made,) = make_jobs(work, Machine(), cells, token, 1, afar=False)
+    (made,) = make_jobs(work, Machine(), cells, token, 1)
     return made
 
 
