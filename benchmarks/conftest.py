@@ -24,9 +24,8 @@ from slt_bench.networks.registry import batch_norm_statistics, set_batch_norm_st
 from slt_bench.networks.source import SourceNetwork, make_source, random_roles
 from slt_bench.params.datasets import Images, View
 from slt_bench.params.recipes import Recipe, Scale
-from slt_bench.params.searches import EdgePopup
 from slt_bench.search.mask_statistics import MaskStatistics
-from slt_bench.search.methods.edge_popup import EdgePopupMethod
+from slt_bench.search.methods.edge_popup import EdgePopup, ScoreMethod
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase
 from slt_bench.ticket.masked_network import MaskedNetwork
@@ -80,14 +79,14 @@ def weight_training_step(case: Case) -> Callable[[], None]:
     return step
 
 
-def search_step(case: Case) -> tuple[Callable[[], None], EdgePopupMethod]:
+def search_step(case: Case) -> tuple[Callable[[], None], ScoreMethod]:
     """A step of edge-popup at sparsity 0.5 with global selection and all statistics, as in `Trainer`; and the algorithm."""
     module, source = case.build()
     set_batch_norm_statistics(module, *(each.to(DEVICE) for each in batch_norm_statistics(module)))
     dtype = getattr(torch, case.precision)
     network = MaskedNetwork(module, source.to(DEVICE), case.scale, dtype, with_gradient=True).train()
     recipe = Recipe(epochs=1, batch_size=2, learning_rate=0.01)
-    method = EdgePopupMethod(EdgePopup(kind="edge-popup"), network, (Phase(1, 0.5),), recipe, seed=0)
+    method = ScoreMethod(EdgePopup(kind="edge-popup"), network, (Phase(1, 0.5),), recipe, seed=0)
     optimizer, masks = Sgd(method.learned, 0.9, 1e-4), MaskStatistics(method.learned.numel(), DEVICE)
     images, labels = case.data()
     method.compose(0)

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from benchmarks.conftest import Case
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import EdgePopup
-from slt_bench.search.methods.edge_popup import EdgePopupMethod
+from slt_bench.search.methods.edge_popup import EdgePopup, ScoreMethod
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase
 from slt_bench.ticket.masked_network import MaskedNetwork
@@ -19,9 +18,9 @@ def test_memory(benchmark, freezing_ratio) -> None:
     module, source = Case("resnet50", 16, 224, freezing_ratio).build()
     search, recipe = EdgePopup(kind="edge-popup"), Recipe(epochs=1, batch_size=2, learning_rate=0.1)
 
-    def build() -> tuple[EdgePopupMethod, Sgd]:
+    def build() -> tuple[ScoreMethod, Sgd]:
         network = MaskedNetwork(module, source, "none", with_gradient=True)
-        method = EdgePopupMethod(search, network, (Phase(1, 0.5),), recipe, seed=0)
+        method = ScoreMethod(search, network, (Phase(1, 0.5),), recipe, seed=0)
         return method, Sgd(method.learned, 0.9, 1e-4)
 
     method, optimizer = benchmark.pedantic(build, rounds=1)

@@ -28,9 +28,10 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.params.datasets import Dataset, Images
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import EdgePopup, WeightTraining
 from slt_bench.params.sources import Source
 from slt_bench.run.evaluate import evaluate
+from slt_bench.search.methods.edge_popup import EdgePopup
+from slt_bench.search.methods.weight_training import WeightTraining
 from slt_bench.search.run import search
 from slt_bench.ticket.file import read_ticket
 

@@ -15,16 +15,15 @@ from slt_bench.common.files import write_text
 from slt_bench.common.text import digest
 from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.experiment.load import load_experiments
-from slt_bench.records.code_digest import OF_A_CELL, code_digest
+from slt_bench.records.code_digest import cell_code, code_digest
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.shared import set_tables_aside
 from slt_bench.run.announce import announcement
 from slt_bench.run.dvc import ANNOUNCED
 from slt_bench.run.plan import plan
 
-ENTRIES = {  # the functions that each stage calls
+ENTRIES = {  # the functions that these stages call; what cells run depends on the cell
     "prepare": ["slt_bench.data.prepare:prepare"],
-    "search": list(OF_A_CELL),
     "table": ["slt_bench.run.reports:show_table"],
 }
 
@@ -35,7 +34,7 @@ def plan_of(experiments: Experiments) -> dict[str, dict[str, str]]:
     tables = experiments.tables.values()
     return {
         "prepare": dict.fromkeys(experiments.params.datasets, codes["prepare"]),
-        "search": {table.name: digest([codes["search"], _cells(table)]) for table in tables},
+        "search": {table.name: digest([sorted({cell_code(cell) for cell in table.cells}), _cells(table)]) for table in tables},
         "table": {table.name: digest([codes["table"], _table(table)]) for table in tables},
     }
 
@@ -46,7 +45,8 @@ def _cells(experiment: Experiment) -> dict[str, str]:
 
 def _table(experiment: Experiment) -> list[object]:
     full = experiment.full_size
-    return [experiment.table.model_dump(mode="json"), experiment.replaced, _table(full) if full else None]
+    shown = sorted({(cell.search_name, cell.search.label, cell.search.colour) for cell in experiment.cells})
+    return [experiment.table.model_dump(mode="json"), experiment.replaced, shown, _table(full) if full else None]
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from slt_bench.data.prepare import prepare
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import EdgePopup
 from slt_bench.params.sources import Source
+from slt_bench.search.methods.edge_popup import EdgePopup
 from tests.toys_images import DIGITS
 
 

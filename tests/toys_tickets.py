@@ -12,6 +12,7 @@ from torch import nn
 
 from slt_bench.networks.source import FREE
 from slt_bench.params.networks import Network
+from slt_bench.ticket.found import Found
 from slt_bench.ticket.ticket import Spec, Ticket, TicketSource
 
 DENSE = TicketSource()
@@ -43,7 +44,7 @@ def make_ticket(source: TicketSource = FROZEN, learned: str = "scores", kind: st
     values = torch.randn(network.count(FREE), generator=generator)
     trained = learned == "weights"
     mean, var = torch.randn(channels, generator=generator), torch.rand(channels, generator=generator) + 0.5
-    return Ticket(spec, None if trained else values > 0, values if trained else None, mean, var)
+    return Ticket(spec, Found(weights=values) if trained else Found(values > 0), mean, var)
 
 
 def make_child_ticket(learned: str = "scores", scale: str = "none") -> Ticket:
@@ -53,8 +54,8 @@ def make_child_ticket(learned: str = "scores", scale: str = "none") -> Ticket:
     roles = torch.randint(0, 3, (edges,), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     values = torch.randn(int((roles == FREE).sum()), generator=torch.Generator().manual_seed(1))
     trained, spec = learned == "weights", dense.spec.model_copy(update={"source": FROM_TICKET})
-    kept = None if trained else values > 0
-    return Ticket(spec, kept, values if trained else None, dense.batch_norm_mean, dense.batch_norm_var, roles)
+    found = Found(weights=values) if trained else Found(values > 0)
+    return Ticket(spec, found, dense.batch_norm_mean, dense.batch_norm_var, roles)
 
 
 def edited(content: bytes, outer: Change = lambda _: None, inner: Change = lambda _: None) -> bytes:

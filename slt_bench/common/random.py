@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Purpose = Literal[
     "weights", "roles", "scores", "new-scores", "shuffle", "split", "subset", "test-subset", "digits-test", "compress", "order",
-    "augmentation",
+    "augmentation", "redrawn-weights", "redraw", "gates",
 ]  # fmt: skip
 
 

@@ -22,16 +22,17 @@ Files = dict[str, dict[str, bytes]]  # a cell's directory in the project -> name
 
 @dataclass(frozen=True)
 class Versions:
-    """The digest of the code that a cell runs, and the versions of libraries."""
+    """The digest of the code that some cells run, and the versions of libraries."""
 
     code: str
     libraries: dict[str, str]
 
     @staticmethod
-    def here() -> Versions:
-        """Look up those of this process; a library's build (`+cu130`) is left out, since devices need different ones."""
+    def here(cells: Iterable[Cell]) -> Versions:
+        """Look up those of this process; builds of libraries (`+cu130`) are left out, since devices need different ones."""
         return Versions(
-            cell_code(), {name: version.partition("+")[0] for name, version in library_versions(*_LIBRARIES).items()}
+            "+".join(sorted({cell_code(cell) for cell in cells})),
+            {name: version.partition("+")[0] for name, version in library_versions(*_LIBRARIES).items()},
         )
 
     def differences(self, other: Versions) -> list[str]:
@@ -119,7 +120,7 @@ def make_jobs(work: Work, machine: Machine, cells: Sequence[Cell], token: str, t
     Raises:
         BenchError: a dataset is not prepared.
     """
-    jobs, images, versions = [], image_digests(cells), Versions.here()
+    jobs, images = [], image_digests(cells)
     for family in families(cells):
         jobs.append(
             Job(
@@ -127,7 +128,7 @@ def make_jobs(work: Work, machine: Machine, cells: Sequence[Cell], token: str, t
                 work=work,
                 identities={cell.id: cell.identity for cell in family},
                 machine=machine,
-                versions=versions,
+                versions=Versions.here(family),
                 images=images,
                 project=Path.cwd(),
                 token=token,

@@ -70,7 +70,7 @@ def _reason_to_refuse(job: Job, shared: bool) -> str:
         job: says what the head has.
         shared: whether this worker sees the head's directory; if not, it prepares datasets that it lacks.
     """
-    differences = _differences(job, Versions.here())
+    differences = _differences(job, Versions.here(job.cells))
     if differences or shared:
         return ", ".join(differences)
     try:
@@ -93,9 +93,8 @@ def _differences(job: Job, here: Versions) -> list[str]:
 def results_here(jobs: Sequence[Job]) -> Files:
     """Read what a worker that does not see the head's directory has finished of some jobs, for a head that has died since."""
     found: list[Path] = []
-    here = Versions.here()
     for job in jobs:
-        if not job.sees_project() and not _differences(job, here):
+        if not job.sees_project() and not _differences(job, Versions.here(job.cells)):
             found += [cell.directory for cell in job.cells
                       if cell_standing(cell, job.images[cell.dataset_name], tickets=True).is_result]  # fmt: skip
     return read_results(found)

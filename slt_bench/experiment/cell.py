@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from slt_bench.common import paths
+from slt_bench.common.plugins import is_plugin
 from slt_bench.common.text import digest, percent
 from slt_bench.params.base import Model, Seed
 from slt_bench.params.datasets import Dataset
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import Search
+from slt_bench.params.searches import BUILT_IN, AnySearch, Phase
 from slt_bench.params.sources import Parent, Source
 
 
@@ -25,11 +26,15 @@ class Cell(Model):
     network: Network
     source: Source
     search_name: str
-    search: Search
+    search: AnySearch
     recipe_name: str
     recipe: Recipe
     sparsity: float
     seed: Seed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as plain values, so that classes of plug-ins are looked up by their names."""
+        return Cell.model_validate, (self.model_dump(mode="json"),)
 
     @property
     def setting(self) -> str:
@@ -47,6 +52,23 @@ class Cell(Model):
         """The share of the free edges that the ticket keeps; 0 where none is free."""
         free = 1 - self.source.freezing_ratio
         return round((1 - self.source.lock_ratio - self.sparsity) / free, 6) if free > 1e-9 else 0.0
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The import paths of what this cell runs and others may not: its search, and plug-ins."""
+        search = self.search.kind if is_plugin(self.search.kind) else BUILT_IN[self.search.kind]
+        names = (self.network.kind, str(self.source.layout))
+        return (search, *filter(is_plugin, names))
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of the search."""
+        return self.search.phases(self.recipe, self.source.prune_ratio, self.sparsity)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the search, over all its phases."""
+        return sum(phase.epochs for phase in self.phases)
 
     @property
     def directory(self) -> Path:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.datasets import Images
-from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, Search, iterations_at
+from slt_bench.params.searches import Search
 from slt_bench.params.sources import Source
 
 Location = tuple[str | int, ...]
-MOST_ITERATIONS = 100
 _EPSILON = 1e-9  # 1 - 0.9 is a little less than 0.1
 
 
@@ -37,7 +36,7 @@ def sparsity_of(search: Search, source: Source, requested: float | None, locatio
     if p + lock > 1 + _EPSILON:
         raise Infeasible((*location, "source"), f"prune_ratio + lock_ratio = {p} + {lock} is more than 1")
     at = (*location, "sparsity")
-    if search.kind == "weight-training":
+    if search.learns == "weights":
         if requested is not None and requested != p:
             raise Infeasible(at, f"weight training keeps all free weights: leave sparsity out (got {requested})")
         return p
@@ -56,8 +55,10 @@ def check_cell(cell: Cell, location: Location) -> None:
     """
     _check_images(cell, location)
     _check_batch(cell, location)
-    _check_scores(cell, location)
-    _check_iterations(cell, location)
+    try:
+        cell.search.check(cell.recipe, cell.source.prune_ratio, cell.sparsity)
+    except ValueError as error:
+        raise Infeasible(location, f"search {cell.search_name}: {error}") from error
 
 
 def check_ticket(source: Source, parent_sparsity: float, location: Location) -> None:
@@ -112,41 +113,3 @@ def _split(images: Images) -> tuple[int, int] | None:
         return None
     held_out = images.held_out(count)
     return count - held_out, held_out
-
-
-def _check_scores(cell: Cell, location: Location) -> None:
-    search = cell.search
-    if cell.recipe.score_init != "constant" or not isinstance(search, EdgePopup | IterativeEdgePopup):
-        return
-    if search.selection == "global":
-        raise Infeasible(
-            location,
-            "constant scores are equal in all of a layer: global selection would keep whole layers and empty others; "
-            "use selection: local",
-        )
-    if isinstance(search, IterativeEdgePopup) and search.scores == "redrawn":
-        raise Infeasible(location, "constant scores cannot be redrawn: use scores: rewound, which is the same")
-
-
-def _check_iterations(cell: Cell, location: Location) -> None:
-    """Check the number of iterations, their epochs and their sparsities."""
-    search, recipe, start, sparsity = cell.search, cell.recipe, cell.source.prune_ratio, cell.sparsity
-    if not isinstance(search, EdgePopup | IterativeEdgePopup):
-        return
-    if search.keep is not None and (count := iterations_at(search.keep, start, sparsity)) > MOST_ITERATIONS:
-        raise Infeasible(
-            location,
-            f"keep: {search.keep} of search {cell.search_name} makes {count:,} iterations; {MOST_ITERATIONS} are the most",
-        )
-    if isinstance(search, EdgePopup):
-        return
-    count = search.count(start, sparsity)
-    if search.epochs == "total" and recipe.epochs // count <= recipe.warmup_epochs:
-        raise Infeasible(location, f"{count} iterations in {recipe.epochs} epochs leave none beyond the warm-up")
-    sparsities = search.sparsities
-    if sparsities is not None and not (start <= sparsities[0] and sparsities[-1] == sparsity):
-        raise Infeasible(
-            location,
-            f"search {cell.search_name} goes through the sparsities {sparsities}: they must begin at prune_ratio "
-            f"({start:g}) or above and end at the row's sparsity ({sparsity:g})",
-        )

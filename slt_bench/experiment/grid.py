@@ -119,8 +119,8 @@ class _Row:
         """Make the parent: the cell, in a dense source, whose ticket provides the roles of the child's source."""
         location = (*self.location, "source", "ticket")
         search = self.params.searches.get(ticket.search)
-        if search is not None and search.kind == "weight-training":
-            raise Infeasible((*location, "search"), f"'{ticket.search}' is weight training, which finds no ticket")
+        if search is not None and search.learns == "weights":
+            raise Infeasible((*location, "search"), f"'{ticket.search}' trains weights and finds no mask")
         changes = {
             "recipe": ticket.recipe or self.table.recipe[0], "search": ticket.search, "sparsity": ticket.sparsity,
             "seed": child["seed"] if ticket.seed is None else ticket.seed,

@@ -12,6 +12,7 @@ from slt_bench.common.text import did_you_mean
 from slt_bench.common.yaml.reader import Document
 from slt_bench.common.yaml.text import one_line, shown
 from slt_bench.experiment.checks import Infeasible, Location
+from slt_bench.params.searches import search_class
 from slt_bench.params.tables import Params
 
 MOST = 30  # mistakes that are listed
@@ -39,7 +40,7 @@ def _describe(document: Document, error: dict[str, Any]) -> str:
     location: Location = error["loc"]
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     if error["type"] == "extra_forbidden":
-        allowed = _keys_at(location[:-1])
+        allowed = _keys_at(document, location[:-1])
         if location == ("small",):  # as older versions had it
             return _line(document, location, "is no key any more; a small table is one of `tables` that says `like: TABLE`")
         message = f"unknown key{did_you_mean(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
@@ -57,8 +58,8 @@ def _got(value: Any) -> str:
 
 
 def _in_file(location: Location) -> Location:
-    """Remove the kind that pydantic adds to a location after the name of a search or a table, which are unions of kinds."""
-    return (*location[:2], *location[3:]) if location[:1] in (("searches",), ("tables",)) else location
+    """Remove the kind that pydantic adds to a location after the name of a table, of which there are two kinds."""
+    return (*location[:2], *location[3:]) if location[:1] == ("tables",) else location
 
 
 def _line(document: Document, location: Location, message: str, missing: bool = False) -> str:
@@ -73,8 +74,10 @@ def _line(document: Document, location: Location, message: str, missing: bool = 
     return f"{document.path}:{line}: {shown(tuple(path))}: {one_line(message)}"
 
 
-def _keys_at(location: Location) -> list[str]:
-    """List the keys that the schema allows at a location."""
+def _keys_at(document: Document, location: Location) -> list[str]:
+    """List the keys that the schema allows at a location; those of a search are declared by the class of its kind."""
+    if location[:1] == ("searches",) and len(location) == 2:
+        return sorted(search_class(document.value["searches"][location[1]]["kind"]).model_fields)
     root = _schema()
     nodes = [root]
     for part in location:
@@ -95,7 +98,7 @@ def _steps(root: dict[str, Any], node: dict[str, Any], part: str | int) -> list[
             steps.append(choice["properties"][part])
         elif isinstance(part, int) and "items" in choice:
             steps.append(choice["items"])
-        elif part in (choice.get("title"), choice.get("properties", {}).get("kind", {}).get("const")):  # the tag of a union
+        elif part == choice.get("title"):  # the tag of a union
             steps.append(choice)
         for extra in (choice.get("additionalProperties"), *choice.get("patternProperties", {}).values()):
             if isinstance(extra, dict):

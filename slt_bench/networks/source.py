@@ -79,6 +79,30 @@ def make_source(layers: Sequence[Layer], seed: int, weight_init: WeightInit, rol
     return SourceNetwork(tuple(layers), torch.from_numpy(weights), roles)
 
 
+def redrawn_weights(source: SourceNetwork, seed: int, weight_init: WeightInit, draws: Tensor) -> Tensor:
+    """Draw the weights of free edges as often as each says: its weight is the last draw, from a stream of its own.
+
+    Args:
+        source: whose weights are the first draw, number 0.
+        seed: of the streams of random numbers.
+        weight_init: the distribution.
+        draws: uint8[N_free], number of the draw that each edge has.
+
+    Returns:
+        float32[N_free], on the device of `draws`.
+    """
+    free = source.roles.cpu() == FREE
+    numbers = np.zeros(source.size, np.uint8)
+    numbers[free.numpy()] = draws.cpu().numpy()
+    weights = source.weights.cpu().numpy().copy()
+    for index, layer in enumerate(source.layers):
+        part, of_layer = slice(layer.start, layer.stop), numbers[layer.start : layer.stop]
+        for draw in np.unique(of_layer[of_layer > 0]).tolist():
+            drawn = _weights(layer, index + draw * len(source.layers), seed, weight_init, "redrawn-weights")
+            weights[part] = np.where(of_layer == draw, drawn, weights[part])
+    return torch.from_numpy(weights)[free].to(draws.device)
+
+
 def random_roles(seed: int, budget: Budget) -> Tensor:
     """Draw roles: uniformly random positions inside each layer, as many as the budget says.
 
@@ -165,13 +189,13 @@ def uniform_scores(source: SourceNetwork, seed: int) -> Tensor:
     return torch.from_numpy(values.astype(np.float32))[source.roles == FREE]
 
 
-def _weights(layer: Layer, index: int, seed: int, init: WeightInit) -> NDArray[np.float32]:
+def _weights(layer: Layer, index: int, seed: int, init: WeightInit, purpose: random.Purpose = "weights") -> NDArray[np.float32]:
     """Draw a layer's weights; every init has standard deviation sqrt(2 / fan_in) (He et al. 2015, for ReLU)."""
     deviation = np.sqrt(2.0 / layer.fan_in)
     if init == "kaiming_normal":
-        values = deviation * random.normal(seed, "weights", index, layer.size)
+        values = deviation * random.normal(seed, purpose, index, layer.size)
     else:
-        centred = 2.0 * random.uniform(seed, "weights", index, layer.size) - 1.0
+        centred = 2.0 * random.uniform(seed, purpose, index, layer.size) - 1.0
         if init == "kaiming_uniform":
             values = (np.sqrt(3.0) * deviation) * centred
         else:  # signed Kaiming constant: Ramanujan et al. 2020, section 3.2

@@ -1,143 +1,132 @@
-"""Searches: edge-popup, iterative edge-popup, and the baselines that they are compared with."""
+"""Searches: what every search algorithm declares of itself. Each algorithm, with its parameters, is a file of its own.
+
+A search in params.yaml names its algorithm by `kind`: one of `BUILT_IN`, or `module:Class`, anybody's subclass of `Search`.
+"""
 
 from __future__ import annotations
 
-from math import log
-from typing import Annotated, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, PlainValidator, SerializeAsAny
+from pydantic_core import CoreSchema, PydanticCustomError
 
-from slt_bench.params.base import Model, Ratio
+from slt_bench.common.colours import PURPLE
+from slt_bench.common.plugins import resolve
+from slt_bench.params.base import Model
+from slt_bench.params.recipes import Recipe
 
+BUILT_IN = {
+    "edge-popup": "slt_bench.search.methods.edge_popup:EdgePopup",
+    "iterative-edge-popup": "slt_bench.search.methods.iterative_edge_popup:IterativeEdgePopup",
+    "weight-training": "slt_bench.search.methods.weight_training:WeightTraining",
+    "random-mask": "slt_bench.search.methods.random_mask:RandomMask",
+}
+
+Learned = Literal["scores", "weights", "nothing"]  # what is optimised; with nothing, a fixed random ranking is cut
 Selection = Annotated[
     Literal["global", "local"], Field(description="one threshold over all layers, or the same density in every layer")
 ]
 
-Learned = Literal["scores", "weights", "nothing"]  # what is optimised; with nothing, a fixed random ranking is cut
-Keep = Annotated[float, Field(gt=0, lt=1)]
+
+@dataclass(frozen=True)
+class Phase:
+    """A run of epochs at one sparsity, and what happens as it begins."""
+
+    epochs: int
+    sparsity: float  # share of all N edges that are zero
+    warmup: bool = True  # begin with the recipe's warm-up
+    scores: Literal["carried", "redrawn", "rewound"] = "carried"
+    inside_last_mask: bool = False  # hard: what the phase before dropped is closed
+    reset_momentum: bool = False
+    # A phase is one sweep of the learning rate, unless the sweep has epochs of the phases before and after it too.
+    epochs_before: int = 0
+    epochs_after: int = 0
 
 
-class EdgePopup(Model):
-    """Edge-popup: one phase at the final sparsity (Ramanujan et al. 2020)."""
+class Search(Model):
+    """A search algorithm as params.yaml names it: its parameters are fields, and unknown ones are refused.
 
-    kind: Literal["edge-popup"]
-    selection: Selection = "global"
-    length: int = Field(1, ge=1, le=100, description="factor on the recipe's epochs: as long as this many iterations of iEP")
-    keep: Keep | None = Field(None, description="in place of length: as long as iEP with this keep and epochs: per_iteration")
+    Attributes:
+        learns: what the optimizer moves, as the header of a ticket calls it: a ticket of `weights` stores these and no mask;
+            with `nothing` no gradient is computed.
+        algorithm: the class that does the work, a `slt_bench.search.methods.contract.Method`.
+    """
+
+    kind: str
+
+    learns: ClassVar[Learned] = "scores"
+    algorithm: ClassVar[Callable[..., Any]]
 
     @property
     def label(self) -> str:
         """The name of the search in tables."""
-        long = ", as long as iEP" if self.keep else f", {self.length} x the epochs" if self.length > 1 else ""
-        return "edge popup" + _local(self.selection) + long
+        return self.kind.rpartition(":")[2]
 
-    @model_validator(mode="after")
-    def _one_length(self) -> EdgePopup:
-        if self.keep is not None and self.length > 1:
-            raise ValueError("give either length or keep")
-        return self
+    @property
+    def colour(self) -> str:
+        """The colour of the search in figures, as `#rrggbb`."""
+        return PURPLE
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether a mask is learned, and neither weights are trained nor a random mask is taken."""
+        return self.learns == "scores"
 
-class IterativeEdgePopup(Model):
-    """Iterative edge-popup: sparsity rises and the learning rate is rewound at each iteration (Iwasawa et al. 2023)."""
-
-    kind: Literal["iterative-edge-popup"]
-    selection: Selection = "global"
-    iterations: int | None = Field(None, ge=2, le=100)
-    keep: Keep | None = Field(
-        None,
-        description="in place of iterations: share that each keeps of the one before, so that s_i = 1 - keep^i; there are as "
-        "many as the row's sparsity needs (to the nearest)",
-    )
-    rule: Literal["geometric", "linear"] | None = Field(
-        None, description="geometric, also if absent: density falls by an equal factor; linear: sparsity rises by equal steps"
-    )
-    sparsities: list[Ratio] | None = Field(
-        None, min_length=2, max_length=100, description="in place of iterations, keep and rule: the sparsity of each, rising"
-    )
-    space: Literal["soft", "hard"] = Field("soft", description="hard: each iteration searches inside the last mask alone")
-    scores: Literal["carried", "redrawn", "rewound"] = Field(
-        "carried", description="hard: at each iteration they go on, are drawn anew, or return to where the search began"
-    )
-    momentum: Literal["kept", "reset"] = Field("kept", description="at each iteration")
-    warmup: Literal["every", "first"] = Field("every", description="iterations that begin with the recipe's warm-up")
-    epochs: Literal["total", "per_iteration"] = Field("total", description="total: as many epochs as edge-popup gets in all")
-
-    def count(self, start: float, target: float) -> int:
-        """Count the iterations from the sparsity of the source to that of the ticket.
+    def phases(self, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
+        """List the phases of the search; one at the final sparsity unless an algorithm says otherwise.
 
         Args:
-            start: sparsity of the source, in [0, 1].
-            target: sparsity of the ticket, in [0, 1].
+            recipe: how long a search is trained.
+            start: sparsity of the source network, in [0, 1].
+            target: sparsity of the ticket, in [start, 1].
+
+        Returns:
+            At least one phase; the ticket is one of the last phase.
         """
-        if self.keep is not None:
-            return iterations_at(self.keep, start, target)
-        return len(self.sparsities) if self.sparsities is not None else self.iterations or 0
+        return (Phase(recipe.epochs, target),)
 
-    @property
-    def label(self) -> str:
-        """The name of the search in tables."""
-        hard = f", hard ({self.scores} scores)" if self.space == "hard" else ""
-        long = ", all epochs in each iteration" if self.epochs == "per_iteration" else ""
-        once = ", one warm-up" if self.warmup == "first" else ""
-        return "iterative edge popup" + hard + _local(self.selection) + long + once
+    def check(self, recipe: Recipe, start: float, target: float) -> None:
+        """Check that the parameters go together with those of a cell; arguments as those of `phases`.
 
-    @model_validator(mode="after")
-    def _one_way_to_rise(self) -> IterativeEdgePopup:
-        if [self.iterations, self.keep, self.sparsities].count(None) != 2:
-            raise ValueError("give one of iterations, keep and sparsities")
-        if self.iterations is None and self.rule is not None:
-            raise ValueError(f"{'keep' if self.keep else 'sparsities'} say it all: leave rule out")
-        if self.sparsities is not None and self.sparsities != sorted(self.sparsities):
-            raise ValueError(f"sparsities must rise, got {self.sparsities}")
-        if self.space == "soft" and self.scores != "carried":
-            raise ValueError(f"scores: {self.scores} needs space: hard; a soft search would forget all that it found")
-        return self
+        Raises:
+            ValueError: they do not; the message names what to change.
+        """
 
 
-def iterations_at(keep: float, start: float, target: float) -> int:
-    """Count the iterations after which 1 - (1 - start) keep^i is nearest to the target sparsity.
+def _declared(value: Any) -> Search:
+    """Make the declaration that a mapping in params.yaml stands for."""
+    if isinstance(value, Search):
+        return value
+    if not isinstance(value, dict):
+        raise PydanticCustomError("dict_type", "Input should be a mapping of keys to values")
+    if "kind" not in value:
+        raise ValueError(f"kind is missing: one of {', '.join(BUILT_IN)}, or module:Class")
+    return search_class(value["kind"]).model_validate(value)
 
-    A sparsity of 1 is never reached: there the iterations are counted that go 0.999 of the way.
+
+def search_class(kind: Any) -> type[Search]:
+    """Import the declaration of an algorithm.
 
     Args:
-        keep: share of the edges that each iteration keeps of those of the one before, in (0, 1).
-        start: sparsity of the source, in [0, 1].
-        target: sparsity of the ticket, in [0, 1].
+        kind: a name of ours, or `module:Class`.
 
-    Returns:
-        The number i of iterations, 1 or more.
+    Raises:
+        ValueError: there is no such class, or it declares no search.
     """
-    if start >= 1:
-        return 1
-    return max(1, round(log(max(1e-3, (1 - target) / (1 - start))) / log(keep)))
+    found = resolve(str(kind), BUILT_IN)
+    if not (isinstance(found, type) and issubclass(found, Search) and hasattr(found, "algorithm")):
+        raise ValueError(f"'{kind}' is no search: a subclass of slt_bench's Search with its algorithm is needed")
+    return found
 
 
-class WeightTraining(Model):
-    """The baseline: the weights of all free edges are trained. In a source from a ticket, these are the ticket's edges."""
+class _Schema:
+    """The annotation that writes the JSON schema of a search: one of ours, or a plug-in with keys of its own."""
 
-    kind: Literal["weight-training"]
-
-    @property
-    def label(self) -> str:
-        """The name of the search in tables."""
-        return "weight training"
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        plugin = {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string", "pattern": ":"}}}
+        return {"anyOf": [*(search_class(kind).model_json_schema() for kind in BUILT_IN), plugin]}
 
 
-class RandomMask(Model):
-    """The control: a uniformly random mask; nothing is optimised, and only batch-norm statistics are gathered."""
-
-    kind: Literal["random-mask"]
-    selection: Selection = "global"
-
-    @property
-    def label(self) -> str:
-        """The name of the search in tables."""
-        return "random mask" + _local(self.selection)
-
-
-def _local(selection: str) -> str:
-    return ", local" if selection == "local" else ""
-
-
-Search = Annotated[EdgePopup | IterativeEdgePopup | WeightTraining | RandomMask, Field(discriminator="kind")]
+AnySearch = Annotated[SerializeAsAny[Search], PlainValidator(_declared), _Schema()]

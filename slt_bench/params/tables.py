@@ -12,7 +12,7 @@ from slt_bench.params.datasets import Dataset
 from slt_bench.params.machine import Machine
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import Search
+from slt_bench.params.searches import AnySearch
 from slt_bench.params.sources import SourceGrid
 
 
@@ -111,5 +111,5 @@ class Params(Model):
     datasets: dict[Name, Dataset]
     networks: dict[Name, Network]
     recipes: dict[Name, Recipe]
-    searches: dict[Name, Search]
+    searches: dict[Name, AnySearch]
     tables: dict[Name, AnyTable]

@@ -1,7 +1,8 @@
 """The identity of code: a digest of all definitions that a function reaches, in whichever module they are.
 
-A change counts if it is in a definition that the function reaches. Comments, docstrings, layout, and the module in which a
-definition is do not count: a long search does not start again because of a comment or a move.
+A change counts if it is in a definition that the function reaches. Comments, docstrings, layout, the module in which a
+definition is, and how a search is shown (its label and colour) do not count: a long search does not start again because of a
+comment or a move. Of a plug-in, which stands outside this package, all modules count whole (`plugin_code`).
 """
 
 from __future__ import annotations
@@ -9,68 +10,103 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeGuard
+
+from slt_bench.experiment.cell import Cell
+from slt_bench.records.plugin_code import plugin_code
 
 PACKAGE = Path(__file__).parent.parent
 OF_A_CELL = ("slt_bench.search.run:search", "slt_bench.run.evaluate:evaluate")  # the functions that a cell runs
 
+_SHOWN = ("label", "colour")  # properties of a search that change no result
+
 _Definition = tuple[str, str]  # module and name; the name "" stands for what a module does as it is imported
 
 
+def cell_code(cell: Cell) -> str:
+    """Return the digest of the code that a cell runs, as it was at the first call for its kind in this process."""
+    return kind_code(cell.code)
+
+
 @cache
-def cell_code() -> str:
-    """Return the digest of the code that a cell runs, as it was at the first call in this process."""
-    return code_digest(*OF_A_CELL)
+def kind_code(entries: tuple[str, ...]) -> str:
+    """Return the digest of the code of a kind of cell, as it was at the first call in this process.
+
+    Args:
+        entries: what the kind runs beside what all cells run, as `Cell.code` names it.
+    """
+    return code_digest(*OF_A_CELL, *entries)
 
 
 def code_digest(*entries: str) -> str:
     """Return the digest of some functions and of all that they use of this package.
 
     Args:
-        entries: functions or classes, each as `module:name`.
+        entries: functions or classes, each as `module:name`; of a plug-in all of its modules are taken.
 
     Returns:
         Twelve hex digits.
 
     Raises:
         KeyError: a module has no such definition.
+        BenchError: a module of a plug-in is not there.
     """
-    modules: dict[str, _Module] = {}
-    reached: dict[_Definition, list[str]] = {}
-    waiting = [(module, name) for module, _, name in (entry.partition(":") for entry in entries)]
+    reached: dict[_Definition, tuple[str, ...]] = {}
+    waiting = [(module, name) for module, _, name in (entry.partition(":") for entry in entries if _is_ours(entry))]
     for module_name, name in waiting:
-        if name not in _module(modules, module_name).definitions:
+        if name not in _module(module_name).definitions:
             raise KeyError(f"{module_name} defines no {name}")
+    foreign = plugin_code(entry.partition(":")[0] for entry in entries if not _is_ours(entry))
+    waiting += [
+        (module, name) for module, names in foreign.uses.items() for name in names or _module(module).definitions
+    ]  # fmt: skip
     while waiting:
         definition = waiting.pop()
         if definition in reached:
             continue
-        (module_name, name), module = definition, _module(modules, definition[0])
+        (module_name, name), module = definition, _module(definition[0])
         if name in module.definitions:
-            statements = module.definitions[name]
-            waiting += [(module_name, ""), *(use for statement in statements for use in module.uses(statement))]
-            reached[definition] = [ast.dump(module.normalised(statement)) for statement in statements]
+            reached[definition], used = module.definition(name)
+            waiting += [(module_name, ""), *used]
         elif name in module.imports:
             waiting.append(module.imports[name])
-    dumps = sorted(dump for statements in reached.values() for dump in statements)
-    data = sorted(content for name in {module for module, _ in reached} for content in _module(modules, name).data())
+    dumps = sorted([dump for statements in reached.values() for dump in statements] + foreign.dumps)
+    data = sorted(content for name in {module for module, _ in reached} for content in _module(name).data())
     return hashlib.sha256("\n".join(dumps).encode() + b"\n".join(data)).hexdigest()[:12]
 
 
-def _module(known: dict[str, _Module], name: str) -> _Module:
-    if name not in known:
-        known[name] = _Module(name)
-    return known[name]
+def _is_ours(entry: str) -> bool:
+    return entry.partition(".")[0] == "slt_bench"
+
+
+def _module(name: str) -> _Module:
+    path = _file(name)
+    stat = path.stat() if path else None
+    return _parsed(name, path, stat and stat.st_mtime_ns, stat and stat.st_size)
+
+
+@lru_cache(maxsize=1000)
+def _parsed(name: str, path: Path | None, _changed: int | None, _size: int | None) -> _Module:
+    return _Module(name, path)
 
 
 class _Module:
     """A module of this package: its definitions by name, and its imports from the package."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.path = name, _file(name)
+    def __init__(self, name: str, path: Path | None) -> None:
+        self.name, self.path = name, path
         self.tree = ast.parse(self.path.read_text(encoding="utf-8")) if self.path else ast.Module([], [])
+        self._found: dict[str, tuple[tuple[str, ...], list[_Definition]]] = {}
+
+    def definition(self, name: str) -> tuple[tuple[str, ...], list[_Definition]]:
+        """Return the normalised statements that bind a name, and the definitions that they use."""
+        if name not in self._found:
+            statements = self.definitions[name]
+            used = [use for statement in statements for use in self.uses(statement)]
+            self._found[name] = tuple(ast.dump(self.normalised(statement)) for statement in statements), used
+        return self._found[name]
 
     @cached_property
     def definitions(self) -> dict[str, list[ast.stmt]]:
@@ -130,6 +166,8 @@ class _Normaliser(ast.NodeTransformer):
     def visit(self, node: ast.AST) -> Any:
         if _imports_package(node):
             return ast.Pass()
+        if isinstance(node, ast.ClassDef):
+            node.body = [part for part in node.body if getattr(part, "name", "") not in _SHOWN] or [ast.Pass()]
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
         if isinstance(node, ast.Attribute) and self.module.module_of(node) is not None:

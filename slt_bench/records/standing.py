@@ -61,7 +61,7 @@ def cell_standing(
     except (KeyError, TypeError):
         return Standing("stale", "its search.json is damaged", None, ("record",))
     today = {"parameters": cell.identity, "images": images, "ticket of its parent": parent_digest(cell.parent_directory)}
-    today[CODE] = cell_code()
+    today[CODE] = cell_code(cell)
     diverged = record.get("diverged")
     differences = tuple(name for name in recorded if recorded[name] != today[name])
     differences += tuple(name for name in TICKETS if not diverged and not (directory / name).is_file())

@@ -35,7 +35,7 @@ class Line:
     @property
     def is_searched(self) -> bool:
         """Whether the line's tickets were searched, and are neither trained weights nor random masks."""
-        return self.cell.search.kind not in ("weight-training", "random-mask")
+        return self.cell.search.is_searched
 
     @property
     def is_validated(self) -> bool:

@@ -59,7 +59,7 @@ def table_notes(experiment: Experiment, lines: list[Line]) -> list[str]:
     results = [result for line in lines for result in line.results]
     notes = [experiment.table.note] if experiment.table.note else []
     notes.append(f"Test accuracy of the {_reported_epoch(lines)}, {_COLUMNS}")
-    if any(line.cell.search.kind == "weight-training" for line in lines):
+    if any(line.cell.search.learns == "weights" for line in lines):
         notes.append("Weight training is the baseline: its file holds the trained weights.")
     notes += [_data(lines)] if results else []
     codes = {f"{result.record['code']} ({result.record['commit']})" for result in results}

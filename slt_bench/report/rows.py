@@ -50,7 +50,7 @@ def short_rows(results: TableResults) -> list[Row]:
 
 def _line_row(line: Line, is_comparable: bool) -> Row:
     record = line.results[0].record if line.results else None
-    is_ticket = line.cell.search.kind != "weight-training"
+    is_ticket = line.cell.search.learns != "weights"
     differences = [_difference(line, value) for value in line.published] if is_comparable else []
     coded = line.optional("coded_bytes") if is_ticket else []
     return {

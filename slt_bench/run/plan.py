@@ -9,7 +9,6 @@ from slt_bench.common import paths
 from slt_bench.common.files import is_held
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.standing import Standing, cell_standing, prepared_images
-from slt_bench.search.methods.registry import make_schedule
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,10 @@ class _Rates:
         if standing.is_result and standing.record is not None:
             return float(sum(standing.record.get("epoch_seconds", [])))
         seconds = next((seconds for kind in _kinds(cell) if (seconds := self.by_kind.get(kind))), None)
-        return epochs(cell) * sum(seconds) / len(seconds) if seconds else None
+        return cell.epochs * sum(seconds) / len(seconds) if seconds else None
 
 
 def _kinds(cell: Cell) -> tuple[tuple[str, ...], ...]:
     """Return what the time of an epoch depends on, closest first (an epoch of random masks takes half one of edge-popup)."""
     images_and_network = (cell.dataset_name, cell.network_name)
     return (*images_and_network, cell.search.kind), images_and_network
-
-
-def epochs(cell: Cell) -> int:
-    """Count the epochs of a cell's search, over all its phases."""
-    return make_schedule(cell.search, cell.recipe, cell.source.prune_ratio, cell.sparsity).epochs

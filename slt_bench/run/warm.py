@@ -10,18 +10,20 @@ from threading import RLock
 from tqdm import tqdm
 
 from slt_bench.engine import worker as worker
-from slt_bench.records.code_digest import OF_A_CELL, cell_code
+from slt_bench.params.searches import BUILT_IN
+from slt_bench.records.code_digest import OF_A_CELL, kind_code
 from slt_bench.records.provenance import code_version
 from slt_bench.run import cells as cells
 from slt_bench.run import datasets as datasets
 
 tqdm.set_lock(RLock())  # its own is shared by processes, and one that is killed would leak it
-for function in OF_A_CELL:
+for function in (*OF_A_CELL, *BUILT_IN.values()):
     import_module(function.partition(":")[0])
 # These are imported when they are called; where one is missing, who needs it says so then.
 _LATE = ("slt_bench.data.loader", "slt_bench.tracking.live", "slt_bench.ticket.sizes", "safetensors.torch", "constriction")
 for module in _LATE:
     with suppress(ImportError):
         import_module(module)
-cell_code()
+for search in BUILT_IN.values():
+    kind_code((search,))
 code_version()

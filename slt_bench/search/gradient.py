@@ -38,7 +38,7 @@ class BatchGradient:
             label_smoothing: of the training loss, in [0, 1).
         """
         self.network, self.method, self.microbatches, self.world = network, method, microbatches, world
-        self.label_smoothing, self.learns = label_smoothing, method.learns != "nothing"
+        self.label_smoothing, self.learns = label_smoothing, method.search.learns != "nothing"
 
     def of(self, images: Tensor, labels: Tensor, progress: EpochProgress, epoch: int) -> Tensor | None:
         """Compute the mean gradient of what is learned over a batch.

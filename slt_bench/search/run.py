@@ -67,7 +67,7 @@ def search(
     machine, dataset = machine or Machine(), paths.dataset_dir(cell.dataset_name)
     manifest = read_manifest(dataset)
     check_manifest(manifest, cell.dataset.images, cell.dataset_name)
-    code = cell_code()  # now, not at the end: somebody may edit it meanwhile
+    code = cell_code(cell)  # now, not at the end: somebody may edit it meanwhile
     made_with = {"code": code, "commit": provenance.code_version(), "parent": provenance.parent_digest(cell.parent_directory)}
     state = paths.state_dir(cell.id, cell.identity)
     with exact_float32(), exclusive(state) if world.first else nullcontext():

@@ -1,24 +1,12 @@
-"""Schedules: what a search does over its epochs, as a list of phases, and the learning rate inside a phase."""
+"""Schedules: the place of each epoch among the phases of a search, and the learning rate of each step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Literal
 
 from slt_bench.params.recipes import Recipe
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A run of epochs at one sparsity with one sweep of the learning rate, and what happens as it begins."""
-
-    epochs: int
-    sparsity: float  # share of all N edges that are zero
-    warmup: bool = True  # begin with the recipe's warm-up
-    scores: Literal["carried", "redrawn", "rewound"] = "carried"
-    inside_last_mask: bool = False  # hard: what the phase before dropped is closed
-    reset_momentum: bool = False
+from slt_bench.params.searches import Phase
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,7 @@ class Schedule:
 
 
 def learning_rate(recipe: Recipe, phase: Phase, step: int, steps_per_epoch: int) -> float:
-    """Compute the learning rate of a step in a phase: linear warm-up, then half a cosine down to zero.
+    """Compute the learning rate of a step in a phase: linear warm-up, then half a cosine down to zero over its sweep.
 
     It starts at its full value (or at 1 / warm-up steps of it) and would reach 0 at the step after the last. Where the
     recipe changes it every epoch, all steps of an epoch have the rate of the first (Ramanujan et al. 2020, their code), and
@@ -83,7 +71,8 @@ def learning_rate(recipe: Recipe, phase: Phase, step: int, steps_per_epoch: int)
         The learning rate, in [0, recipe.learning_rate].
     """
     unit = steps_per_epoch if recipe.learning_rate_changes == "every_epoch" else 1
-    step, steps = step // unit, phase.epochs * steps_per_epoch // unit
+    epochs = phase.epochs_before + phase.epochs + phase.epochs_after
+    step, steps = (phase.epochs_before * steps_per_epoch + step) // unit, epochs * steps_per_epoch // unit
     warm = recipe.warmup_epochs * steps_per_epoch // unit if phase.warmup else 0
     if step < warm:
         return recipe.learning_rate * (step + 1) / warm

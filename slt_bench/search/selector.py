@@ -1,4 +1,4 @@
-"""The choice of a mask by magnitude: how many edges each phase keeps, and which."""
+"""The choice of a mask by a ranking: how many edges each phase keeps, and which."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from slt_bench.networks.budget import even_density
-from slt_bench.params.searches import Selection
-from slt_bench.search.schedules import Phase
+from slt_bench.params.searches import Phase, Selection
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.top_k import keep_largest
 
@@ -60,17 +59,19 @@ class Selector:
         kept_free = min(max(kept_free, 0), network.mask.numel())
         return [kept_free] if self.selection == "global" else even_density(network.budget, locked + kept_free, within).tolist()
 
-    def select(self, ranking: Tensor, keep: Sequence[int]) -> None:
-        """Set the network's mask to the edges of largest magnitude; its effective weights are not composed yet.
+    def select(self, ranking: Tensor, keep: Sequence[int], by_magnitude: bool = True) -> None:
+        """Set the network's mask to the edges with the largest entries; its effective weights are not composed yet.
 
         Args:
             ranking: float32[N_free].
             keep: the result of `keep_for`.
+            by_magnitude: whether entries are compared by magnitude, and not by value.
 
         Raises:
             Diverged: an entry of the ranking is NaN or infinite.
         """
         start, mask = 0, self.network.mask
         for stop, count in zip(self.stops, keep, strict=True):
-            keep_largest(ranking[start:stop], count, mask[start:stop], self._upper_halves[start:stop])
+            part = slice(start, stop)
+            keep_largest(ranking[part], count, mask[part], self._upper_halves[part], by_magnitude)
             start = stop

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from slt_bench.networks.registry import batch_norm_statistics
-from slt_bench.search.methods.contract import Found
+from slt_bench.ticket.found import Found
 from slt_bench.ticket.ticket import Spec, Ticket
 
 
@@ -18,8 +18,7 @@ class Snapshot:
 
     epoch: int  # from 1
     val_top1: float | None  # in percent; None where all images are trained on
-    mask: Tensor | None  # bool[N_free]
-    weights: Tensor | None  # float32[N_free], where they are trained
+    found: Found
     batch_norm_mean: Tensor  # float32[channels]
     batch_norm_var: Tensor  # float32[channels]
 
@@ -37,7 +36,7 @@ class Snapshot:
             The snapshot.
         """
         mean, var = batch_norm_statistics(module)
-        return cls(epoch, val_top1, _copy(found.mask), _copy(found.weights), mean.clone(), var.clone())
+        return cls(epoch, val_top1, found.copy(), mean.clone(), var.clone())
 
     def ticket(self, spec: Spec, roles: Tensor | None) -> Ticket:
         """Make the ticket.
@@ -50,18 +49,19 @@ class Snapshot:
             The ticket of the snapshot's epoch.
         """
         return Ticket(
-            spec=spec.model_copy(update={"epoch": self.epoch}),
-            mask=self.mask,
-            weights=self.weights,
+            spec=spec.model_copy(update={"epoch": self.epoch, "format": 1 if self.found.is_plain else 2}),
+            found=self.found,
             batch_norm_mean=self.batch_norm_mean,
             batch_norm_var=self.batch_norm_var,
             roles=roles,
         )
 
     def state(self) -> dict[str, Any]:
-        """Give all fields, for a checkpoint; `Snapshot(**state)` is the snapshot again."""
-        return {field: getattr(self, field) for field in self.__dataclass_fields__}
+        """Give all fields in plain values, for a checkpoint."""
+        fields = {field: getattr(self, field) for field in self.__dataclass_fields__}
+        return fields | {"found": self.found.state()}
 
-
-def _copy(values: Tensor | None) -> Tensor | None:
-    return None if values is None else values.cpu().clone()
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> Snapshot:
+        """Make the snapshot again from what `state` gave."""
+        return cls(**state | {"found": Found(**state["found"])})

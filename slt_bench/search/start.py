@@ -10,7 +10,6 @@ from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.networks.source import FREE, LOCKED, roles_from_ticket
-from slt_bench.params.searches import Learned
 from slt_bench.params.sources import Source
 from slt_bench.records.standing import divergence
 from slt_bench.ticket.file import read_ticket
@@ -63,13 +62,12 @@ def roles_of(cell: Cell) -> Tensor | None:
     return roles_from_ticket(kept, [layer.size for layer in source.layers], cell.seed, pruned, locked, wanted.shuffled)
 
 
-def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:
+def make_spec(cell: Cell, manifest: Manifest) -> Spec:
     """Make the header of a cell's tickets.
 
     Args:
         cell: the experiment.
         manifest: of its dataset: classes and image size.
-        learned: what its search learns.
 
     Raises:
         BenchError: the images are no squares of one size, and the dataset has no resolution.
@@ -82,7 +80,7 @@ def make_spec(cell: Cell, manifest: Manifest, learned: Learned) -> Spec:
         weight_init=cell.recipe.weight_init,
         scale=cell.recipe.scale, classes=manifest.classes, resize=cell.dataset.resize, mean=cell.dataset.mean,
         image_size=size,
-        std=cell.dataset.std, learned=learned, cell=cell.id, identity=cell.identity, epoch=0,
+        std=cell.dataset.std, learned=cell.search.learns, cell=cell.id, identity=cell.identity, epoch=0,
     )  # fmt: skip
 
 

@@ -21,11 +21,11 @@ from slt_bench.search.epoch_progress import EpochProgress
 from slt_bench.search.gradient import BatchGradient
 from slt_bench.search.interrupts import Interrupts
 from slt_bench.search.mask_statistics import MaskStatistics, magnitude_quantiles
-from slt_bench.search.methods.registry import METHODS, make_schedule
+from slt_bench.search.methods.contract import Method
 from slt_bench.search.metrics import Metrics, measure
 from slt_bench.search.microbatch import MicrobatchStatistics
 from slt_bench.search.optimizer import Sgd
-from slt_bench.search.schedules import Position, learning_rate
+from slt_bench.search.schedules import Position, Schedule, learning_rate
 from slt_bench.search.search_log import SearchLog
 from slt_bench.search.snapshot import Snapshot
 from slt_bench.search.start import check_batches, make_spec, roles_of
@@ -56,17 +56,17 @@ class Trainer:
         """
         check_batches(cell, train, world)
         self.cell, self.train_loader, self.val_loader, self.device, self.world = cell, train, val, device, world
-        recipe, method = cell.recipe, METHODS[cell.search.kind]
-        self.schedule = make_schedule(cell.search, recipe, cell.source.prune_ratio, cell.sparsity)
-        self.spec = make_spec(cell, manifest, method.learns)
+        recipe, search = cell.recipe, cell.search
+        self.schedule = Schedule(cell.phases)
+        self.spec = make_spec(cell, manifest)
         self.roles = roles_of(cell)
         module, source = self.spec.build(self.roles)
         self.microbatches = MicrobatchStatistics(module, recipe.shards, world, device)
         self.network = MaskedNetwork(
             module, source.to(device), recipe.scale, precision(recipe, device), wants_compiling(recipe, device),
-            with_gradient=method.learns != "nothing",
+            with_gradient=search.learns != "nothing",
         )  # fmt: skip
-        self.method = method(cell.search, self.network, self.schedule.phases, recipe, cell.seed)
+        self.method: Method[Any] = search.algorithm(search, self.network, cell.phases, recipe, cell.seed)
         self.optimizer = Sgd(self.method.learned, recipe.momentum, recipe.weight_decay)
         self.gradient = BatchGradient(self.network, self.method, self.microbatches, world, recipe.label_smoothing)
         self.masks = MaskStatistics(self.network.mask.numel(), device)
@@ -131,7 +131,7 @@ class Trainer:
         self.microbatches.load(state["microbatches"])
         self.masks.load(state["masks"])
         self.log.load(state["log"])
-        self.best = Snapshot(**state["best"]) if state["best"] else None
+        self.best = Snapshot.load(state["best"]) if state["best"] else None
         under_way = state["under_way"]
         self.under_way = EpochProgress.resume(under_way, self.world, self.device) if under_way else None
         self.method.compose(self.schedule.at(self.log.epochs - (0 if under_way else 1)).phase_number)
@@ -145,6 +145,7 @@ class Trainer:
         progress = self.under_way
         loss, correct = self._train(progress, position, interrupts, after_step)
         self.microbatches.merge()
+        self.method.settle(position.phase_number)
         metrics = None
         if self.val_loader is not None:
             classes = len(self.spec.classes)
@@ -171,6 +172,7 @@ class Trainer:
             if gradient is not None:
                 rate = learning_rate(recipe, position.phase, position.phase_epoch * steps + step, steps)
                 self.optimizer.step(gradient, rate)
+                self.method.after_step(epoch * steps + step + 1)
                 self._compose(position, step)
             progress.steps_done = step + 1
             after_step()

@@ -11,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt_bench.networks.registry import Layer
+from slt_bench.ticket.levels import MOST
 from slt_bench.ticket.ticket import Spec
 
 MOST_EDGES = 1 << 30  # of a network: 16 times a Wide ResNet-50
 _STATISTICS = ("batch_norm_mean", "batch_norm_var")
 _TYPES: dict[str, tuple[str, ...]] = {
     "mask": ("U8",), "mask_coded": ("U8",), "weights": ("F32",), "roles": ("U8",),
-    "batch_norm_mean": ("F32", "F16"), "batch_norm_var": ("F32", "F16"),
+    "batch_norm_mean": ("F32", "F16"), "batch_norm_var": ("F32", "F16"), "signs": ("U8",), "coats": ("U8",),
+    "coats_coded": ("U8",), "draws": ("U8",), "draws_coded": ("U8",), "gains": ("F32",),
 }  # fmt: skip
 _KEYS = {"digest": str, "spec": dict, "edges": list}
-_OPTIONAL = ("pruned", "locked", "kept")
+_OPTIONAL = ("pruned", "locked", "kept", "coats", "draws")
+_LEVELS = ("coats", "draws")
 
 
 class Damaged(Exception):
@@ -79,6 +82,11 @@ def check_tensors(spec: Spec, tensors: Mapping[str, Stored]) -> None:
         wanted.add("weights")
     else:
         wanted.add("mask" if "mask" in tensors else "mask_coded")
+    if spec.format == 2 and "weights" not in wanted:
+        coded = "_coded" if "mask_coded" in wanted else ""
+        wanted |= {"signs", "gains", *(name + coded for name in _LEVELS)} & set(tensors)
+        if not wanted & {"signs", "gains", *(name + coded for name in _LEVELS)}:
+            raise Damaged("its format is 2, but it has no signs, coats, draws or gains")
     if missing := sorted(wanted - set(tensors)):
         raise Damaged(f"tensor {missing[0]} is missing")
     if unknown := sorted(set(tensors) - wanted):
@@ -126,10 +134,18 @@ def check_lengths(
         Damaged: naming the tensor, its length and the right one, or a layer that keeps more than it has.
     """
     edges = int(free.sum())
-    lengths = {"mask": -(-edges // 8), "weights": edges, **dict.fromkeys(_STATISTICS, channels)}
+    lengths = {"mask": -(-edges // 8), "weights": edges, "gains": len(free), **dict.fromkeys(_STATISTICS, channels)}
     for name, length in lengths.items():
         if name in tensors and tensors[name].shape != (length,):
             raise Damaged(f"tensor {name} has {tensors[name].shape[0]:,} entries instead of {length:,}")
+    for name in _LEVELS:
+        counts, is_there = header.get(name), name in tensors or f"{name}_coded" in tensors
+        if (counts is not None) != is_there:
+            raise Damaged(f"{name} in its header belongs to a tensor {name}")
+        if counts is not None and (
+            len(counts) > MOST or counts != sorted(counts, reverse=True) or 0 in counts or (counts and counts[0] > edges)
+        ):
+            raise Damaged(f"{name} in its header are no counts of edges of rising level")
     if ("kept" in header) != ("mask_coded" in tensors):
         raise Damaged("kept in its header belongs to an entropy-coded mask")
     if "mask_coded" not in tensors:

@@ -4,22 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from slt_bench.networks.budget import Budget
-from slt_bench.ticket.mask_coding import CodedMask, pack, pack_roles
+from slt_bench.ticket.found import Found
+from slt_bench.ticket.levels import encode_levels, level_counts, pack_levels
+from slt_bench.ticket.mask_coding import CodedMask, encode, pack, pack_roles
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Ticket
 
 KEY = "slt-bench"  # of the header in the metadata of safetensors
 BUDGET = ("edges", "pruned", "locked")  # keys of the header
+LEVELS = ("coats", "draws")  # keys of the header, and names of tensors
 STATISTICS = ("batch_norm_mean", "batch_norm_var")  # names of tensors
 
 
+@dataclass(frozen=True)
+class Coded:
+    """The entropy-coded parts of a ticket."""
+
+    mask: CodedMask
+    levels: dict[str, Tensor]  # of LEVELS, those that the ticket has -> uint8[4 w]
+
+
+def encode_found(found: Found, stops: Sequence[int]) -> Coded | None:
+    """Entropy-code what a ticket has found; None where there is no mask.
+
+    Args:
+        found: of the ticket.
+        stops: where each layer ends in the mask.
+
+    Raises:
+        BenchError: the package that codes masks is not installed.
+    """
+    if found.mask is None:
+        return None
+    return Coded(encode(found.mask, stops), {name: encode_levels(levels) for name, levels in _levels(found).items()})
+
+
 def assemble(
-    ticket: Ticket, budget: Budget, digest: str, statistics: dict[str, Tensor], coded: CodedMask | None = None
+    ticket: Ticket, budget: Budget, digest: str, statistics: dict[str, Tensor], coded: Coded | None = None
 ) -> bytes:  # fmt: skip
     """Put the bytes of a ticket file together.
 
@@ -28,7 +56,7 @@ def assemble(
         budget: of its source network.
         digest: of the network that the file rebuilds to, 64 hex digits.
         statistics: the tensors `batch_norm_mean` and `batch_norm_var` in the type in which they are stored.
-        coded: the ticket's mask, entropy-coded; one bit a free edge if left out.
+        coded: the ticket's mask and levels, entropy-coded; packed bits if left out.
 
     Returns:
         The whole content of the file.
@@ -38,14 +66,35 @@ def assemble(
     header: dict[str, Any] = {"spec": spec_json(ticket), "digest": digest, **header_budget(budget)}
     tensors = dict(statistics)
     if coded is not None:
-        tensors["mask_coded"], header["kept"] = coded.code, coded.kept
+        tensors["mask_coded"], header["kept"] = coded.mask.code, coded.mask.kept
     elif ticket.mask is not None:
         tensors["mask"] = pack(ticket.mask)
     if ticket.weights is not None:
         tensors["weights"] = ticket.weights
+    header |= {name: level_counts(levels) for name, levels in _levels(ticket.found).items()}
+    for name, tensor in packed_extras(ticket.found).items():
+        is_coded = coded is not None and name in coded.levels
+        tensors |= {f"{name}_coded": coded.levels[name]} if coded is not None and is_coded else {name: tensor}
     if ticket.roles is not None:
         tensors["roles"] = pack_roles(ticket.roles)
     return save(tensors, {KEY: _canonical(header)})
+
+
+def packed_extras(found: Found) -> dict[str, Tensor]:
+    """Pack what a ticket says of kept edges beside the mask, by the names of tensors."""
+    extras = {name: pack_levels(levels) for name, levels in _levels(found).items()}
+    if found.signs is not None and found.mask is not None:
+        extras["signs"] = pack(found.signs[found.mask])
+    return extras | ({"gains": found.gains} if found.gains is not None else {})
+
+
+def _levels(found: Found) -> dict[str, Tensor]:
+    """Give the levels of the kept edges, uint8[k] by their names: coats less one, so that one coat is level 0, and draws."""
+    if found.mask is None:
+        return {}
+    parts = {"coats": found.coats, "draws": found.draws}
+    kept = {name: part[found.mask] for name, part in parts.items() if part is not None}
+    return {name: levels - 1 if name == "coats" else levels for name, levels in kept.items()}
 
 
 def spec_json(ticket: Ticket) -> dict[str, Any]:

@@ -13,12 +13,25 @@ from torch import Tensor, nn
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import write_bytes
+from slt_bench.networks.budget import Budget
 from slt_bench.networks.registry import Layer, channels
 from slt_bench.networks.source import SourceNetwork, count_roles
 from slt_bench.ticket.check import Damaged, Stored, check_edges, check_header, check_lengths, check_tensors
-from slt_bench.ticket.content import BUDGET, KEY, STATISTICS, assemble, digest_of, header_budget, spec_json
+from slt_bench.ticket.content import (
+    BUDGET,
+    KEY,
+    LEVELS,
+    STATISTICS,
+    assemble,
+    digest_of,
+    encode_found,
+    header_budget,
+    spec_json,
+)
 from slt_bench.ticket.counts import Counts
-from slt_bench.ticket.mask_coding import decode, encode, unpack, unpack_roles
+from slt_bench.ticket.found import Found
+from slt_bench.ticket.levels import decode_levels, unpack_levels
+from slt_bench.ticket.mask_coding import decode, unpack, unpack_roles
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Spec, Ticket
 
@@ -49,7 +62,7 @@ def save_ticket(
     Args:
         ticket: the ticket to write.
         path: of the file.
-        mask: one bit a free edge, or entropy-coded.
+        mask: packed bits, or entropy-coded.
         statistics: type of the batch norms' statistics; float16 rounds them, and with them the network.
         source: the ticket's source network on the CPU, where it is at hand; else it is drawn.
 
@@ -66,7 +79,7 @@ def save_ticket(
     stored = dict(zip(STATISTICS, (mean, var), strict=True))
     built = None if source is None else (ticket.spec.architecture()[0], source)
     network = replace(ticket, batch_norm_mean=mean.float(), batch_norm_var=var.float()).network(built)
-    coded = encode(ticket.mask, network.free_stops) if mask == "coded" and ticket.mask is not None else None
+    coded = encode_found(ticket.found, network.free_stops) if mask == "coded" else None
     digest = digest_of(spec_json(ticket), network, stored)
     write_bytes(path, assemble(ticket, network.budget, digest, stored, coded))
     return network
@@ -142,18 +155,34 @@ def _contents(file: Any, text: str) -> _Contents:
     if {key: header[key] for key in BUDGET if key in header} != header_budget(budget):
         raise Damaged("edges, pruned or locked in its header are not those of its spec")
     check_lengths(header, declared, budget.free, channels(module))
-    mask, weights = None, None
-    if "mask" in declared:
-        mask = unpack(file.get_tensor("mask"), int(budget.free.sum()))
-    elif "mask_coded" in declared:
-        mask = decode(file.get_tensor("mask_coded"), budget.free.cumsum().tolist(), header["kept"])
-    else:
-        weights = _finite(file, "weights")
+    found = _found(file, header, declared, budget)
     stored = {name: _finite(file, name) for name in STATISTICS}
     if bool((stored["batch_norm_var"] < 0).any()):
         raise Damaged("a variance in batch_norm_var is negative")
     mean, var = (values.to(torch.float32) for values in stored.values())
-    return _Contents(header, Ticket(spec, mask, weights, mean, var, roles), stored, (module, layers))
+    return _Contents(header, Ticket(spec, found, mean, var, roles), stored, (module, layers))
+
+
+def _found(file: Any, header: dict[str, Any], declared: dict[str, Stored], budget: Budget) -> Found:
+    """Read what the ticket has found, with the tensors that are declared."""
+    if "weights" in declared:
+        return Found(weights=_finite(file, "weights"))
+    if "mask" in declared:
+        mask = unpack(file.get_tensor("mask"), int(budget.free.sum()))
+    else:
+        mask = decode(file.get_tensor("mask_coded"), budget.free.cumsum().tolist(), header["kept"])
+    count, parts = int(mask.sum()), dict[str, Tensor]()
+    for name in LEVELS:
+        if name in declared:
+            parts[name] = unpack_levels(file.get_tensor(name), count, header[name])
+        elif f"{name}_coded" in declared:
+            parts[name] = decode_levels(file.get_tensor(f"{name}_coded"), count, header[name])
+    if "coats" in parts:
+        parts["coats"] += 1
+    if "signs" in declared:
+        parts["signs"] = unpack(file.get_tensor("signs"), count)
+    of_edges = {name: torch.zeros(len(mask), dtype=part.dtype).masked_scatter_(mask, part) for name, part in parts.items()}
+    return Found(mask, gains=_finite(file, "gains") if "gains" in declared else None, **of_edges)
 
 
 def _rebuild(contents: _Contents, sibling: TicketFile | None) -> MaskedNetwork:
@@ -171,7 +200,7 @@ def _same_source(one: Ticket, other: Ticket) -> bool:
 
 
 def _spec(content: dict[str, Any]) -> Spec:
-    if type(content.get("format")) is not int or content["format"] != 1:
+    if type(content.get("format")) is not int or content["format"] not in (1, 2):
         raise BenchError(f"ticket format {content.get('format')!s:.40} is not known to this version of slt-bench")
     return Spec.model_validate(content)
 

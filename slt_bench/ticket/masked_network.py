@@ -122,6 +122,18 @@ class MaskedNetwork(nn.Module):
             for layer, factor in zip(self.source.layers, self.scales, strict=True):
                 self.effective[layer.start : layer.stop].mul_(factor)
 
+    def spread(self, of_layers: Tensor) -> Tensor:
+        """Repeat a value of each layer for all of its free edges.
+
+        Args:
+            of_layers: [layers].
+
+        Returns:
+            [N_free].
+        """
+        counts = torch.tensor(self.budget.free, device=of_layers.device)
+        return torch.repeat_interleave(of_layers, counts, output_size=self.mask.numel())
+
     def plain_module(self) -> nn.Module:
         """Give the architecture the effective weights as its parameters, in evaluation mode; this network shares the module."""
         for layer in self.source.layers:

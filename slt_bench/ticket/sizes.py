@@ -10,9 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from slt_bench.common.errors import BenchError
-from slt_bench.ticket.content import assemble
+from slt_bench.ticket.content import LEVELS, Coded, assemble, encode_found, packed_extras
 from slt_bench.ticket.file import TicketFile
-from slt_bench.ticket.mask_coding import CodedMask, encode
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class TicketSizes:
 
     file: int  # on disk
     file_coded: int | None  # with an entropy-coded mask and float32 statistics
+    # With what is said of kept edges beside the mask: signs, coats, draws and gains.
     mask_packed: int | None  # one bit a free edge: the papers' formula (1-F)N
     mask_coded: int | None  # entropy-coded
     mask_bound: float | None  # the least for masks that keep as many edges of each layer: sum of n H(k/n)
@@ -32,18 +32,23 @@ class TicketSizes:
 
 def ticket_sizes(file: TicketFile) -> TicketSizes:
     """Measure a ticket; its mask is coded once, which takes most of the time."""
-    mask, stops = file.ticket.mask, file.network.free_stops
-    if mask is None:
+    found, stops = file.ticket.found, file.network.free_stops
+    if found.mask is None:
         return TicketSizes(file.size, _file_size(file, None), None, None, None)
-    packed, bound = -(-mask.numel() // 8), _entropy(mask, stops) / 8
+    packed, bound = -(-found.mask.numel() // 8), _entropy(found.mask, stops) / 8
+    extras = packed_extras(found)
+    same = sum(tensor.nbytes for name, tensor in extras.items() if name not in LEVELS)  # in both forms
+    packed += sum(tensor.nbytes for tensor in extras.values())
     try:
-        coded = encode(mask, stops)
+        coded = encode_found(found, stops)
     except BenchError:
         return TicketSizes(file.size, None, packed, None, bound)
-    return TicketSizes(file.size, _file_size(file, coded), packed, coded.code.numel(), bound)
+    assert coded is not None
+    in_all = coded.mask.code.numel() + sum(code.numel() for code in coded.levels.values()) + same
+    return TicketSizes(file.size, _file_size(file, coded), packed, in_all, bound)
 
 
-def _file_size(file: TicketFile, coded: CodedMask | None) -> int:
+def _file_size(file: TicketFile, coded: Coded | None) -> int:
     """Measure the ticket written again in the smaller form: its digest is another one then, of the same length."""
     statistics = {"batch_norm_mean": file.ticket.batch_norm_mean, "batch_norm_var": file.ticket.batch_norm_var}
     return len(assemble(file.ticket, file.network.budget, file.digest, statistics, coded))

@@ -19,6 +19,7 @@ from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Scale, WeightInit
 from slt_bench.params.searches import Learned
 from slt_bench.params.sources import Frozen
+from slt_bench.ticket.found import Found
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 
@@ -39,7 +40,7 @@ class TicketSource(Frozen):
 class Spec(Model):
     """The header's part that a ticket's network is rebuilt from, together with the mask and the other tensors."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1  # 2: with signs, coats, draws or gains
     network: Network
     source: TicketSource
     seed: Seed
@@ -122,11 +123,20 @@ class Ticket:
     """A found subnetwork: its spec, and the tensors that no seed gives."""
 
     spec: Spec
-    mask: Tensor | None  # bool[N_free]; None where the free weights were trained
-    weights: Tensor | None  # float32[N_free], trained; None where there is a mask
+    found: Found
     batch_norm_mean: Tensor  # float32[channels], batch norms in module order
     batch_norm_var: Tensor  # float32[channels]
     roles: Tensor | None = None  # uint8[N], where they come from another ticket
+
+    @property
+    def mask(self) -> Tensor | None:
+        """The mask, bool[N_free]; None where the free weights were trained."""
+        return self.found.mask
+
+    @property
+    def weights(self) -> Tensor | None:
+        """The trained weights, float32[N_free]; None where there is a mask."""
+        return self.found.weights
 
     def network(self, built: tuple[nn.Module, SourceNetwork] | None = None) -> MaskedNetwork:
         """Rebuild the network.
@@ -143,12 +153,11 @@ class Ticket:
         """
         module, source = built or self.spec.build(self.roles)
         free = source.count(FREE)
-        entries = self.weights.numel() if self.weights is not None else self.mask.numel() if self.mask is not None else 0
+        values = self.weights if self.mask is None else self.mask
+        entries = 0 if values is None else values.numel()
         if entries != free:
             raise BenchError(f"the ticket has {entries} entries, its source network {free} free edges")
         network = MaskedNetwork(module, source, self.spec.scale)
-        if self.mask is not None:
-            network.mask.copy_(self.mask)
-        network.compose(self.weights)
+        self.found.compose(network, self.spec.seed, self.spec.weight_init)
         registry.set_batch_norm_statistics(module, self.batch_norm_mean, self.batch_norm_var)
         return network.eval()

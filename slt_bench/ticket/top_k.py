@@ -1,4 +1,4 @@
-"""The exact top k by magnitude: the edges that a mask keeps."""
+"""The exact top k by magnitude, or by value: the edges that a mask keeps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from slt_bench.common.errors import BenchError
 
-_INFINITY_BITS = 0x7F800000  # float32 +inf; larger patterns are NaN
+_NOT_FINITE = 0x8000 - 0x7F80  # upper halves of +inf and of all NaNs: the largest patterns, without the sign
 _UPPER_HALF = slice(1 if sys.byteorder == "little" else 0, None, 2)  # of float32 values seen as pairs of int16
 
 
@@ -18,8 +18,10 @@ class Diverged(BenchError):
 
 
 @torch.no_grad()
-def keep_largest(scores: Tensor, count: int, mask: Tensor | None = None, upper: Tensor | None = None) -> Tensor:
-    """Keep exactly the `count` edges of largest |score|; among equal ones the lower index is kept.
+def keep_largest(
+    scores: Tensor, count: int, mask: Tensor | None = None, upper: Tensor | None = None, by_magnitude: bool = True
+) -> Tensor:
+    """Keep exactly the `count` edges of largest |score|, or score; among equal ones the lower index is kept.
 
     Radix selection: a non-negative float32 orders as its bit pattern, so one histogram of the upper 16 bits finds the bin of
     the k-th value, and one of the lower 16 bits inside that bin finds the value itself: a few passes, where a sort takes
@@ -29,7 +31,8 @@ def keep_largest(scores: Tensor, count: int, mask: Tensor | None = None, upper: 
         scores: float32[n].
         count: edges to keep, 0 <= count <= n.
         mask: bool[n] to write into, so that no memory is allocated.
-        upper: int16[n] to work in, for the upper 16 bits of the scores.
+        upper: int16[n] to work in, for the upper 16 bits of the scores; by magnitude alone.
+        by_magnitude: whether scores are compared by magnitude, and not by value.
 
     Returns:
         bool[n] with exactly `count` true; `mask`, if there is one.
@@ -40,18 +43,23 @@ def keep_largest(scores: Tensor, count: int, mask: Tensor | None = None, upper: 
     """
     _check(scores, count)
     mask = torch.empty_like(scores, dtype=torch.bool) if mask is None else mask
-    upper = torch.empty_like(scores, dtype=torch.int16) if upper is None else upper
     if not scores.numel():
         return mask
-    torch.bitwise_and(scores.view(torch.int16)[_UPPER_HALF], 0x7FFF, out=upper)  # without the sign
-    histogram = torch.bincount(upper, minlength=1 << 15)
-    if bool(histogram[_INFINITY_BITS >> 16 :].any()):
+    if by_magnitude:
+        bits, bins = scores.view(torch.int32), 1 << 15
+        upper = torch.empty_like(scores, dtype=torch.int16) if upper is None else upper
+        torch.bitwise_and(scores.view(torch.int16)[_UPPER_HALF], 0x7FFF, out=upper)  # without the sign
+    else:
+        bits, bins = _ordered_bits(scores), 1 << 16
+        upper = (bits >> 16).add_(1 << 15)
+    histogram = torch.bincount(upper, minlength=bins)
+    if bool(histogram[-_NOT_FINITE:].any()) or (not by_magnitude and bool(histogram[:_NOT_FINITE].any())):
         raise Diverged("a score is NaN or infinite")
     if count in (0, scores.numel()):
         return mask.fill_(count > 0)
     upper_k, rank = _descend(histogram, count)
     candidates = _positions(torch.eq(upper, upper_k, out=mask))
-    lower = scores.view(torch.int32)[candidates] & 0xFFFF
+    lower = bits[candidates] & 0xFFFF
     lower_k, rank = _descend(torch.bincount(lower, minlength=1 << 16), rank)
     torch.gt(upper, upper_k, out=mask)
     mask[candidates[lower > lower_k]] = True
@@ -64,6 +72,12 @@ def _check(scores: Tensor, count: int) -> None:
         raise ValueError(f"scores must be a float32 vector, not {scores.dtype}{list(scores.shape)}")
     if not 0 <= count <= scores.numel():
         raise ValueError(f"cannot keep {count} of {scores.numel()} edges")
+
+
+def _ordered_bits(scores: Tensor) -> Tensor:
+    """Turn values into integers of the same order: int32[n]; -0 and 0 are equal."""
+    bits = (scores + 0.0).view(torch.int32)
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
 def _positions(mask: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class LiveRun:
         self._open.set()
         runs = TableRuns(client, experiment(client, table), table)
         self.link = comparison_link(runs.experiment_id)
-        run = runs.open_run(self._cell, cell_code())
+        run = runs.open_run(self._cell, cell_code(self._cell))
         while (epoch := self._queue.get()) is not None:
             log_epochs(client, run.info.run_id, [epoch])
         client.update_run(run.info.run_id, self._status)

@@ -111,7 +111,7 @@ def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
     assert run_cells(machine, [parent, child], Places(jobs=1)) == [] and bits([parent, child]) == found
     capsys.readouterr()
     shutil.rmtree(paths.CELLS)
-    (refused,) = run([parent], versions=replace(Versions.here(), code="0123456789ab"))
+    (refused,) = run([parent], versions=replace(Versions.here([parent]), code="0123456789ab"))
     assert "is refused: code " in capsys.readouterr().out and "instead of 0123456789ab" in refused.reason
     (refused,) = run([parent], images={"digits": "f" * 64})
     assert "images of digits " in refused.reason and "instead of ffffffffffff" in refused.reason

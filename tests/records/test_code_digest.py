@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from slt_bench.params.searches import BUILT_IN
 from slt_bench.records import code_digest as digests
-from slt_bench.records.code_digest import code_digest
+from slt_bench.records.code_digest import OF_A_CELL, code_digest
 from stages.plan import ENTRIES
 
 
@@ -22,7 +23,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def digest_all() -> dict[str, str]:
-    return {name: code_digest(*entries) for name, entries in ENTRIES.items()}
+    entries = ENTRIES | {"search": [*OF_A_CELL, BUILT_IN["edge-popup"]]}
+    return {name: code_digest(*functions) for name, functions in entries.items()}
 
 
 BEFORE = digest_all()  # of the package itself, and of any copy
@@ -49,6 +51,9 @@ def test_comments_and_docstrings_do_not_count(package: Path) -> None:
     ("file", "old", "new", "stale"),
     [
         ("ticket/top_k.py", "def keep_largest(", "def keep_largest(*, _more: int = 0, ", {"search"}),
+        ("search/methods/edge_popup.py", "class EdgePopup(Ranking):", "class EdgePopup(Ranking, title='x'):", {"search"}),
+        ("search/methods/edge_popup.py", 'return self._label("edge popup") + long', 'return "another name"', set()),
+        ("search/methods/random_mask.py", "class RandomMask(Ranking):", "class RandomMask(Ranking, title='x'):", set()),
         ("common/random.py", "def words(", "def words(*, _more: int = 0, ", {"search", "prepare"}),
         ("data/sources/imagenet.py", "def imagenet_release(", "def imagenet_release(*, _more: int = 0, ", {"prepare"}),
         ("params/tables.py", "class Row(Model):", "class Row(Model, title='x'):", {"table"}),

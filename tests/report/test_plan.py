@@ -16,7 +16,7 @@ from tests.report.test_report import pretend, written
 
 def test_plan_tells_done_stale_missing_and_the_time_left(params: Experiments) -> None:
     cells = params.tables["one"].cells
-    pretend(cells[0], 90.0, cell_code())
+    pretend(cells[0], 90.0, cell_code(cells[0]))
     pretend(cells[1], 90.0, "older code")
     planned = {each.cell.id: each for each in plan(cells)}
     assert [planned[cell.id].standing.kind for cell in cells[:3]] == ["done", "stale", "missing"]
@@ -32,8 +32,8 @@ def test_time_left_goes_by_the_kind_of_search(params: Experiments) -> None:
     text = Path("params.yaml").read_text().replace("searches:\n", "searches:\n  rand: {kind: random-mask}\n")
     changed = written(text + row)
     cells = {(cell.search_name, cell.sparsity): cell for cell in changed.tables["one"].cells if cell.source.kind == "dense"}
-    pretend(cells["ep", 0.6], 80.0, cell_code(), seconds=2.0)
-    pretend(cells["rand", 0.6], 10.0, cell_code(), seconds=0.5)
+    pretend(cells["ep", 0.6], 80.0, cell_code(cells["ep", 0.6]), seconds=2.0)
+    pretend(cells["rand", 0.6], 10.0, cell_code(cells["rand", 0.6]), seconds=0.5)
     planned = {each.cell.id: each.seconds for each in plan(changed.tables["one"].cells)}
     assert planned[cells["ep", 0.7].id] == 2 * 2.0 and planned[cells["rand", 0.7].id] == 2 * 0.5
     iterative = next(cell for cell in changed.tables["one"].cells if cell.search_name == "iep")

@@ -33,9 +33,9 @@ def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
 
 def test_a_frame_has_a_row_a_cell_with_all_that_is_known_of_it(experiments: Experiments) -> None:
     done, stale, diverged, other, *missing = experiments.tables["one"].cells
-    pretend(done, 80.0, cell_code(), mask_packed_bytes=77)
+    pretend(done, 80.0, cell_code(done), mask_packed_bytes=77)
     pretend(stale, 81.0, "older")
-    diverge(diverged, cell_code())
+    diverge(diverged, cell_code(diverged))
     pretend(other, 82.0)
     record = other.directory / "search.json"
     record.write_text(record.read_text().replace(other.identity, "0" * 12))
@@ -54,7 +54,7 @@ def test_a_frame_has_a_row_a_cell_with_all_that_is_known_of_it(experiments: Expe
         "setting": done.setting, "identity": done.identity, "method": "weight training", "source": "dense", "seed": 0,
         "table": "one", "network_name": "tiny", "recipe.learning_rate": 0.1, "sparsity": 0.0, "actual.sparsity": 0.5,
         "last_top1": 79.0, "bytes": 500, "mask_packed_bytes": 77, "requested.kept": 500, "actual.kept": 500, "kept": 500,
-        "precision": "float32", "commit": "abc", "code": cell_code(), "data.digest": "d" * 64, "data.origin": "digits",
+        "precision": "float32", "commit": "abc", "code": cell_code(done), "data.digest": "d" * 64, "data.origin": "digits",
         "environment.cpu": "one", "environment.libraries.torch": "2", "seconds": 4.0, "dying_edge_ratio": 0.25,
         "best_epoch": 1, "started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-01T10:00:09+00:00",
     }  # fmt: skip

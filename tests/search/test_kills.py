@@ -17,8 +17,8 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.experiment.cell import Cell
-from slt_bench.params.searches import IterativeEdgePopup
 from slt_bench.search.checkpoint import Checkpoint
+from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
 from tests.conftest import FROZEN
 from tests.fresh import start_ranks
 from tests.search.dying import WAYS, search_and_die

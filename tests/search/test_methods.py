@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -11,16 +11,19 @@ from torch.func import functional_call
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles, uniform_scores
-from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask, Search, WeightTraining
+from slt_bench.params.searches import BUILT_IN, Search, search_class
 from slt_bench.search.methods.contract import Method
-from slt_bench.search.methods.registry import METHODS
+from slt_bench.search.methods.edge_popup import EdgePopup
+from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
+from slt_bench.search.methods.random_mask import RandomMask
+from slt_bench.search.methods.weight_training import WeightTraining
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.selector import Selector
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.toys_networks import SOURCES, make_network, naive_weights
 from tests.toys_searches import RECIPE, edge_popup
 
-SEARCHES = {
+SEARCHES: dict[str, Search] = {
     "edge-popup": EdgePopup(kind="edge-popup"),
     "iterative-edge-popup": IterativeEdgePopup(kind="iterative-edge-popup", iterations=2, selection="local"),
     "weight-training": WeightTraining(kind="weight-training"),
@@ -30,14 +33,15 @@ SEARCHES = {
 
 def make_method(kind: str, network: MaskedNetwork) -> Method[Any]:
     search = SEARCHES[kind]
-    method = METHODS[kind](search, network, METHODS[kind].phases(search, RECIPE, 0.25, 0.6), RECIPE, 0)
+    method: Method[Any] = search.algorithm(search, network, search.phases(RECIPE, 0.25, 0.6), RECIPE, 0)
     method.compose(0)
     return method
 
 
-def test_every_declaration_has_an_algorithm() -> None:
-    kinds = [get_args(search.model_fields["kind"].annotation)[0] for search in get_args(get_args(Search)[0])]
-    assert kinds == list(METHODS) == list(SEARCHES)
+def test_every_name_of_ours_is_that_of_its_declaration() -> None:
+    assert list(SEARCHES) == list(BUILT_IN)
+    for kind, search in SEARCHES.items():
+        assert search_class(kind) is type(search)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -89,7 +93,7 @@ def test_trained_weights_are_the_effective_weights() -> None:
 def test_what_each_algorithm_starts_from() -> None:
     network = make_network()
     scores = initial_scores(network.source, 0, RECIPE.score_init)
-    starts = {kind: make_method(kind, network).learned for kind in METHODS}
+    starts = {kind: make_method(kind, network).learned for kind in SEARCHES}
     assert torch.equal(starts["edge-popup"], scores) and torch.equal(starts["iterative-edge-popup"], scores)
     assert torch.equal(starts["weight-training"], network.free_weights)
     assert torch.equal(starts["random-mask"], uniform_scores(network.source, 0))
@@ -97,17 +101,17 @@ def test_what_each_algorithm_starts_from() -> None:
 
 
 def test_what_each_algorithm_has_found() -> None:
-    for kind in METHODS:
+    for kind in SEARCHES:
         network = make_network()
         method = make_method(kind, network)
         found = method.found()
-        assert (found.weights is not None) == (kind == "weight-training") == (method.learns == "weights")
+        assert (found.weights is not None) == (kind == "weight-training") == (method.search.learns == "weights")
         assert (found.mask is None) == (kind == "weight-training")
         if found.mask is not None:
             assert int(found.mask.sum()) == network.counts().kept_free < network.mask.numel()
 
 
-@pytest.mark.parametrize("kind", METHODS)
+@pytest.mark.parametrize("kind", SEARCHES)
 def test_state_brings_an_algorithm_back(kind: str) -> None:
     method, other = make_method(kind, make_network()), make_method(kind, make_network())
     method.learned.mul_(torch.linspace(0.5, 2, method.learned.numel()))

@@ -19,10 +19,11 @@ from slt_bench.compute.launch import launch, usable_world_size
 from slt_bench.compute.world import ALONE, together
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
-from slt_bench.params.searches import RandomMask, WeightTraining
 from slt_bench.records.standing import search_standing
 from slt_bench.run.cells import search_cell
 from slt_bench.search.checkpoint import Checkpoint
+from slt_bench.search.methods.random_mask import RandomMask
+from slt_bench.search.methods.weight_training import WeightTraining
 from slt_bench.search.microbatch import tree_sum
 from slt_bench.search.run import search
 from tests.conftest import FROZEN

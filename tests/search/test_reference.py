@@ -9,7 +9,7 @@ from slt_bench.networks.budget import freeze
 from slt_bench.networks.registry import batch_norm_statistics
 from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles
 from slt_bench.params.recipes import Recipe
-from slt_bench.search.methods.edge_popup import EdgePopupMethod
+from slt_bench.search.methods.edge_popup import ScoreMethod
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase, learning_rate
 from slt_bench.ticket.masked_network import MaskedNetwork
@@ -78,7 +78,7 @@ def test_masks_of_both_engines(kind: str, source: str, selection: str, scale: st
         torch.testing.assert_close(of_fast, of_naive, rtol=1e-3, atol=1e-4)
 
 
-def both(kind: str, source: str, selection: str, scale: str) -> tuple[EdgePopupMethod, NaiveEdgePopup]:
+def both(kind: str, source: str, selection: str, scale: str) -> tuple[ScoreMethod, NaiveEdgePopup]:
     """Both engines, with equal weights, roles and scores."""
     modules = [registry.build(kind, 0.125, 8, 10) for _ in range(2)]
     layers = registry.searchable_layers(modules[0])

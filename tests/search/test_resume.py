@@ -29,6 +29,7 @@ from slt_bench.search.checkpoint import Checkpoint, check_agreement
 from slt_bench.search.interrupts import Interrupts
 from slt_bench.search.run import search
 from slt_bench.ticket.file import read_ticket, save_ticket
+from slt_bench.ticket.found import Found
 from tests.search.test_search import KINDS, MakeCell
 
 
@@ -186,7 +187,7 @@ def test_an_heir_does_not_go_on_with_another_ticket(project: Path, make_cell: Ma
     path = parent.directory / "ticket.safetensors"
     ticket = read_ticket(path).ticket
     assert ticket.mask is not None
-    save_ticket(replace(ticket, mask=ticket.mask.roll(1)), path)
+    save_ticket(replace(ticket, found=Found(ticket.mask.roll(1))), path)
     with pytest.raises(BenchError, match="was made with other ticket"):
         search(heir)
 

@@ -8,10 +8,13 @@ import torch
 
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask, WeightTraining
-from slt_bench.search.methods.registry import make_schedule
+from slt_bench.params.searches import Search
+from slt_bench.search.methods.edge_popup import EdgePopup
+from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
+from slt_bench.search.methods.random_mask import RandomMask
+from slt_bench.search.methods.weight_training import WeightTraining
 from slt_bench.search.optimizer import Sgd
-from slt_bench.search.schedules import Phase, learning_rate
+from slt_bench.search.schedules import Phase, Schedule, learning_rate
 
 ROOT = Path(__file__).parent.parent.parent
 RECIPE = Recipe(epochs=10, batch_size=8, learning_rate=0.1)
@@ -21,23 +24,27 @@ def iep(**more: object) -> IterativeEdgePopup:
     return IterativeEdgePopup(kind="iterative-edge-popup", **{"iterations": 4, **more})
 
 
+def schedule_of(search: Search, recipe: Recipe, start: float, target: float) -> Schedule:
+    return Schedule(search.phases(recipe, start, target))
+
+
 def test_edge_popup_is_one_phase() -> None:
-    assert make_schedule(EdgePopup(kind="edge-popup"), RECIPE, 0.0, 0.5).phases == (Phase(10, 0.5),)
+    assert EdgePopup(kind="edge-popup").phases(RECIPE, 0.0, 0.5) == (Phase(10, 0.5),)
 
 
 def test_iterative_edge_popup_follows_the_papers_rates() -> None:
     """Pruning rates 1 - 0.8^i: 0.200, 0.360, 0.488, 0.590, 0.672, 0.738, 0.790, 0.832."""
-    phases = make_schedule(iep(iterations=8), RECIPE, 0.0, 1 - 0.8**8).phases
+    phases = iep(iterations=8).phases(RECIPE, 0.0, 1 - 0.8**8)
     expected = [0.200, 0.360, 0.488, 0.590, 0.672, 0.738, 0.790, 0.832]
     assert [phase.sparsity for phase in phases] == pytest.approx(expected, abs=5e-4)
 
 
 def test_iterations_start_from_what_is_pruned_and_end_exactly_at_the_target() -> None:
-    phases = make_schedule(iep(), RECIPE, 0.5, 0.9).phases
+    phases = iep().phases(RECIPE, 0.5, 0.9)
     rising = [phase.sparsity for phase in phases]
     assert rising[0] > 0.5 and rising == sorted(rising) and rising[-1] == 0.9
-    assert make_schedule(iep(iterations=None, sparsities=[0.3, 0.5, 0.9]), RECIPE, 0.0, 0.9).phases[1].sparsity == 0.5
-    linear = make_schedule(iep(rule="linear"), RECIPE, 0.1, 0.5).phases
+    assert iep(iterations=None, sparsities=[0.3, 0.5, 0.9]).phases(RECIPE, 0.0, 0.9)[1].sparsity == 0.5
+    linear = iep(rule="linear").phases(RECIPE, 0.1, 0.5)
     assert [phase.sparsity for phase in linear] == pytest.approx([0.2, 0.3, 0.4, 0.5])
 
 
@@ -48,53 +55,53 @@ def test_as_many_iterations_as_the_papers_rates_need(sparsity: float, count: int
     """Iwasawa et al.: 1 - 0.8^i; the published rates are rounded."""
     search = IterativeEdgePopup(kind="iterative-edge-popup", keep=0.8, epochs="per_iteration")
     recipe = Recipe(epochs=10, batch_size=2, learning_rate=0.1)
-    phases = make_schedule(search, recipe, 0.0, sparsity).phases
+    phases = search.phases(recipe, 0.0, sparsity)
     assert [phase.sparsity for phase in phases] == pytest.approx([1 - 0.8**i for i in range(1, count + 1)], abs=6e-4)
     assert phases[-1].sparsity == sparsity
-    long = make_schedule(EdgePopup(kind="edge-popup", keep=0.8), recipe, 0.0, sparsity)
+    long = schedule_of(EdgePopup(kind="edge-popup", keep=0.8), recipe, 0.0, sparsity)
     assert long.epochs == sum(phase.epochs for phase in phases) == 10 * count and len(long.phases) == 1
 
 
 def test_iterations_inside_a_pruned_source_are_counted_from_what_it_leaves() -> None:
     search = IterativeEdgePopup(kind="iterative-edge-popup", keep=0.8)
-    phases = make_schedule(search, Recipe(epochs=10, batch_size=2, learning_rate=0.1), 0.5, 0.68).phases
+    phases = search.phases(Recipe(epochs=10, batch_size=2, learning_rate=0.1), 0.5, 0.68)
     assert [phase.sparsity for phase in phases] == pytest.approx([0.6, 0.68])
 
 
 @pytest.mark.parametrize("epochs", [4, 7, 10, 11])
 def test_equal_total_epochs(epochs: int) -> None:
     recipe = RECIPE.model_copy(update={"epochs": epochs})
-    shares = [phase.epochs for phase in make_schedule(iep(), recipe, 0.0, 0.5).phases]
+    shares = [phase.epochs for phase in iep().phases(recipe, 0.0, 0.5)]
     assert sum(shares) == epochs and max(shares) - min(shares) <= 1
-    assert make_schedule(iep(epochs="per_iteration"), recipe, 0.0, 0.5).epochs == 4 * epochs
+    assert schedule_of(iep(epochs="per_iteration"), recipe, 0.0, 0.5).epochs == 4 * epochs
 
 
 def test_edge_popup_as_long_as_all_iterations() -> None:
     long = EdgePopup(kind="edge-popup", length=4)
-    assert make_schedule(long, RECIPE, 0.0, 0.5).epochs == make_schedule(iep(epochs="per_iteration"), RECIPE, 0.0, 0.5).epochs
+    assert schedule_of(long, RECIPE, 0.0, 0.5).epochs == schedule_of(iep(epochs="per_iteration"), RECIPE, 0.0, 0.5).epochs
 
 
 def test_what_happens_as_an_iteration_begins() -> None:
-    first, second, *_ = make_schedule(iep(), RECIPE, 0.0, 0.5).phases
+    first, second, *_ = iep().phases(RECIPE, 0.0, 0.5)
     assert second == Phase(second.epochs, second.sparsity) and first.warmup  # soft: all carries over
     hard = iep(space="hard", scores="rewound", momentum="reset", warmup="first")
-    first, second, *_ = make_schedule(hard, RECIPE, 0.0, 0.5).phases
+    first, second, *_ = hard.phases(RECIPE, 0.0, 0.5)
     assert first == Phase(first.epochs, first.sparsity)
     assert second == Phase(second.epochs, second.sparsity, False, "rewound", inside_last_mask=True, reset_momentum=True)
 
 
 def test_full_sparsity_is_reached() -> None:
-    assert make_schedule(iep(), RECIPE, 0.0, 1.0).phases[-1].sparsity == 1.0
-    assert make_schedule(iep(), RECIPE, 1.0, 1.0).phases[0].sparsity == 1.0
+    assert iep().phases(RECIPE, 0.0, 1.0)[-1].sparsity == 1.0
+    assert iep().phases(RECIPE, 1.0, 1.0)[0].sparsity == 1.0
 
 
 def test_the_controls_are_one_phase() -> None:
-    assert make_schedule(WeightTraining(kind="weight-training"), RECIPE, 0.3, 0.3).phases == (Phase(10, 0.3),)
-    assert make_schedule(RandomMask(kind="random-mask"), RECIPE, 0.0, 0.3).phases == (Phase(10, 0.3),)
+    assert WeightTraining(kind="weight-training").phases(RECIPE, 0.3, 0.3) == (Phase(10, 0.3),)
+    assert RandomMask(kind="random-mask").phases(RECIPE, 0.0, 0.3) == (Phase(10, 0.3),)
 
 
 def test_epochs_find_their_phase() -> None:
-    schedule = make_schedule(iep(), RECIPE, 0.0, 0.5)
+    schedule = schedule_of(iep(), RECIPE, 0.0, 0.5)
     positions = [schedule.at(epoch) for epoch in range(schedule.epochs)]
     expected = [(number, epoch) for number, phase in enumerate(schedule.phases) for epoch in range(phase.epochs)]
     assert [(position.phase_number, position.phase_epoch) for position in positions] == expected

@@ -23,13 +23,15 @@ from slt_bench.networks.source import initial_scores
 from slt_bench.params.machine import Machine
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import EdgePopup, IterativeEdgePopup, RandomMask, WeightTraining
 from slt_bench.params.sources import Source
 from slt_bench.records.history import Epoch, read_history
 from slt_bench.records.standing import is_done
 from slt_bench.run.cells import evaluate_cell, run_cell
 from slt_bench.run.evaluate import evaluate
-from slt_bench.search.methods.registry import METHODS
+from slt_bench.search.methods.edge_popup import EdgePopup
+from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
+from slt_bench.search.methods.random_mask import RandomMask
+from slt_bench.search.methods.weight_training import WeightTraining
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.run import search
 from slt_bench.search.schedules import Phase
@@ -109,8 +111,8 @@ def masks(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     seen: list[torch.Tensor] = []
     select = Selector.select
 
-    def spy(self: Selector, ranking: Tensor, keep: list[int]) -> None:
-        select(self, ranking, keep)
+    def spy(self: Selector, ranking: Tensor, keep: list[int], by_magnitude: bool = True) -> None:
+        select(self, ranking, keep, by_magnitude)
         seen.append(self.network.mask.clone())
 
     monkeypatch.setattr(Selector, "select", spy)
@@ -160,7 +162,7 @@ def test_local_hard_search_gives_no_layer_back(project: Path, make_cell: MakeCel
 def test_what_a_phase_begins_with(scores: str, reset: bool, hard: bool) -> None:
     module, source = make_ticket().spec.model_copy(update={"seed": 5}).build()
     network, phases = MaskedNetwork(module, source, "none"), (Phase(1, 0.6), Phase(1, 0.7, True, scores, hard, reset))
-    method = METHODS["iterative-edge-popup"](IEP, network, phases, Recipe(epochs=2, batch_size=2, learning_rate=0.1), 5)
+    method = IEP.algorithm(IEP, network, phases, Recipe(epochs=2, batch_size=2, learning_rate=0.1), 5)
     optimizer = Sgd(method.learned, 0.9, 0.0)
     method.learned.mul_(1.5)
     optimizer.velocity.fill_(2.0)

@@ -18,6 +18,7 @@ from slt_bench.run.evaluate import evaluate
 from slt_bench.search.run import search
 from slt_bench.ticket import ticket as module
 from slt_bench.ticket.file import read_ticket, save_ticket
+from slt_bench.ticket.found import Found
 from slt_bench.ticket.ticket import Ticket
 from tests.toys_tickets import DENSE, FROZEN, edited, make_child_ticket, make_ticket
 
@@ -39,7 +40,7 @@ def draws(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def later(ticket: Ticket) -> Ticket:
     """A ticket of the same search, after another epoch."""
     assert ticket.mask is not None
-    return replace(ticket, spec=ticket.spec.model_copy(update={"epoch": 9}), mask=ticket.mask.roll(1))
+    return replace(ticket, spec=ticket.spec.model_copy(update={"epoch": 9}), found=Found(ticket.mask.roll(1)))
 
 
 def save_two(tmp_path: Path, best: Ticket, last: Ticket) -> None:
@@ -64,7 +65,7 @@ def test_others_do_not(tmp_path: Path, draws: list[int]) -> None:
     child = make_child_ticket()
     assert child.roles is not None and child.mask is not None
     other_roles = replace(child, roles=(child.roles + 1) % 3)
-    other_roles = replace(other_roles, mask=torch.ones(int((other_roles.roles == 0).sum()), dtype=torch.bool))
+    other_roles = replace(other_roles, found=Found(torch.ones(int((other_roles.roles == 0).sum()), dtype=torch.bool)))
     other_seed = make_ticket().spec.model_copy(update={"seed": 4})
     for best, last in ((make_ticket(), replace(make_ticket(), spec=other_seed)), (child, other_roles), (make_ticket(), child)):
         save_two(tmp_path, best, last)

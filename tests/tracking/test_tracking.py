@@ -68,7 +68,7 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
     assert run.info.status == "KILLED" and run.data.metrics["val_top1"] == 78.0
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
 
-    finish(cell, 80.0, cell_code())
+    finish(cell, 80.0, cell_code(cell))
     assert track("one", read_results([cell])) == (where[0], 1)
     assert track("one", read_results([cell])) == (where[0], 0)
     (done,) = client.search_runs(where, SEEDS)

@@ -134,10 +134,10 @@ def _point(axes: Axes, line: Line, x: float, styles: Styles) -> None:
 
 def _leave_out_controls(axes: Axes, lines: Sequence[Line]) -> None:
     """Leave random masks, which lie far below the other lines, below the axis, and write where they are."""
-    means = {kind: [mean(line.values("top1")) for line in lines if (line.cell.search.kind == "random-mask") is kind]
+    means = {kind: [mean(line.values("top1")) for line in lines if (line.cell.search.learns == "nothing") is kind]
              for kind in (True, False)}  # fmt: skip
     if means[True] and means[False] and max(means[True]) < min(means[False]) - 5:
-        shown = [value for line in lines if line.cell.search.kind != "random-mask" for value in line.values("top1")]
+        shown = [value for line in lines if line.cell.search.learns != "nothing" for value in line.values("top1")]
         low, high = min(shown), max(shown)
         axes.set_ylim(low - max(2.0, 0.3 * (high - low)), high + max(1.0, 0.15 * (high - low)))
         where = f"random mask: {mean(means[True]):.1f} %, below this axis"

@@ -10,7 +10,6 @@ import matplotlib.pyplot as plt
 
 from slt_bench.common.text import grouped
 from slt_bench.report.lines import Line
-from slt_bench.report.palette import search_colour
 
 _MARKERS = {"dense": "o", "randomly pruned": "s", "frozen": "D", "from ticket": "^"}
 _DASHES: dict[str, Any] = {
@@ -39,7 +38,7 @@ class Styles:
         """Choose a line's colour by its freezing ratio or its search."""
         if self.by_freezing and line.is_searched:
             return plt.get_cmap("viridis")(0.92 * line.cell.source.freezing_ratio)
-        return search_colour(line.cell.search)
+        return line.cell.search.colour
 
     def marker(self, line: Line) -> str:
         """Choose a line's marker by the kind of its source."""
@@ -57,7 +56,7 @@ class Styles:
         """Name a line for a legend; where there are many lines, those that look alike have one name."""
         cell = line.cell
         if len(self.lines) <= NAMED:
-            sparsity = "" if cell.search.kind == "weight-training" else f", s = {cell.sparsity:g}"
+            sparsity = "" if cell.search.learns == "weights" else f", s = {cell.sparsity:g}"
             return f"{line.label}, {cell.source}{sparsity}"
         if self.by_freezing and line.is_searched:
             frozen = f", F = {cell.source.freezing_ratio:g}" if cell.source.freezing_ratio else ""

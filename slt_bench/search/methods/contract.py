@@ -1,79 +1,58 @@
 """The contract between a search algorithm and the loop that runs it.
 
-A step of the loop: forward and backward pass under the effective weights, `gradient` for each micro-batch, a step of the
-optimizer on `learned`, `compose`. A phase begins with `begin_phase`; a ticket is taken from `found`.
+An algorithm is one file with two classes: a `Search`, which declares its parameters and phases, and a `Method`, which does the
+work. A step of the loop: forward and backward pass under the effective weights, `gradient` for each micro-batch, a step of the
+optimizer on `learned`, `after_step`, `compose`. A phase begins with `begin_phase`. Before a validation, and with it before a
+ticket is taken from `found`, the loop calls `settle`.
 
-Files of algorithms import torch inside their functions: `slt-bench plan` asks for `phases` alone, and must answer at once.
+Files of algorithms import torch inside their functions: `slt-bench plan` reads the declarations alone, and must answer at once.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from slt_bench.search.schedules import Phase
+from slt_bench.params.recipes import Recipe as Recipe
+from slt_bench.params.searches import Phase as Phase
+from slt_bench.params.searches import Search as Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from slt_bench.params.recipes import Recipe
-    from slt_bench.params.searches import Learned
     from slt_bench.search.optimizer import Sgd
+    from slt_bench.ticket.found import Found
     from slt_bench.ticket.masked_network import MaskedNetwork
 
-Declaration = TypeVar("Declaration")  # of the algorithm's parameters, in params/searches.py
-
-
-@dataclass(frozen=True)
-class Found:
-    """The subnetwork that an algorithm has found so far, as a ticket stores it; live tensors, so copy what must stay."""
-
-    mask: Tensor | None = None  # bool[N_free]
-    weights: Tensor | None = None  # float32[N_free], where the free weights were trained
+Declaration = TypeVar("Declaration", bound=Search)
 
 
 class Method(ABC, Generic[Declaration]):
     """A search algorithm at work on one network: the vector that the optimizer moves, and the subnetwork it stands for.
 
     Attributes:
+        search: the parameters of the algorithm.
         network: whose mask and effective weights the algorithm sets.
-        learns: what the optimizer moves, as the header of a ticket calls it; with "nothing" no gradient is computed.
-        learned: float32[N_free] on the network's device. The optimizer moves it in place, unless `learns` is "nothing".
+        recipe: how the first values are drawn.
+        seed: of the streams of random numbers.
+        learned: float32[N_free] on the network's device. The optimizer moves it in place, unless the search learns nothing.
     """
 
-    network: MaskedNetwork
-    learns: ClassVar[Learned]
     learned: Tensor
 
-    @abstractmethod
     def __init__(self, search: Declaration, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int) -> None:
-        """Allocate what the algorithm learns, as it is before the first step.
+        """Allocate what the algorithm learns, as it is before the first step; a subclass sets `learned`.
 
         Args:
             search: the parameters of the algorithm.
             network: whose mask and effective weights the algorithm sets.
-            phases: what `phases` gave.
+            phases: what the declaration's `phases` gave.
             recipe: how the first values are drawn.
             seed: of the streams of random numbers.
         """
-
-    @staticmethod
-    @abstractmethod
-    def phases(search: Declaration, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
-        """List the phases of the search.
-
-        Args:
-            search: the parameters of the algorithm.
-            recipe: how long a search is trained.
-            start: sparsity of the source network, in [0, 1].
-            target: sparsity of the ticket, in [start, 1].
-
-        Returns:
-            At least one phase; the ticket is one of the last phase.
-        """
+        self.search, self.network, self.recipe, self.seed = search, network, recipe, seed
 
     @abstractmethod
     def compose(self, phase: int) -> Tensor:
@@ -91,8 +70,36 @@ class Method(ABC, Generic[Declaration]):
             Diverged: a learned value is NaN or infinite.
         """
 
+    def surrogate(self, learned: Tensor) -> Tensor:
+        """Give the differentiable function through which gradients reach what is learned.
+
+        Where the effective weights are no differentiable function of `learned`, this is what stands for them in the backward
+        pass: the straight-through estimator of edge-popup is w |s|, for one. `slt-bench check-search` compares `gradient` with
+        it.
+
+        Args:
+            learned: float32[N_free] or float64[N_free]; the result is differentiated by it.
+
+        Returns:
+            Of the same type and shape: the free weights before scaling.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs a surrogate, or a gradient of its own")
+
+    def penalty(self, learned: Tensor) -> Tensor | None:
+        """Give a term that is added to the loss, differentiable by what is learned; None for none.
+
+        Args:
+            learned: as that of `surrogate`.
+
+        Returns:
+            A scalar.
+        """
+        return None
+
     def gradient(self, by_weights: Tensor) -> Tensor:
-        """Turn a gradient by the free weights into one by `learned`; a penalty on `learned` adds its gradient here.
+        """Turn a gradient by the free weights into one by `learned`: the chain rule through `surrogate`, and the penalty's.
+
+        An algorithm may write out the formula instead, which is faster.
 
         Args:
             by_weights: float32[N_free], by the free weights that the network computed with, before scaling; may be changed.
@@ -100,7 +107,15 @@ class Method(ABC, Generic[Declaration]):
         Returns:
             float32[N_free]; may be `by_weights`.
         """
-        return by_weights
+        import torch
+
+        with torch.enable_grad():
+            learned = self.learned.detach().requires_grad_()
+            objective = torch.dot(self.surrogate(learned), by_weights)
+            if (penalty := self.penalty(learned)) is not None:
+                objective = objective + penalty
+            (gradient,) = torch.autograd.grad(objective, learned)
+        return gradient
 
     def begin_phase(self, phase: Phase, number: int, optimizer: Sgd) -> None:
         """Prepare what is learned, and the optimizer's momentum, for a phase; most algorithms have nothing to do.
@@ -111,9 +126,25 @@ class Method(ABC, Generic[Declaration]):
             optimizer: of `learned`.
         """
 
+    def after_step(self, steps: int) -> None:
+        """Change what is learned after a step of the optimizer: clamp it, or draw weights anew; most have nothing to do.
+
+        Args:
+            steps: of the whole search that are done, from 1.
+        """
+
+    def settle(self, phase: int) -> None:
+        """Compose the subnetwork that a ticket taken now would store, where that is not the one of the next step.
+
+        An algorithm whose masks are random, or do not keep the exact number of edges, takes its last choice here.
+
+        Args:
+            phase: number of the phase, from 0.
+        """
+
     @abstractmethod
     def found(self) -> Found:
-        """Give the subnetwork that the learned values stand for now."""
+        """Give the subnetwork that the network has now been composed of."""
 
     def state(self) -> dict[str, Tensor]:
         """Give everything that the rest of the search depends on, the same in every process."""

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from slt_bench.params.searches import Learned, RandomMask
-from slt_bench.search.methods.ranking import RankingMethod
-from slt_bench.search.schedules import Phase
+from slt_bench.common.colours import GREY
+from slt_bench.params.searches import Learned
+from slt_bench.search.methods.ranking import Ranking, RankingMethod
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from slt_bench.params.recipes import Recipe
 
-
-class RandomMaskMethod(RankingMethod[RandomMask]):
+class RandomMaskMethod(RankingMethod["RandomMask"]):
     """The choice of the edges that come first in a uniformly random ranking, which stays as it is."""
-
-    learns: ClassVar[Learned] = "nothing"
-
-    @staticmethod
-    def phases(search: RandomMask, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
-        """List the one phase, at the sparsity of the ticket; see `Method`."""
-        return (Phase(recipe.epochs, target),)
 
     def draw_ranking(self, draw: int) -> Tensor:
         """Draw the ranking, which is drawn once; see `RankingMethod`."""
@@ -30,3 +21,22 @@ class RandomMaskMethod(RankingMethod[RandomMask]):
 
         source = self.network.source
         return uniform_scores(source.to("cpu"), self.seed).to(source.weights.device)
+
+
+class RandomMask(Ranking):
+    """The control: a uniformly random mask; nothing is optimised, and only batch-norm statistics are gathered."""
+
+    kind: Literal["random-mask"]
+
+    learns: ClassVar[Learned] = "nothing"
+    algorithm: ClassVar = RandomMaskMethod
+
+    @property
+    def label(self) -> str:
+        """The name of the search in tables."""
+        return self._label("random mask")
+
+    @property
+    def colour(self) -> str:
+        """The grey of a baseline."""
+        return GREY

@@ -2,42 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from slt_bench.params.searches import Learned, WeightTraining
-from slt_bench.search.methods.contract import Found, Method
-from slt_bench.search.schedules import Phase
+from slt_bench.common.colours import BLACK
+from slt_bench.params.searches import Learned
+from slt_bench.search.methods.contract import Method, Phase, Recipe, Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from slt_bench.params.recipes import Recipe
+    from slt_bench.ticket.found import Found
     from slt_bench.ticket.masked_network import MaskedNetwork
 
 
-class WeightTrainingMethod(Method[WeightTraining]):
+class WeightTrainingMethod(Method["WeightTraining"]):
     """The training of all free weights, from those of the source network on."""
-
-    learns: ClassVar[Learned] = "weights"
 
     def __init__(
         self, search: WeightTraining, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int
     ) -> None:
         """Copy the free weights of the source network; see `Method`."""
-        self.network, self.learned = network, network.free_weights.clone()
-
-    @staticmethod
-    def phases(search: WeightTraining, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
-        """List the one phase, at the sparsity of the source network; see `Method`."""
-        return (Phase(recipe.epochs, start),)
+        super().__init__(search, network, phases, recipe, seed)
+        self.learned = network.free_weights.clone()
 
     def compose(self, phase: int) -> Tensor:
         """Compute with the trained weights; the mask keeps every free edge. See `Method`."""
         self.network.compose(self.learned)
         return self.network.mask
 
+    def surrogate(self, learned: Tensor) -> Tensor:
+        """The weights themselves are learned; see `Method`."""
+        return learned
+
+    def gradient(self, by_weights: Tensor) -> Tensor:
+        """The gradient by the weights is that by what is learned; see `Method`."""
+        return by_weights
+
     def found(self) -> Found:
         """Give the trained weights; see `Method`."""
+        from slt_bench.ticket.found import Found
+
         return Found(weights=self.learned)
+
+
+class WeightTraining(Search):
+    """The baseline: the weights of all free edges are trained. In a source from a ticket, these are the ticket's edges."""
+
+    kind: Literal["weight-training"]
+
+    learns: ClassVar[Learned] = "weights"
+    algorithm: ClassVar = WeightTrainingMethod
+
+    @property
+    def label(self) -> str:
+        """The name of the search in tables."""
+        return "weight training"
+
+    @property
+    def colour(self) -> str:
+        """The black of a baseline."""
+        return BLACK
