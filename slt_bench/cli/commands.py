@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slt_bench.cli.types import Count, Devices, Handover, Name
+from slt_bench.cli.types import Count, Devices, Handover, Name, Parameter
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, run_command
 from slt_bench.params.machine import MOST_WORKERS
@@ -135,6 +135,23 @@ def search(cell: str, handover: dict[str, Any] | None) -> None:
         cells.search_cell(experiments.params.machine, experiments.cell(cell))
     else:  # the process that started this one may have read other parameters than today's
         cells.search_cell(handover["machine"], handover["cell"])
+
+
+@commands.command("check-search")
+@click.argument("search", metavar="FILE|KIND")
+@click.option("--with", "parameters", type=Parameter(), multiple=True, metavar="KEY=VALUE", help="A parameter of the search.")
+def check_search(search: str, parameters: tuple[tuple[str, Any], ...]) -> None:
+    """Try the laws on a search: a Python file, module:Class, or a kind of params.yaml."""
+    from slt_bench.laws.check import check_search, find_searches
+
+    broken = []
+    for one in find_searches(search, dict(parameters)):
+        print(f"{one.kind}: {one.label}")
+        for verdict in check_search(one):
+            print(f"  {verdict}", flush=True)
+            broken += [] if verdict.holds else [f"{verdict.law} of {one.kind}"]
+    if broken:
+        raise BenchError(f"does not hold: {', '.join(broken)}")
 
 
 @commands.command()

@@ -60,6 +60,22 @@ class Handover(click.ParamType[dict[str, Any]]):
             self.fail("is what `slt-bench run` tells its own processes; leave it out", param, context)
 
 
+class Parameter(click.ParamType[tuple[str, Any]]):
+    """A parameter as KEY=VALUE: a number, true, false, null, a list in brackets, or a text."""
+
+    name = "parameter"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, Any]:
+        """Read key and value."""
+        key, equals, text = str(value).partition("=")
+        if not equals or not key.isidentifier():
+            self.fail(f"must be KEY=VALUE, got {str(value)[:40]!r}", param, context)
+        try:
+            return key, json.loads(text)
+        except ValueError:
+            return key, text
+
+
 class Name(click.ParamType[str]):
     """A name in params.yaml, which the shell can complete; the command checks that it exists."""
 

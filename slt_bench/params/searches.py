@@ -22,6 +22,13 @@ BUILT_IN = {
     "iterative-edge-popup": "slt_bench.search.methods.iterative_edge_popup:IterativeEdgePopup",
     "weight-training": "slt_bench.search.methods.weight_training:WeightTraining",
     "random-mask": "slt_bench.search.methods.random_mask:RandomMask",
+    "signed-edge-popup": "slt_bench.search.methods.signed_edge_popup:SignedEdgePopup",
+    "signed-supermask": "slt_bench.search.methods.signed_supermask:SignedSupermask",
+    "biprop": "slt_bench.search.methods.biprop:Biprop",
+    "gem-miner": "slt_bench.search.methods.gem_miner:GemMiner",
+    "iterand": "slt_bench.search.methods.iterand:IteRand",
+    "multicoated": "slt_bench.search.methods.multicoated:Multicoated",
+    "bernoulli": "slt_bench.search.methods.bernoulli:Bernoulli",
 }
 
 Learned = Literal["scores", "weights", "nothing"]  # what is optimised; with nothing, a fixed random ranking is cut
@@ -49,6 +56,8 @@ class Search(Model):
     """A search algorithm as params.yaml names it: its parameters are fields, and unknown ones are refused.
 
     Attributes:
+        name: of the algorithm in tables, where it has no options that `label` tells.
+        hue: its colour in figures, as `#rrggbb`.
         learns: what the optimizer moves, as the header of a ticket calls it: a ticket of `weights` stores these and no mask;
             with `nothing` no gradient is computed.
         algorithm: the class that does the work, a `slt_bench.search.methods.contract.Method`.
@@ -56,18 +65,20 @@ class Search(Model):
 
     kind: str
 
+    name: ClassVar[str] = ""
+    hue: ClassVar[str] = PURPLE
     learns: ClassVar[Learned] = "scores"
     algorithm: ClassVar[Callable[..., Any]]
 
     @property
     def label(self) -> str:
         """The name of the search in tables."""
-        return self.kind.rpartition(":")[2]
+        return self.name or self.kind.rpartition(":")[2]
 
     @property
     def colour(self) -> str:
-        """The colour of the search in figures, as `#rrggbb`."""
-        return PURPLE
+        """The colour of the search in figures, as `#rrggbb`; options may have one of their own."""
+        return self.hue
 
     @property
     def is_searched(self) -> bool:

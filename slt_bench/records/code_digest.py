@@ -20,7 +20,7 @@ from slt_bench.records.plugin_code import plugin_code
 PACKAGE = Path(__file__).parent.parent
 OF_A_CELL = ("slt_bench.search.run:search", "slt_bench.run.evaluate:evaluate")  # the functions that a cell runs
 
-_SHOWN = ("label", "colour")  # properties of a search that change no result
+_SHOWN = ("label", "colour", "name", "hue")  # properties and class variables of a search that change no result
 
 _Definition = tuple[str, str]  # module and name; the name "" stands for what a module does as it is imported
 
@@ -167,7 +167,7 @@ class _Normaliser(ast.NodeTransformer):
         if _imports_package(node):
             return ast.Pass()
         if isinstance(node, ast.ClassDef):
-            node.body = [part for part in node.body if getattr(part, "name", "") not in _SHOWN] or [ast.Pass()]
+            node.body = [part for part in node.body if not _is_shown(part)] or [ast.Pass()]
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
         if isinstance(node, ast.Attribute) and self.module.module_of(node) is not None:
@@ -175,6 +175,15 @@ class _Normaliser(ast.NodeTransformer):
         if isinstance(node, ast.Name) and self.module.imports.get(node.id, ("", ""))[1]:
             return ast.Name(self.module.imports[node.id][1], node.ctx)
         return self.generic_visit(node)
+
+
+def _is_shown(part: ast.stmt) -> bool:
+    """Whether a part of a class is a property or class variable of `_SHOWN`."""
+    if isinstance(part, ast.FunctionDef):
+        return part.name in _SHOWN and any(isinstance(mark, ast.Name) and mark.id == "property" for mark in part.decorator_list)
+    if not isinstance(part, ast.AnnAssign) or "ClassVar" not in ast.dump(part.annotation):
+        return False
+    return isinstance(part.target, ast.Name) and part.target.id in _SHOWN
 
 
 def _bound(statement: ast.stmt) -> list[str]:

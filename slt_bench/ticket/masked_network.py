@@ -122,6 +122,14 @@ class MaskedNetwork(nn.Module):
             for layer, factor in zip(self.source.layers, self.scales, strict=True):
                 self.effective[layer.start : layer.stop].mul_(factor)
 
+    def use_free_weights(self, free_weights: Tensor) -> None:
+        """Use other free weights than those of the source network from now on; call `compose` afterwards.
+
+        Args:
+            free_weights: float32[N_free]; they are only read.
+        """
+        self.free_weights, self._free_bits = free_weights, _bits(free_weights.to(self.effective.dtype))
+
     def spread(self, of_layers: Tensor) -> Tensor:
         """Repeat a value of each layer for all of its free edges.
 

@@ -43,7 +43,7 @@ class Method(ABC, Generic[Declaration]):
     learned: Tensor
 
     def __init__(self, search: Declaration, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int) -> None:
-        """Allocate what the algorithm learns, as it is before the first step; a subclass sets `learned`.
+        """Take the parts, and call `start`.
 
         Args:
             search: the parameters of the algorithm.
@@ -53,6 +53,15 @@ class Method(ABC, Generic[Declaration]):
             seed: of the streams of random numbers.
         """
         self.search, self.network, self.recipe, self.seed = search, network, recipe, seed
+        self.start(phases)
+
+    @abstractmethod
+    def start(self, phases: Sequence[Phase]) -> None:
+        """Set `learned` and allocate whatever else is needed, as it is before the first step.
+
+        Args:
+            phases: what the declaration's `phases` gave.
+        """
 
     @abstractmethod
     def compose(self, phase: int) -> Tensor:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from slt_bench.ticket.masked_network import MaskedNetwork
 
 Keep = Annotated[float, Field(gt=0, lt=1)]
 MOST_ITERATIONS = 100
@@ -25,13 +24,11 @@ MOST_ITERATIONS = 100
 class ScoreMethod(RankingMethod[RankingSearch]):
     """The step of edge-popup and its relatives: a score for each free edge, and a mask of the largest by magnitude."""
 
-    def __init__(
-        self, search: RankingSearch, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int
-    ) -> None:
+    def start(self, phases: Sequence[Phase]) -> None:
         """Draw the first scores, and allocate the memory of a step; see `Method`."""
         import torch
 
-        super().__init__(search, network, phases, recipe, seed)
+        super().start(phases)
         self._signs = torch.empty_like(self.learned)
 
     def draw_ranking(self, draw: int) -> Tensor:

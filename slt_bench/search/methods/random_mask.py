@@ -28,15 +28,7 @@ class RandomMask(Ranking):
 
     kind: Literal["random-mask"]
 
+    name: ClassVar = "random mask"
+    hue: ClassVar = GREY
     learns: ClassVar[Learned] = "nothing"
     algorithm: ClassVar = RandomMaskMethod
-
-    @property
-    def label(self) -> str:
-        """The name of the search in tables."""
-        return self._label("random mask")
-
-    @property
-    def colour(self) -> str:
-        """The grey of a baseline."""
-        return GREY

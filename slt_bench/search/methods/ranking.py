@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from slt_bench.ticket.found import Found
-    from slt_bench.ticket.masked_network import MaskedNetwork
 
 
 class Ranking(Search):
@@ -30,6 +29,11 @@ class Ranking(Search):
                 "use selection: local"
             )
 
+    @property
+    def label(self) -> str:
+        """The name of the search in tables, with the kind of selection."""
+        return self._label(self.name)
+
     def _label(self, name: str) -> str:
         return f"{name}, local" if self.selection == "local" else name
 
@@ -42,15 +46,12 @@ class RankingMethod(Method[RankingSearch]):
 
     by_magnitude: ClassVar[bool] = True  # the largest entries by magnitude; else by value
 
-    def __init__(
-        self, search: RankingSearch, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int
-    ) -> None:
+    def start(self, phases: Sequence[Phase]) -> None:
         """Draw the first ranking, and compute how many edges each phase keeps; see `Method`."""
         from slt_bench.search.selector import Selector
 
-        super().__init__(search, network, phases, recipe, seed)
         self.learned = self.draw_ranking(0)
-        self.selector = Selector(network, search.selection)
+        self.selector = Selector(self.network, self.search.selection)
         self.keep = self.selector.keep_of_phases(phases)
 
     @abstractmethod
@@ -69,6 +70,17 @@ class RankingMethod(Method[RankingSearch]):
         self.selector.select(self.learned, self.keep[phase], self.by_magnitude)
         self.network.compose()
         return self.network.mask
+
+    def check_finite(self) -> None:
+        """Check that the ranking has no NaN and no infinity, where no selection does.
+
+        Raises:
+            Diverged: it has.
+        """
+        from slt_bench.ticket.top_k import Diverged
+
+        if not bool(self.learned.isfinite().all()):
+            raise Diverged("a score is NaN or infinite")
 
     def found(self) -> Found:
         """Give the mask; see `Method`."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from slt_bench.common.colours import BLACK
 from slt_bench.params.searches import Learned
-from slt_bench.search.methods.contract import Method, Phase, Recipe, Search
+from slt_bench.search.methods.contract import Method, Phase, Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,18 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from slt_bench.ticket.found import Found
-    from slt_bench.ticket.masked_network import MaskedNetwork
 
 
 class WeightTrainingMethod(Method["WeightTraining"]):
     """The training of all free weights, from those of the source network on."""
 
-    def __init__(
-        self, search: WeightTraining, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int
-    ) -> None:
+    def start(self, phases: Sequence[Phase]) -> None:
         """Copy the free weights of the source network; see `Method`."""
-        super().__init__(search, network, phases, recipe, seed)
-        self.learned = network.free_weights.clone()
+        self.learned = self.network.free_weights.clone()
 
     def compose(self, phase: int) -> Tensor:
         """Compute with the trained weights; the mask keeps every free edge. See `Method`."""
@@ -52,15 +48,7 @@ class WeightTraining(Search):
 
     kind: Literal["weight-training"]
 
+    name: ClassVar = "weight training"
+    hue: ClassVar = BLACK
     learns: ClassVar[Learned] = "weights"
     algorithm: ClassVar = WeightTrainingMethod
-
-    @property
-    def label(self) -> str:
-        """The name of the search in tables."""
-        return "weight training"
-
-    @property
-    def colour(self) -> str:
-        """The black of a baseline."""
-        return BLACK

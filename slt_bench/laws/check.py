@@ -1,0 +1,91 @@
+"""The check of a search against all laws, and the names by which a search is found."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from slt_bench.common.errors import BenchError
+from slt_bench.common.plugins import look_in_project
+from slt_bench.params.searches import Search, search_class
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a law found."""
+
+    law: str
+    holds: bool
+    detail: str
+
+    def __str__(self) -> str:
+        """Write the verdict as a line."""
+        return f"{'✓' if self.holds else '✗'} {self.law:<12} {self.detail}"
+
+
+def find_searches(name: str, parameters: dict[str, Any]) -> list[Search]:
+    """Find the searches that a name stands for.
+
+    Args:
+        name: a Python file, all of whose searches are meant, or a `kind` of params.yaml: one of ours, or `module:Class`.
+        parameters: of the search, without its kind.
+
+    Raises:
+        BenchError: there are none, or the parameters do not fit.
+    """
+    try:
+        kinds = list(_kinds_in(Path(name))) if name.endswith(".py") else [name]
+        searches = [search_class(kind).model_validate({"kind": kind, **parameters}) for kind in kinds]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BenchError(
+            f"{name}: {f'{where}: ' if where else ''}{first['msg']}; give parameters as --with KEY=VALUE"
+        ) from error
+    except ValueError as error:
+        raise BenchError(str(error)) from error
+    if not searches:
+        raise BenchError(f"{name} defines no search: a subclass of slt_bench's Search with its algorithm is needed")
+    return searches
+
+
+def _kinds_in(file: Path) -> Iterator[str]:
+    """Import a Python file and name the searches that it defines."""
+    if not file.is_file():
+        raise ValueError(f"there is no file {file}")
+    look_in_project()
+    path = file.resolve().with_suffix("")
+    inside = path.is_relative_to(Path.cwd())
+    module = ".".join(path.relative_to(Path.cwd()).parts) if inside else path.name
+    if not inside:
+        sys.path.append(str(path.parent))
+    try:
+        found = import_module(module)
+    except Exception as error:  # whatever a foreign module does while it is imported
+        raise ValueError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    for name, thing in vars(found).items():
+        own = isinstance(thing, type) and issubclass(thing, Search) and thing.__module__ == module
+        if own and hasattr(thing, "algorithm"):
+            yield f"{module}:{name}"
+
+
+def check_search(search: Search) -> Iterator[Verdict]:
+    """Try all laws on a search, one after another; a law that fails or raises is told, and the next one is tried."""
+    from slt_bench.laws.laws import LAWS, Broken
+
+    for law in LAWS:
+        begun = time.perf_counter()
+        try:
+            detail, holds = law(search), True
+        except Broken as broken:
+            detail, holds = str(broken), False
+        except Exception as error:  # whatever a foreign search does
+            detail, holds = f"{type(error).__name__}: {error}", False
+        yield Verdict(law.__name__, holds, f"{detail} ({time.perf_counter() - begun:.1f} s)" if holds else detail)

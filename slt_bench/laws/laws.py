@@ -1,0 +1,192 @@
+"""The laws, one function each: it returns what was tried, and raises `Broken` with the numbers where a law does not hold."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from slt_bench.laws.toy import SOURCES, bits, make_cell, make_trainer, run
+from slt_bench.params.searches import Search
+from slt_bench.search.methods.contract import Method
+from slt_bench.search.trainer import Trainer
+from slt_bench.ticket.file import read_ticket, save_ticket
+
+_SPARSITIES = (0.5, 0.61803, 0.75)
+_STEP = 1e-4  # of numeric derivatives
+_TOLERANCE = 1e-3  # of a gradient, relative to its largest entry
+
+
+class Broken(Exception):
+    """A law does not hold; the message says where, and with what numbers."""
+
+
+def declaration(search: Search) -> str:
+    """Unknown keys are refused, the label is a text, and the phases end at the sparsity of the ticket."""
+    try:
+        type(search).model_validate(search.model_dump() | {"no-such-key": 1})
+    except ValidationError:
+        pass
+    else:
+        raise Broken("an unknown key is accepted: keep the base's model_config")
+    if not search.label or not search.colour.startswith("#"):
+        raise Broken(f"label {search.label!r} and colour {search.colour!r} must be a text and #rrggbb")
+    cell = make_cell(search)
+    if type(search).model_validate(search.model_dump(mode="json")) != search:
+        raise Broken("the parameters written as JSON do not give the declaration again")
+    last = cell.phases[-1].sparsity
+    if last != cell.sparsity or any(phase.epochs < 1 for phase in cell.phases):
+        raise Broken(f"the last phase must have sparsity {cell.sparsity:g} and each an epoch or more, got {cell.phases}")
+    return f"{len(cell.phases)} phases, {cell.epochs} epochs"
+
+
+def budget(search: Search) -> str:
+    """After the search a ticket keeps exactly N - round(sN) edges, all locked ones among them and no pruned one."""
+    if search.learns == "weights":
+        return "trains all free weights"
+    for source, sparsity in product(SOURCES, _SPARSITIES):
+        trainer = make_trainer(make_cell(search, source, sparsity))
+        _settle(trainer)
+        counts, total = trainer.network.counts(), trainer.network.source.size
+        expected = total - round(sparsity * total)
+        if counts.kept != expected:
+            raise Broken(f"{source} source, sparsity {sparsity:g}: {counts.kept:,} edges are kept instead of {expected:,}")
+        nonzero = int(torch.count_nonzero(trainer.network.effective))
+        if nonzero > expected:
+            raise Broken(
+                f"{source} source, sparsity {sparsity:g}: {nonzero:,} effective weights are not 0, {expected:,} edges kept"
+            )
+    return f"{len(SOURCES) * len(_SPARSITIES)} combinations of source and sparsity, exact"
+
+
+def gradient(search: Search) -> str:
+    """The gradient is that of the surrogate and the penalty: central differences in double precision agree."""
+    if search.learns == "nothing":
+        return "learns nothing"
+    method = _method(make_trainer(make_cell(search, "frozen")))
+    _compose(method, 0)
+    learned = method.learned.double()
+    by_weights = torch.randn(learned.numel(), generator=torch.Generator().manual_seed(1))
+    step = _STEP * learned.abs().clamp(min=_STEP)  # smaller than a score, so that no sign changes
+
+    def objective(values: Tensor) -> Tensor:  # of each edge by itself: a surrogate works entry by entry
+        return method.surrogate(values) * by_weights.double()
+
+    numeric = (objective(learned + step) - objective(learned - step)) / (2 * step)
+    if (penalty := method.penalty(learned)) is not None:
+        wanted = learned.clone().requires_grad_()
+        again = method.penalty(wanted)
+        assert penalty is not None and again is not None
+        numeric = numeric + torch.autograd.grad(again, wanted)[0]
+    found = method.gradient(by_weights.clone()).double()
+    error = float((found - numeric).abs().max() / numeric.abs().max().clamp(min=1e-30))
+    if not error <= _TOLERANCE:
+        worst = int((found - numeric).abs().argmax())
+        raise Broken(f"edge {worst}: gradient {found[worst]:.6g}, by differences of the surrogate {numeric[worst]:.6g}")
+    return f"{learned.numel():,} entries agree with differences of the surrogate within {error:.1e} of the largest"
+
+
+def determinism(search: Search) -> str:
+    """Two runs of one cell find the same tickets bit for bit, and another seed finds another."""
+    (one, _), (two, _), (other, _) = (run(make_cell(search, "frozen", seed=seed)).tickets() for seed in (0, 0, 1))
+    _equal(bits(one), bits(two), "two runs of one cell")
+    if all(torch.equal(a, b) for a, b in zip(bits(one), bits(other), strict=True)):
+        raise Broken("another seed finds the same ticket")
+    return "two runs are equal, another seed is not"
+
+
+def resume(search: Search) -> str:
+    """A search that is stopped anywhere and goes on from its saved state finds the same tickets bit for bit."""
+    cell = make_cell(search, "frozen", scale="dynamic")
+    whole, stops = run(cell), (1, 3, 4, 8, 17, 23)
+    parts = run(cell, stops)
+    for name, one, other in zip(("best", "last"), whole.tickets(), parts.tickets(), strict=True):
+        _equal(bits(one), bits(other), f"the {name} ticket of a search that was stopped after steps {stops}")
+    if [line.dying_edge_ratio for line in whole.log.history] != [line.dying_edge_ratio for line in parts.log.history]:
+        raise Broken("the dying edges of a search that was stopped differ: other masks were seen")
+    return f"stopped after steps {', '.join(map(str, stops))}: equal tickets and masks"
+
+
+def ticket(search: Search) -> str:
+    """A ticket rebuilds from its file alone to the network that the search had, and no weight is in it but by `learns`."""
+    checked = 0
+    for source, scale in (("dense", "none"), ("pruned", "dynamic"), ("frozen", "static")):
+        trainer = run(make_cell(search, source, scale=scale))
+        _settle(trainer)
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / "ticket"
+            save_ticket(trainer.tickets()[1], path)
+            rebuilt = read_ticket(path).network
+        _equal([trainer.network.effective], [rebuilt.effective], f"{source} source, scale {scale}: the rebuilt network")
+        if (rebuilt.counts().kept, search.learns) != (trainer.network.counts().kept, trainer.spec.learned):
+            raise Broken(f"{source} source: the rebuilt network keeps {rebuilt.counts().kept} edges")
+        checked += 1
+    return f"{checked} kinds of source: rebuilt from seed and bits, equal"
+
+
+def images(search: Search) -> str:
+    """The search opens no prepared images: it sees what the loop shows it, and never the test set."""
+    opened: list[str] = []
+    watching = True
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if watching and event == "open" and str(arguments[0]).endswith((".beton", "manifest.json")):
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(hook)
+    try:
+        run(make_cell(search))
+    finally:
+        watching = False
+    if opened:
+        raise Broken(f"it opens {opened[0]}")
+    return "no file of images is opened"
+
+
+def progress(search: Search) -> str:
+    """The search moves: what is learned, and the mask where one is searched, differ from the first ones."""
+    if search.learns == "nothing":
+        return "learns nothing"
+    first, last = make_trainer(make_cell(search)), run(make_cell(search))
+    _settle(first)
+    if torch.equal(first.method.learned, last.method.learned):
+        raise Broken("nothing that is learned has changed after 24 steps")
+    if search.is_searched and torch.equal(first.network.mask, last.network.mask):
+        raise Broken("the mask has not changed after 24 steps")
+    changed = float((first.network.mask ^ last.network.mask).float().mean())
+    return f"{100 * changed:.1f} % of the edges change sides in 24 steps"
+
+
+LAWS: tuple[Callable[[Search], str], ...] = (
+    declaration, budget, gradient, progress, determinism, resume, ticket, images,
+)  # fmt: skip
+
+
+def _method(trainer: Trainer) -> Method[Any]:
+    return trainer.method
+
+
+def _compose(method: Method[Any], phase: int) -> None:
+    method.compose(phase)
+
+
+def _settle(trainer: Trainer) -> None:
+    """Compose what a ticket taken now would store."""
+    last = len(trainer.schedule.phases) - 1
+    trainer.method.compose(last)
+    trainer.method.settle(last)
+
+
+def _equal(one: list[Tensor], other: list[Tensor], what: str) -> None:
+    for a, b in zip(one, other, strict=True):
+        if a.shape != b.shape:
+            raise Broken(f"{what}: {a.numel():,} entries instead of {b.numel():,}")
+        if differing := int((a != b).sum()):
+            raise Broken(f"{what}: {differing:,} of {a.numel():,} entries differ")
