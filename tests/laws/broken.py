@@ -1,0 +1,112 @@
+"""Searches that each break one law."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from pydantic import ConfigDict
+from torch import Tensor
+
+from slt_bench.search.methods.contract import Phase, Recipe
+from slt_bench.search.methods.edge_popup import ScoreMethod
+from slt_bench.search.methods.ranking import Ranking
+from slt_bench.ticket.found import Found
+
+
+class _Broken(Ranking):
+    name: ClassVar = "broken"
+    algorithm: ClassVar = ScoreMethod
+
+
+class AnyKey(_Broken):
+    model_config = ConfigDict(extra="ignore")
+
+
+class WrongEnd(_Broken):
+    def phases(self, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
+        return (Phase(recipe.epochs, 0.9 * target),)
+
+
+class _OneTooMany(ScoreMethod["OneTooMany"]):
+    def start(self, phases: Sequence[Phase]) -> None:
+        super().start(phases)
+        self.keep = [[count + 1 for count in counts] for counts in self.keep]
+
+
+class OneTooMany(_Broken):
+    algorithm: ClassVar = _OneTooMany
+
+
+class _WithoutSign(ScoreMethod["WithoutSign"]):
+    def gradient(self, by_weights: Tensor) -> Tensor:
+        return by_weights.mul_(self.network.free_weights)
+
+
+class WithoutSign(_Broken):
+    algorithm: ClassVar = _WithoutSign
+
+
+class _Still(ScoreMethod["Still"]):
+    def surrogate(self, learned: Tensor) -> Tensor:
+        return learned * 0
+
+    def gradient(self, by_weights: Tensor) -> Tensor:
+        return by_weights.zero_()
+
+
+class Still(_Broken):
+    algorithm: ClassVar = _Still
+
+
+class _Noisy(ScoreMethod["Noisy"]):
+    def after_step(self, steps: int) -> None:
+        self.learned += 0.1 * torch.randn_like(self.learned)
+
+
+class Noisy(_Broken):
+    algorithm: ClassVar = _Noisy
+
+
+class _Forgetful(ScoreMethod["Forgetful"]):
+    def start(self, phases: Sequence[Phase]) -> None:
+        super().start(phases)
+        self.pushes = 0
+
+    def after_step(self, steps: int) -> None:
+        self.pushes += 1  # is in no state
+        self.learned[self.pushes :: 7] += 0.5
+
+
+class Forgetful(_Broken):
+    algorithm: ClassVar = _Forgetful
+
+
+class _Doubled(ScoreMethod["Doubled"]):
+    def compose(self, phase: int) -> Tensor:
+        self.selector.select(self.learned, self.keep[phase])
+        self.network.compose(2 * self.network.free_weights * self.network.mask)
+        return self.network.mask
+
+    def found(self) -> Found:
+        return Found(mask=self.network.mask)  # nothing says that weights are doubled
+
+
+class Doubled(_Broken):
+    algorithm: ClassVar = _Doubled
+
+
+class _Curious(ScoreMethod["Curious"]):
+    def start(self, phases: Sequence[Phase]) -> None:
+        super().start(phases)
+        try:
+            with pathlib.Path("data/digits/test.beton").open("rb") as file:
+                file.read(1)
+        except OSError:
+            pass
+
+
+class Curious(_Broken):
+    algorithm: ClassVar = _Curious
