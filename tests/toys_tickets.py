@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,6 +46,24 @@ def make_ticket(source: TicketSource = FROZEN, learned: str = "scores", kind: st
     trained = learned == "weights"
     mean, var = torch.randn(channels, generator=generator), torch.rand(channels, generator=generator) + 0.5
     return Ticket(spec, Found(weights=values) if trained else Found(values > 0), mean, var)
+
+
+EXTRAS = ("signs", "coats", "draws", "gains")
+
+
+def make_rich_ticket(extras: Sequence[str] = EXTRAS, source: TicketSource = FROZEN, scale: str = "dynamic") -> Ticket:
+    """A ticket that says more of its kept edges than that they are kept."""
+    plain, generator = make_ticket(source, scale=scale), torch.Generator().manual_seed(2)
+    assert plain.mask is not None
+    edges = plain.mask.numel()
+    parts = {
+        "signs": torch.rand(edges, generator=generator) < 0.5,
+        "coats": torch.randint(1, 6, (edges,), generator=generator, dtype=torch.uint8),
+        "draws": torch.randint(0, 4, (edges,), generator=generator, dtype=torch.uint8),
+        "gains": torch.rand(5, generator=generator) + 0.5,
+    }
+    found = Found(plain.mask, **{name: parts[name] for name in extras}).copy()
+    return replace(plain, spec=plain.spec.model_copy(update={"format": 2}), found=found)
 
 
 def make_child_ticket(learned: str = "scores", scale: str = "none") -> Ticket:

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 
 from slt_bench.ticket.file import TicketFile, read_ticket, save_ticket
 from tests.fuzz.harness import attempt, fuzzed
-from tests.toys_tickets import make_child_ticket, make_ticket
+from tests.toys_tickets import make_child_ticket, make_rich_ticket, make_ticket
 
 _FORMS: dict[str, Any] = {
     "packed": (make_ticket(), {}),
     "coded": (make_ticket(scale="dynamic"), {"mask": "coded", "statistics": "float16"}),
     "weights": (make_ticket(learned="weights"), {}),
     "child": (make_child_ticket(), {}),
+    "rich": (make_rich_ticket(), {}),
+    "rich and coded": (make_rich_ticket(), {"mask": "coded"}),
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([0, -1, 2**31, 2**63, 10**30, "U8"]),
@@ -30,7 +32,7 @@ JSON = st.recursive(
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[bytes, TicketFile]]]:
-    """A folder to write in, and the four forms of ticket files as bytes and as read."""
+    """A folder to write in, and all forms of ticket files as bytes and as read."""
     directory, forms = tmp_path_factory.mktemp("tickets"), {}
     for name, (ticket, form) in _FORMS.items():
         save_ticket(ticket, directory / name, **form)

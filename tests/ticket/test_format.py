@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from slt_bench.ticket.file import save_ticket
-from tests.toys_tickets import SOURCES, make_child_ticket, make_ticket
+from slt_bench.ticket.file import MaskCoding, save_ticket
+from tests.toys_tickets import EXTRAS, SOURCES, make_child_ticket, make_rich_ticket, make_ticket
 
 SHAPES = [(8, 3, 3, 3), (8, 8, 3, 3), (32, 128), (32, 32), (3, 32)]  # conv2, width 1/8, 8 pixels, 3 classes
 TYPES = {"F32": "<f4", "F16": "<f2", "U8": "u1"}
@@ -28,9 +28,11 @@ def words(seed: int, purpose: str, index: int, count: int) -> NDArray[np.uint64]
     return np.random.Philox(key=int.from_bytes(name[:16], "little")).random_raw(count)
 
 
-def weights_of(spec: dict[str, Any], index: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def weights_of(
+    spec: dict[str, Any], index: int, shape: tuple[int, ...], purpose: str = "weights"
+) -> NDArray[np.float32]:  # fmt: skip
     size, deviation = prod(shape), np.sqrt(2 / prod(shape[1:]))
-    whole = words(spec["seed"], "weights", index, (size + 1) // 2)
+    whole = words(spec["seed"], purpose, index, (size + 1) // 2)
     halves = np.stack([whole & np.uint64(0xFFFFFFFF), whole >> np.uint64(32)], axis=1).reshape(-1)[:size]
     u = (halves.astype(np.float64) + 0.5) / 2**32
     init = {"kaiming_uniform": np.sqrt(3) * deviation * (2 * u - 1), "kaiming_normal": deviation * ndtri(u),
@@ -63,6 +65,44 @@ def kept_of(header: dict[str, Any], tensors: dict[str, Any], free: list[int]) ->
     return np.concatenate(parts)
 
 
+def levels_of(name: str, header: dict[str, Any], tensors: dict[str, Any], edges: int) -> NDArray[np.int64]:
+    """Coats less one, or draws, of the kept edges."""
+    counts, levels, positions, start = header[name], np.zeros(edges, np.int64), np.arange(edges), 0
+    decoder = None
+    if f"{name}_coded" in tensors:
+        decoder = constriction.stream.queue.RangeDecoder(tensors[f"{name}_coded"].view("<u4").astype(np.uint32))
+    for count in counts:
+        size = len(positions)
+        if decoder is None:
+            plane = np.unpackbits(tensors[name])[start : start + size].astype(bool)
+        elif count == size:
+            plane = np.ones(size, bool)
+        else:
+            plane = decoder.decode(constriction.stream.model.Bernoulli(count / size, perfect=False), size) == 1
+        start, positions = start + size, positions[plane]
+        levels[positions] += 1
+    return levels
+
+
+def rich(weights: NDArray[np.float32], kept: NDArray[np.intp], header: dict[str, Any], tensors: dict[str, Any]) -> None:
+    """What format 2 says of the kept edges, at these positions."""
+    layer = np.repeat(np.arange(len(SHAPES)), header["edges"])
+    if "draws" in header:
+        draws = levels_of("draws", header, tensors, len(kept))
+        for draw in range(1, draws.max() + 1):
+            drawn = [
+                weights_of(header["spec"], i + draw * len(SHAPES), shape, "redrawn-weights") for i, shape in enumerate(SHAPES)
+            ]
+            weights[kept[draws == draw]] = np.concatenate(drawn)[kept[draws == draw]]
+    if "gains" in tensors:
+        weights[kept] = np.sign(weights[kept]) * tensors["gains"][layer[kept]]
+    if "coats" in header:
+        weights[kept] *= (levels_of("coats", header, tensors, len(kept)) + 1).astype(np.float32)
+    if "signs" in tensors:
+        negated = np.unpackbits(tensors["signs"])[: len(kept)].astype(bool)
+        weights[kept[negated]] *= -1
+
+
 def read(content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]], NDArray[np.uint8], NDArray[np.float32]]:
     """Header, tensors, roles and effective weights."""
     (length,) = struct.unpack("<Q", content[:8])
@@ -79,6 +119,7 @@ def read(content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]], NDArr
     else:
         kept = kept_of(header, tensors, [int((each == FREE).sum()) for each in np.split(roles, stops)])
         weights[np.flatnonzero(roles == FREE)[~kept]] = 0
+        rich(weights, np.flatnonzero(roles == FREE)[kept], header, tensors)
     nonzero = roles == LOCKED
     nonzero[roles == FREE] = kept
     scale, parts = header["spec"]["scale"], []
@@ -102,7 +143,19 @@ def test_a_reader_made_from_the_page_finds_the_digest(
     child = source == "from ticket"
     ticket = make_child_ticket(learned, scale) if child else make_ticket(SOURCES[source], learned, scale=scale)
     save_ticket(ticket, tmp_path / "ticket", mask=mask, statistics="float16")
-    header, tensors, roles, weights = read((tmp_path / "ticket").read_bytes())
+    check(tmp_path / "ticket")
+
+
+@pytest.mark.parametrize("mask", ["packed", "coded"])
+@pytest.mark.parametrize("extras", [*((each,) for each in EXTRAS), EXTRAS])
+def test_it_reads_signs_coats_draws_and_gains_too(tmp_path: Path, extras: tuple[str, ...], mask: MaskCoding) -> None:
+    save_ticket(make_rich_ticket(extras), tmp_path / "ticket", mask=mask)
+    check(tmp_path / "ticket")
+
+
+def check(path: Path) -> None:
+    """The digest in the header is that of what the reader finds."""
+    header, tensors, roles, weights = read(path.read_bytes())
     digest = hashlib.sha256(json.dumps(header["spec"], sort_keys=True, separators=(",", ":")).encode())
     digest.update(roles.tobytes() + weights.tobytes())
     digest.update(tensors["batch_norm_mean"].tobytes() + tensors["batch_norm_var"].tobytes())
