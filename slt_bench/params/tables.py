@@ -65,6 +65,9 @@ class SmallTable(Model):
     note: str = ""
     networks: dict[Name, Name] = Field(default_factory=dict, description="network of the other table: its replacement")
     recipes: dict[Name, Name] = Field(default_factory=dict, description="recipe of the other table: its replacement")
+    searches: dict[Name, Name] = Field(
+        default_factory=dict, description="search of the other table: its replacement, where a parameter counts steps or epochs"
+    )
 
     def shrink(self, table: Table) -> Table:
         """Return `table`, the one that this is like, at the small budget."""
@@ -80,20 +83,22 @@ class SmallTable(Model):
 
     def replacements(self, table: Table) -> str:
         """List the names that are replaced in `table`, the one that this is like, as `new for old`."""
-        names = {table.dataset: self.dataset} | self.networks | self.recipes
+        names = {table.dataset: self.dataset} | self.networks | self.recipes | self.searches
         return ", ".join(f"{new} for {old}" for old, new in names.items() if new != old)
 
     def _axes(self, group: Table | Row) -> dict[str, Any]:
-        """Return the networks and recipes of a table or row, with their names replaced."""
-        replacements = {"network": self.networks, "recipe": self.recipes}
-        names = {axis: getattr(group, axis) for axis in replacements if getattr(group, axis) is not None}
+        """Return the networks, recipes and searches of a table or row, with their names replaced."""
+        replacements = {"network": self.networks, "recipe": self.recipes, "search": self.searches}
+        names = {axis: getattr(group, axis) for axis in replacements if getattr(group, axis, None) is not None}
         return {axis: [replacements[axis].get(name, name) for name in names[axis]] for axis in names}
 
     def _source(self, source: SourceGrid) -> SourceGrid:
-        if source.ticket is None or source.ticket.recipe is None:
+        ticket = source.ticket
+        if ticket is None:
             return source
-        recipe = self.recipes.get(source.ticket.recipe, source.ticket.recipe)
-        return source.model_copy(update={"ticket": source.ticket.model_copy(update={"recipe": recipe})})
+        recipe = self.recipes.get(ticket.recipe, ticket.recipe) if ticket.recipe else None
+        names = {"recipe": recipe, "search": self.searches.get(ticket.search, ticket.search)}
+        return source.model_copy(update={"ticket": ticket.model_copy(update=names)})
 
 
 def _kind(value: Any) -> str:
