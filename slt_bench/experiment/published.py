@@ -17,7 +17,7 @@ from slt_bench.params.base import Model
 class Published(Model):
     """One value that a paper reports."""
 
-    paper: Literal["otsuka2025", "iwasawa2023", "ramanujan2020"]
+    paper: Literal["otsuka2025", "iwasawa2023", "ramanujan2020", "diffenderfer2021"]
     dataset: str
     network: str | None  # None: one of several, and the paper does not say which
     method: str

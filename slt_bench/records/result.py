@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal
 
 from slt_bench.experiment.cell import Cell
@@ -20,6 +21,11 @@ class Result:
     metrics: dict[str, Any]
     history: list[Epoch]
     stale: str = ""  # how its code differs from today's, although it may be compared; empty if it does not
+
+    @property
+    def epoch_seconds(self) -> float:
+        """The median time of an epoch, with its validation."""
+        return float(median(self.record["epoch_seconds"]))
 
 
 @dataclass(frozen=True)

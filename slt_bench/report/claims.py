@@ -126,5 +126,7 @@ def _reason(claim: Claim, line: Line, seed: int) -> str:
 
 def _value(claim: Claim, result: Result) -> float | None:
     """Look up the claim's metric; None where there is none: trained weights have no mask, 0 bytes have no ratio."""
+    if claim.metric == "epoch_seconds":
+        return result.epoch_seconds
     value = (result.record if claim.metric == "dying_edge_ratio" else result.metrics).get(claim.metric)
     return None if value is None or (claim.compare == "ratio" and not value) else float(value)

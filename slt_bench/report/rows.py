@@ -20,7 +20,7 @@ CLAIMS_NOTE = (
     "shown, with an interval at the level of all its pairs together (Bonferroni). A claim holds if the whole interval lies "
     "beyond what must be exceeded, does not hold if it lies short of that, and is undecided otherwise, as with a single seed."
 )
-_UNITS = {"top1": " points", "dying_edge_ratio": "", "bytes": " bytes", "coded_bytes": " bytes",
+_UNITS = {"top1": " points", "dying_edge_ratio": "", "epoch_seconds": " s", "bytes": " bytes", "coded_bytes": " bytes",
           "mask_packed_bytes": " bytes"}  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def _line_row(line: Line, is_comparable: bool) -> Row:
         "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if record else UNKNOWN,
         "coded file": f"{mean(coded):,.0f}" if coded else UNKNOWN,
         "(1-F)N / 8": f"{_formula_bytes(line):,}" if record and is_ticket else UNKNOWN,
+        "s / epoch": f"{mean(result.epoch_seconds for result in line.results):.3g}" if record else UNKNOWN,
         "dying edges": f"{mean(line.from_record('dying_edge_ratio')):.4f}" if record and is_ticket else UNKNOWN,
     }
 

@@ -179,7 +179,7 @@ def test_what_is_claimed_of_the_most_holds_if_any_pair_does(
          r"'iwasawa2023-gain100' is of resnet18 on cifar100, this row is of resnet18 on cifar10 at 0\.3, resnet18"),
         ("sparsity: [0.3, 0.5]}\n    claims", "sparsity: [0.6, 0.7]}\n    claims",
          r":23: tables\.one\.claims\.frozen: no cell of row frozen agrees with just one of row dense in network, recipe"),
-        ("across: most", "compare: ratio", r"compare: ratio is for bytes; top1 may be 0"),
+        ("across: most", "compare: ratio", r"compare: ratio is for bytes and seconds; top1 may be 0"),
         ("{id: frozen,", "{id: dense,", r"rows\[2\]\.id: 'dense' is the id of another row too"),
     ],
 )  # fmt: skip
