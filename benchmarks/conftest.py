@@ -9,6 +9,7 @@ prepare_to_compute()  # as every command does, before torch is imported
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,11 +26,12 @@ from slt_bench.networks.source import SourceNetwork, make_source, random_roles
 from slt_bench.params.datasets import Images, View
 from slt_bench.params.recipes import Recipe, Scale
 from slt_bench.search.mask_statistics import MaskStatistics
-from slt_bench.search.methods.edge_popup import EdgePopup, ScoreMethod
+from slt_bench.search.methods.contract import Method, Search
+from slt_bench.search.methods.edge_popup import EdgePopup
 from slt_bench.search.optimizer import Sgd
-from slt_bench.search.schedules import Phase
 from slt_bench.ticket.masked_network import MaskedNetwork
 
+EDGE_POPUP = EdgePopup(kind="edge-popup")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, crop_padding=4, flip=True)
 
@@ -79,14 +81,14 @@ def weight_training_step(case: Case) -> Callable[[], None]:
     return step
 
 
-def search_step(case: Case) -> tuple[Callable[[], None], ScoreMethod]:
-    """A step of edge-popup at sparsity 0.5 with global selection and all statistics, as in `Trainer`; and the algorithm."""
+def search_step(case: Case, search: Search = EDGE_POPUP) -> tuple[Callable[[], None], Method[Any]]:
+    """A step of a search at sparsity 0.5 with all statistics, as in `Trainer`; and the algorithm."""
     module, source = case.build()
     set_batch_norm_statistics(module, *(each.to(DEVICE) for each in batch_norm_statistics(module)))
     dtype = getattr(torch, case.precision)
     network = MaskedNetwork(module, source.to(DEVICE), case.scale, dtype, with_gradient=True).train()
-    recipe = Recipe(epochs=1, batch_size=2, learning_rate=0.01)
-    method = ScoreMethod(EdgePopup(kind="edge-popup"), network, (Phase(1, 0.5),), recipe, seed=0)
+    recipe = Recipe(epochs=10, batch_size=2, learning_rate=0.01)
+    method: Method[Any] = search.algorithm(search, network, search.phases(recipe, case.freezing_ratio / 2, 0.5), recipe, seed=0)
     optimizer, masks = Sgd(method.learned, 0.9, 1e-4), MaskStatistics(method.learned.numel(), DEVICE)
     images, labels = case.data()
     method.compose(0)
@@ -94,6 +96,7 @@ def search_step(case: Case) -> tuple[Callable[[], None], ScoreMethod]:
     def step() -> None:
         cross_entropy(network(images), labels).backward()
         optimizer.step(method.gradient(network.collect_gradient()), 0.01)
+        method.after_step(1)
         masks.see(method.compose(0))
 
     return step, method

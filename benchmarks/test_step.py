@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import median
 from time import perf_counter
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks.conftest import DEVICE, Case, search_step, weight_training_step
+from slt_bench.params.searches import BUILT_IN, search_class
 
 CASES = {
     "conv6": Case("conv6", 128),
@@ -28,23 +30,38 @@ ROUNDS = 15
 @pytest.mark.parametrize("case", CASES)
 def test_search_step(benchmark, case) -> None:
     (search, _), training = search_step(CASES[case]), weight_training_step(CASES[case])
-    training_times = []
-
-    def train_first() -> None:
-        started = perf_counter()
-        training()
-        wait()
-        training_times.append(perf_counter() - started)
-
-    def step() -> None:
-        search()
-        wait()
-
     rounds = ROUNDS if CASES[case].image == 32 or DEVICE != "cpu" else 7
-    benchmark.pedantic(step, setup=train_first, rounds=rounds, warmup_rounds=2)
-    ratio = benchmark.stats.stats.median / median(training_times[2:])
+    ratio = in_turns(benchmark, search, training, rounds)
     benchmark.extra_info["ratio to weight training"] = round(ratio, 3)
     print(f"\n{case}: search step / weight-training step = {ratio:.3f} (medians of {rounds} steps in turns, on {DEVICE})")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BUILT_IN if kind not in ("edge-popup", "weight-training", "random-mask")])
+def test_rival_step(benchmark, kind) -> None:
+    """A step of every other search beside one of edge-popup, Conv6 at batch 128."""
+    parameters = {"iterations": 2} if kind == "iterative-edge-popup" else {"every": 1} if kind == "iterand" else {}
+    rival, _ = search_step(CASES["conv6"], search_class(kind)(kind=kind, **parameters))
+    ratio = in_turns(benchmark, rival, search_step(CASES["conv6"])[0], ROUNDS)
+    benchmark.extra_info["ratio to edge-popup"] = round(ratio, 3)
+    print(f"\n{kind}: step / edge-popup step = {ratio:.3f} (medians of {ROUNDS} steps in turns, on {DEVICE})")
+
+
+def in_turns(benchmark, one: Callable[[], None], other: Callable[[], None], rounds: int) -> float:
+    """The median time of a step over that of another, which is taken before each."""
+    other_times = []
+
+    def other_first() -> None:
+        started = perf_counter()
+        other()
+        wait()
+        other_times.append(perf_counter() - started)
+
+    def step() -> None:
+        one()
+        wait()
+
+    benchmark.pedantic(step, setup=other_first, rounds=rounds, warmup_rounds=2)
+    return benchmark.stats.stats.median / median(other_times[2:])
 
 
 def wait() -> None:
