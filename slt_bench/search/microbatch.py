@@ -46,6 +46,13 @@ class MicrobatchStatistics:
         if self.count > 1:
             torch.cat(self._module_statistics, out=self._statistics[microbatch - self.local.start])
 
+    def reset(self) -> None:
+        """Start every micro-batch of this process from means of 0 and variances of 1."""
+        mean, var = self._module_statistics
+        mean.zero_()
+        var.fill_(1.0)
+        self._statistics = [torch.cat(self._module_statistics) for _ in self.local]
+
     def merge(self) -> None:
         """Give all micro-batches, and the module, the mean of their statistics."""
         if self.count > 1:

@@ -27,6 +27,7 @@ from slt_bench.search.microbatch import MicrobatchStatistics
 from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Position, Schedule, learning_rate
 from slt_bench.search.search_log import SearchLog
+from slt_bench.search.settling import gather_statistics
 from slt_bench.search.snapshot import Snapshot
 from slt_bench.search.start import check_batches, make_spec, roles_of
 from slt_bench.ticket.masked_network import MaskedNetwork
@@ -145,7 +146,8 @@ class Trainer:
         progress = self.under_way
         loss, correct = self._train(progress, position, interrupts, after_step)
         self.microbatches.merge()
-        self.method.settle(position.phase_number)
+        if self.method.settle(position.phase_number):
+            gather_statistics(self.network, self.microbatches, self.train_loader, position.epoch)
         metrics = None
         if self.val_loader is not None:
             classes = len(self.spec.classes)

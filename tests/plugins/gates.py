@@ -22,7 +22,6 @@ class GatesMethod(Method["Gates"]):
         self.selector = Selector(self.network)
         self.keep = self.selector.keep_of_phases(phases)
         self.learned = torch.zeros_like(self.network.free_weights)  # half open
-        self.steepness = 1.0
 
     def surrogate(self, learned: Tensor) -> Tensor:
         return self.network.free_weights * torch.sigmoid(self.steepness * learned)
@@ -33,9 +32,10 @@ class GatesMethod(Method["Gates"]):
         self.network.compose(self.surrogate(self.learned))
         return self.network.mask
 
-    def settle(self, phase: int) -> None:
+    def settle(self, phase: int) -> bool:
         self.selector.select(self.learned, self.keep[phase], by_magnitude=False)
         self.network.compose()
+        return True
 
     def found(self) -> Found:
         return Found(mask=self.network.mask)
@@ -53,9 +53,7 @@ class Gates(Search):
 
     def phases(self, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
         stops = [recipe.epochs * i // self.rounds for i in range(self.rounds + 1)]
-        return tuple(
-            Phase(stop - begin, target, epochs_before=begin, epochs_after=stops[-1] - stop) for begin, stop in pairwise(stops)
-        )
+        return tuple(Phase(b - a, target, epochs_before=a, epochs_after=stops[-1] - b) for a, b in pairwise(stops))
 
     def check(self, recipe: Recipe, start: float, target: float) -> None:
         if recipe.epochs < self.rounds:

@@ -77,7 +77,7 @@ def test_the_digest_is_of_its_own_modules_and_comments_do_not_count(lab: Path) -
 
     (lab / "my_gates.py").write_text(HELPED.replace('"""A score for', '# a remark\n    """One score for'))
     assert digests() == before
-    (lab / "my_gates.py").write_text(HELPED.replace("self.steepness = 1.0", "self.steepness = 2.0"))
+    (lab / "my_gates.py").write_text(HELPED.replace("self.search.factor**phase", "self.search.factor**(phase + 1)"))
     assert digests()[0] != before[0] and digests()[1] == before[1]
     (lab / "my_gates.py").write_text(HELPED)
     assert digests() == before
@@ -112,4 +112,4 @@ def test_mistakes_are_one_line_each(lab: Path, old: str, new: str, message: str)
 def test_the_page_shows_the_file_that_is_tested() -> None:
     page = (Path(__file__).parent.parent.parent / "docs" / "searches.md").read_text()
     assert GATES.read_text() in page
-    assert len(GATES.read_text().splitlines()) <= 62
+    assert len(GATES.read_text().splitlines()) <= 60

@@ -42,9 +42,10 @@ class BernoulliMethod(SignedMethod["Bernoulli"]):
         self.network.compose()
         return self.network.mask
 
-    def settle(self, phase: int) -> None:
+    def settle(self, phase: int) -> bool:
         """Keep the exact number of edges, the most probable; see `Method`."""
         super().compose(phase)
+        return True
 
     def surrogate(self, learned: Tensor) -> Tensor:
         """Let gradients through the probability p, or, as FedPM's code does, through p^2 / 2; see `Method`."""

@@ -142,14 +142,18 @@ class Method(ABC, Generic[Declaration]):
             steps: of the whole search that are done, from 1.
         """
 
-    def settle(self, phase: int) -> None:
+    def settle(self, phase: int) -> bool:
         """Compose the subnetwork that a ticket taken now would store, where that is not the one of the next step.
 
         An algorithm whose masks are random, or do not keep the exact number of edges, takes its last choice here.
 
         Args:
             phase: number of the phase, from 0.
+
+        Returns:
+            Whether it was another: then batch-norm statistics are gathered afresh, by a pass over the images.
         """
+        return False
 
     @abstractmethod
     def found(self) -> Found:

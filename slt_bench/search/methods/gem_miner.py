@@ -41,10 +41,11 @@ class GemMinerMethod(SignedMethod["GemMiner"]):
         self.network.compose()
         return self.network.mask
 
-    def settle(self, phase: int) -> None:
+    def settle(self, phase: int) -> bool:
         """Keep the exact number of edges, the most probable of the open ones; see `Method`."""
         self.selector.select(self.learned.masked_fill(~self.open, -1.0), self.keep[phase], by_magnitude=False)
         self.network.compose()
+        return True
 
     def penalty(self, learned: Tensor) -> Tensor:
         """Draw all probabilities to 0; see `Method`."""

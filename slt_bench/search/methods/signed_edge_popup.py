@@ -46,10 +46,11 @@ class SignedEdgePopupMethod(SignedMethod["SignedEdgePopup"]):
         self.network.compose()
         return self.network.mask
 
-    def settle(self, phase: int) -> None:
+    def settle(self, phase: int) -> bool:
         """Keep the exact number of edges; see `Method`."""
         if self.search.threshold == "zero":
             super().compose(phase)
+        return self.search.threshold == "zero"
 
 
 class SignedEdgePopup(Ranking):

@@ -24,15 +24,19 @@ class SignedSupermaskMethod(SignedMethod["SignedSupermask"]):
     def compose(self, phase: int) -> Tensor:
         """Keep scores of large magnitude, with the weights' signs times theirs; see `Method`."""
         if self.search.threshold is None:
-            self.settle(phase)
+            self._keep_the_exact_number(phase)
         else:
             self.check_finite()
             self.network.mask.copy_(self.learned.abs() > self.search.threshold)
             self._compose_signed()
         return self.network.mask
 
-    def settle(self, phase: int) -> None:
+    def settle(self, phase: int) -> bool:
         """Keep the exact number of edges; see `Method`."""
+        self._keep_the_exact_number(phase)
+        return self.search.threshold is not None
+
+    def _keep_the_exact_number(self, phase: int) -> None:
         self.selector.select(self.learned, self.keep[phase])
         self._compose_signed()
 
