@@ -28,7 +28,7 @@ from slt_bench.run.many import WORK, Places, run_cells
 from tests.engine.cluster import Cluster, cluster
 from tests.engine.projects import ONE_SEED, PARAMS, bits, started, wait_until_said, written
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dask")]  # one worker has the cluster
 KILLS = int(os.environ.get("SLT_BENCH_KILLS", "2"))  # a campaign: 20
 EPOCHS = 120 if KILLS > 2 else 40
 
@@ -40,6 +40,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
+@pytest.mark.campaign
 def test_killed_workers_lose_nothing(project: Path, two: Cluster) -> None:
     """Cells of workers that die go on from their saved states on others, to the bits of a run that nobody disturbed."""
     seeds = list(range(max(2, KILLS * 3 // 4)))
