@@ -66,10 +66,13 @@ class Cluster:
     def close(self) -> None:
         """End all processes."""
         self.client.close()
-        for process in reversed(self.processes.values()):
+        scheduler = self.processes.pop("scheduler")
+        for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
             process.wait(timeout=30)
+        scheduler.terminate()  # last: workers that have lost it wait for it
+        scheduler.wait(timeout=30)
 
 
 def _command(pid: int) -> str:
