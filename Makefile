@@ -10,7 +10,6 @@ export UV_COMPILE_BYTECODE      := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 unexport PYTHONDONTWRITEBYTECODE  # else every process compiles the package anew
-WITHOUT := -m "not campaign"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke all test test-all lint unit fuzz bench ui lock clean
@@ -59,10 +58,10 @@ all: setup
 	slt-bench plan
 	dvc repro
 
-test: lint unit
-
-test-all: WITHOUT :=
-test-all: lint unit
+# Together, since tests wait now and then, and mypy keeps one core busy.
+test: WITHOUT := -m "not campaign"
+test test-all: setup
+	@$(MAKE) -j 2 --no-print-directory lint unit WITHOUT='$(WITHOUT)'
 
 lint: setup
 	ruff check .

@@ -15,7 +15,7 @@ import pytest
 
 # Before torch is imported, here and in the processes that tests start: on toy tensors more threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Compiled files are kept, whatever the shell says: else every process that a test starts compiles the package and the tests anew.
+# Compiled files are kept, whatever the shell says: else every process that a test starts compiles the package anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

@@ -128,6 +128,7 @@ def test_the_failure_of_one_is_told_once_and_ends_all(
     assert capfd.readouterr().err.count("this one went wrong") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [0.0, 1.0])
 def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path, late: float) -> None:
     """Even if it is killed before they have asked to be ended with it."""
