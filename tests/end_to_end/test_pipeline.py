@@ -53,7 +53,7 @@ def make_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """Such a project with its table made by `slt-bench run`, to be copied, and what that said."""
     place, kept = make_clone(tmp_path_factory), tmp_path_factory.getbasetemp() / "built"
