@@ -70,7 +70,7 @@ lint: setup
 	lint-imports --no-logo
 
 unit: setup
-	python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(WITHOUT)
+	python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(WITHOUT)
 
 fuzz: setup
 	SLT_BENCH_FUZZ=$${SLT_BENCH_FUZZ:-1000} python -m pytest tests/fuzz

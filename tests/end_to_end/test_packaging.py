@@ -45,11 +45,6 @@ _BUILT = {"pyproject.toml", "README.md", "slt_bench", "stages", "tests"}
 Run = Callable[..., str]
 
 
-def of_a_wheel(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test that needs the environment with the wheel; one worker makes it."""
-    return pytest.mark.slow(pytest.mark.campaign(pytest.mark.xdist_group("wheel")(test)))
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment of its own with the wheel of this tree; of the tests' environment it sees the libraries alone."""
@@ -89,7 +84,8 @@ def run(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return of
 
 
-@of_a_wheel
+@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_wheel_does_all_that_commands_do(run: Run, installed: Path) -> None:
     assert "1 tables, 1 cells, no mistake found" in run("slt-bench", "check")
     assert "scikit-learn digits" in run("slt-bench", "prepare", "digits")
@@ -102,7 +98,8 @@ def test_a_wheel_does_all_that_commands_do(run: Run, installed: Path) -> None:
     assert (shape, typed) == ("2x10", "True\n") and Path(file).is_relative_to(installed)
 
 
-@of_a_wheel
+@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_wheel_holds_every_file_of_the_package_and_nothing_else(installed: Path) -> None:
     (site,) = (installed / "lib").glob("python*/site-packages")
     own, theirs = (

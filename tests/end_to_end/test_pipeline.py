@@ -12,7 +12,7 @@ import pytest
 
 from tests.experiment.test_params import GOOD
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]  # one worker makes the project that they share
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 ABSENT = ROOT / "tests/absent"  # MLflow has tests of its own
 HEAD = GOOD[: GOOD.index("  one:")]

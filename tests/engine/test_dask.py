@@ -28,7 +28,7 @@ from slt_bench.run.many import WORK, Places, run_cells
 from tests.engine.cluster import Cluster, cluster
 from tests.engine.projects import ONE_SEED, PARAMS, bits, started, wait_until_said, written
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dask")]  # one worker has the cluster
+pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("SLT_BENCH_KILLS", "2"))  # a campaign: 20
 EPOCHS = 120 if KILLS > 2 else 40
 

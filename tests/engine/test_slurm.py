@@ -25,7 +25,6 @@ MISSING = [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if shuti
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.campaign,
-    pytest.mark.xdist_group("slurm"),
     pytest.mark.skipif(bool(MISSING), reason=f"no SLURM here: {', '.join(MISSING)} missing (Debian: slurm-wlm, munge)"),
     pytest.mark.skipif(os.getuid() != 0, reason="SLURM's daemons need root"),
 ]
