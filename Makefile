@@ -9,14 +9,17 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export UV_COMPILE_BYTECODE      := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
+unexport PYTHONDONTWRITEBYTECODE  # else every process compiles the package anew
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo smoke all test lint unit fuzz bench ui lock clean
+.PHONY: help setup demo smoke all test test-all lint unit fuzz bench ui lock clean
 
 help:
 	@echo "make demo    set-up, then the benchmark on handwritten digits (offline, minutes)"
 	@echo "make smoke   the same on a small part of CIFAR-10"
 	@echo "make all     everything that params.yaml declares"
-	@echo "make test    set-up, then lint, types, the import contract and tests"
+	@echo "make test    set-up, then lint, types, the import contract and tests, in minutes"
+	@echo "make test-all  the same with the campaigns: SLURM, killed workers, DVC from nothing, a wheel by itself"
 	@echo "make fuzz    a thousand odd inputs of every kind, where make test tries a few"
 	@echo "make bench   benchmarks of selection, search step and loaders"
 	@echo "make ui      MLflow's page over the results"
@@ -55,7 +58,10 @@ all: setup
 	slt-bench plan
 	dvc repro
 
-test: lint unit
+# Together, since tests wait now and then, and mypy keeps one core busy.
+test: WITHOUT := -m "not campaign"
+test test-all: setup
+	@$(MAKE) -j 2 --no-print-directory lint unit WITHOUT='$(WITHOUT)'
 
 lint: setup
 	ruff check .
@@ -64,7 +70,7 @@ lint: setup
 	lint-imports --no-logo
 
 unit: setup
-	python -m pytest -n auto --dist worksteal
+	python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(WITHOUT)
 
 fuzz: setup
 	SLT_BENCH_FUZZ=$${SLT_BENCH_FUZZ:-1000} python -m pytest tests/fuzz

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,9 @@ import pytest
 
 # Before torch is imported, here and in the processes that tests start: on toy tensors more threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Compiled files are kept, whatever the shell says: else every process that a test starts compiles the package anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from slt_bench.data.prepare import prepare
 from slt_bench.experiment.cell import Cell
@@ -31,18 +37,33 @@ def digits_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    """Fast tests first; then the longest, so that workers that share them end at about the same time.
+
+    What is slow in a file stays together, and with it what its tests share.
+    """
+    long = {item.path for item in items if item.get_closest_marker("campaign")}
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, item.path not in long))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector of garbage need not look at it after every test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow store without runs, made once (its schema takes seconds)."""
-    from mlflow import MlflowClient
+def empty_store(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store without runs, made once for all sessions (its schema takes seconds)."""
+    kept = pytestconfig.cache.mkdir(f"mlflow-{version('mlflow')}") / "mlflow.db"  # type: ignore[union-attr]
+    if not kept.is_file():
+        from mlflow import MlflowClient
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+        made = tmp_path_factory.mktemp("store") / "mlflow.db"
+        MlflowClient(f"sqlite:///{made}").search_experiments()
+        partial = kept.with_name(f"{os.getpid()}.new")
+        shutil.copy(made, partial)
+        partial.replace(kept)  # another worker may make it too
+    return kept
 
 
 @pytest.fixture

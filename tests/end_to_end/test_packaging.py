@@ -85,6 +85,7 @@ def run(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 def test_a_wheel_does_all_that_commands_do(run: Run, installed: Path) -> None:
     assert "1 tables, 1 cells, no mistake found" in run("slt-bench", "check")
     assert "scikit-learn digits" in run("slt-bench", "prepare", "digits")
@@ -98,6 +99,7 @@ def test_a_wheel_does_all_that_commands_do(run: Run, installed: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 def test_a_wheel_holds_every_file_of_the_package_and_nothing_else(installed: Path) -> None:
     (site,) = (installed / "lib").glob("python*/site-packages")
     own, theirs = (

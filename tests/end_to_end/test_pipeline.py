@@ -12,6 +12,7 @@ import pytest
 
 from tests.experiment.test_params import GOOD
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 ABSENT = ROOT / "tests/absent"  # MLflow has tests of its own
 HEAD = GOOD[: GOOD.index("  one:")]
@@ -52,7 +53,7 @@ def make_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """Such a project with its table made by `slt-bench run`, to be copied, and what that said."""
     place, kept = make_clone(tmp_path_factory), tmp_path_factory.getbasetemp() / "built"
@@ -94,7 +95,7 @@ def edit(clone: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_from_nothing_to_a_table_and_only_what_changed_again(clone: Path) -> None:
     whole = dvc(clone, "repro", "table@one")
     assert whole.returncode == 0, whole.stdout + whole.stderr
@@ -124,7 +125,6 @@ def test_from_nothing_to_a_table_and_only_what_changed_again(clone: Path) -> Non
     assert "[2/2]" in mended.stdout and "up to date" in dvc(clone, "status", "table@one").stdout
 
 
-@pytest.mark.slow
 def test_a_table_is_one_edit_and_shares_what_another_has(
     finished: Path, built: tuple[Path, subprocess.CompletedProcess[str]]
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_table_is_one_edit_and_shares_what_another_has(
     assert not (clone / "outputs/cells/two").exists() and not (clone / "outputs/tables/two").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_images_that_are_not_there_are_missed_before_anything_is_searched(finished: Path) -> None:
     clone = finished
     pixels = "mean: [0.3, 0.3, 0.3], std: [0.4, 0.4, 0.4], resolution: 64, resize: 64"
@@ -164,7 +164,7 @@ def test_images_that_are_not_there_are_missed_before_anything_is_searched(finish
     assert "search@one" in ran(kept) and (clone / "outputs/tables/one/table.md").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_two_machines_share_results_through_a_remote_and_half_of_a_table_too(finished: Path, tmp_path: Path) -> None:
     clone = finished
     remote, other = (tmp_path.parent / f"{tmp_path.name}-{name}" for name in ("remote", "other"))
@@ -188,7 +188,6 @@ def test_two_machines_share_results_through_a_remote_and_half_of_a_table_too(fin
     assert [path.read_bytes() for path in tickets[0]] == [path.read_bytes() for path in tickets[1]] and len(tickets[0]) == 2
 
 
-@pytest.mark.slow
 def test_what_older_versions_left_is_named_and_not_read(clone: Path) -> None:
     (clone / "pipelines").mkdir()
     old = clone / "outputs/cells" / EP

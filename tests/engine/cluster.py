@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from distributed import Client
-
 from tests.engine.projects import environment
 
 
@@ -22,6 +20,8 @@ class Cluster:
 
     def __init__(self) -> None:
         """Start the scheduler."""
+        from distributed import Client
+
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
@@ -66,10 +66,13 @@ class Cluster:
     def close(self) -> None:
         """End all processes."""
         self.client.close()
-        for process in reversed(self.processes.values()):
+        scheduler = self.processes.pop("scheduler")
+        for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
             process.wait(timeout=30)
+        scheduler.terminate()  # last: workers that have lost it wait for it
+        scheduler.wait(timeout=30)
 
 
 def _command(pid: int) -> str:

@@ -40,6 +40,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
+@pytest.mark.campaign
 def test_killed_workers_lose_nothing(project: Path, two: Cluster) -> None:
     """Cells of workers that die go on from their saved states on others, to the bits of a run that nobody disturbed."""
     seeds = list(range(max(2, KILLS * 3 // 4)))

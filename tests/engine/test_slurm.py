@@ -24,6 +24,7 @@ FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
 MISSING = [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if shutil.which(name, path=FOLDERS) is None]
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.campaign,
     pytest.mark.skipif(bool(MISSING), reason=f"no SLURM here: {', '.join(MISSING)} missing (Debian: slurm-wlm, munge)"),
     pytest.mark.skipif(os.getuid() != 0, reason="SLURM's daemons need root"),
 ]

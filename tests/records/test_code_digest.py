@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from stages.plan import ENTRIES
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package, whose code is looked at."""
+    before()
     package = Path(shutil.copytree(digests.PACKAGE, tmp_path / "slt_bench"))
     monkeypatch.setattr(digests, "PACKAGE", package)
     return package
@@ -27,7 +29,10 @@ def digest_all() -> dict[str, str]:
     return {name: code_digest(*functions) for name, functions in entries.items()}
 
 
-BEFORE = digest_all()  # of the package itself, and of any copy
+@cache
+def before() -> dict[str, str]:
+    """The digests of the package itself, and of any copy."""
+    return digest_all()
 
 
 def changed(file: Path, old: str, new: str) -> set[str]:
@@ -37,7 +42,7 @@ def changed(file: Path, old: str, new: str) -> set[str]:
     file.write_text(text.replace(old, new))
     after = digest_all()
     file.write_text(text)
-    return {name for name in BEFORE if after[name] != BEFORE[name]}
+    return {name for name in after if after[name] != before()[name]}
 
 
 def test_comments_and_docstrings_do_not_count(package: Path) -> None:
@@ -77,14 +82,14 @@ def test_a_module_that_is_renamed_is_the_same_code(package: Path) -> None:
         text = re.sub(r"(from slt_bench\.common import (?:\w+, )*)random\b", r"\1streams", file.read_text())
         text = re.sub(r"(?<![.\w])random\.", "streams.", text) if re.search(r"import (\w+, )*streams\b", text) else text
         file.write_text(text.replace("slt_bench.common.random", "slt_bench.common.streams"))
-    assert digest_all() == BEFORE
+    assert digest_all() == before()
 
 
 def test_a_definition_that_moves_is_the_same_code(package: Path) -> None:
     loss = package / "search/optimizer.py"
     (package / "search/sgd.py").write_text(loss.read_text())
     loss.write_text("from slt_bench.search.sgd import Sgd\n")
-    assert digest_all() == BEFORE
+    assert digest_all() == before()
 
 
 def test_an_entry_that_is_not_there_is_an_error() -> None:

@@ -35,8 +35,6 @@ addEventListener("load", () => setTimeout(() => {
 }, 100));
 </script>"""
 
-pytestmark = pytest.mark.figures
-
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
@@ -56,6 +54,7 @@ class Links(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
 
 
+@pytest.mark.figures
 def test_the_page_needs_nothing_else_and_tells_all(params: Experiments) -> None:
     for cell in params.tables["one"].cells:
         pretend(cell, 60.0 + cell.seed)
@@ -83,6 +82,7 @@ def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Exper
     assert "at a small budget" in markdown and "1.33 gain" in markdown
 
 
+@pytest.mark.figures
 def test_results_are_kept_with_what_made_them(params: Experiments) -> None:
     with pytest.raises(BenchError, match="table one has cells without a current result: `slt-bench run one` makes them"):
         keep_tables(params, ["one"])
@@ -106,6 +106,7 @@ def test_results_are_kept_with_what_made_them(params: Experiments) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.figures
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 @pytest.mark.parametrize("width", [390, 1400])
 def test_in_a_browser(params: Experiments, width: int, tmp_path: Path) -> None:

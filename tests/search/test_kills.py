@@ -57,6 +57,7 @@ def result(cell: Cell) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("processes", [1, 2])
 def test_killed_searches_end_with_the_same_bits(project: Path, make_cell: Callable[..., Cell], processes: int) -> None:
     iep = IterativeEdgePopup(kind="iterative-edge-popup", iterations=3)

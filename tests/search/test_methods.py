@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -39,9 +39,8 @@ def make_method(kind: str, network: MaskedNetwork) -> Method[Any]:
 
 
 def test_every_name_of_ours_is_that_of_its_declaration() -> None:
-    assert list(SEARCHES) == list(BUILT_IN)
-    for kind, search in SEARCHES.items():
-        assert search_class(kind) is type(search)
+    for kind in BUILT_IN:
+        assert get_args(search_class(kind).model_fields["kind"].annotation) == (kind,)
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -83,7 +83,7 @@ def test_a_search_of_two_processes_that_diverges_has_a_result(project_with_store
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_find_what_one_finds(project: Path, make_cell: MakeCell, kind: str) -> None:
-    recipe = {"shards": 4, "learning_rate": 0.01 if kind == "training" else 0.1}
+    recipe = {"epochs": 2, "shards": 4, "learning_rate": 0.01 if kind == "training" else 0.1}
     cell = make_cell(**KINDS[kind], recipe=recipe)
     counts = (1, 2, 4) if kind == "ep in frozen" else (1, 2)
     found = [run(cell, count) for count in counts]
@@ -129,6 +129,7 @@ def test_the_failure_of_one_is_told_once_and_ends_all(
     assert capfd.readouterr().err.count("this one went wrong") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [0.0, 1.0])
 def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path, late: float) -> None:
     """Even if it is killed before they have asked to be ended with it."""

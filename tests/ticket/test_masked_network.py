@@ -91,9 +91,11 @@ def test_a_gradient_is_collected_once() -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_network_computes_the_same() -> None:
+@pytest.mark.campaign
+def test_a_compiled_network_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._dynamo.utils import counters
 
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)  # else as many processes as cores import torch first
     results = []
     for compiled in (False, True):
         module, source = make_ticket().spec.build()
