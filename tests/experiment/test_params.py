@@ -164,7 +164,9 @@ def test_a_cell_that_a_row_names_twice_is_one_cell(file: Path) -> None:
 
 def test_labels_tell_searches_apart() -> None:
     params = load_experiments(ROOT / "params.yaml").params
-    kept = {name: search for name, search in params.searches.items() if not name.endswith(("-small", "-medium", "-own"))}  # other periods
+    kept = {
+        name: search for name, search in params.searches.items() if not name.endswith(("-small", "-medium", "-own"))
+    }  # other periods
     labels = {name: search.label for name, search in kept.items()}
     assert labels.pop("iep") == labels["iep-rates"] == "iterative edge popup"  # at other sparsities; a table adds the names
     assert len(set(labels.values())) == len(labels)

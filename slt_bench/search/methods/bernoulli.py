@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from slt_bench.common.colours import BLUE
+from slt_bench.common.colours import INDIGO, ROSE
 from slt_bench.search.methods.contract import Phase
 from slt_bench.search.methods.ranking import Ranking
 from slt_bench.search.methods.signed_edge_popup import SignedMethod
@@ -81,8 +81,12 @@ class Bernoulli(Ranking):
         "probability", description="of a score, through its probability p: g w p (1 - p); fedpm: p times that, as its code does"
     )
 
-    hue: ClassVar = BLUE
     algorithm: ClassVar = BernoulliMethod
+
+    @property
+    def colour(self) -> str:
+        """Indigo, and rose with FedPM's gradient."""
+        return ROSE if self.gradient == "fedpm" else INDIGO
 
     @property
     def label(self) -> str:

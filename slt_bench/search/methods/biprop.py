@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from slt_bench.common.colours import ORANGE
+from slt_bench.common.colours import WINE
 from slt_bench.search.methods.edge_popup import ScoreMethod
 from slt_bench.search.methods.ranking import Ranking
 
@@ -47,5 +47,5 @@ class Biprop(Ranking):
     kind: Literal["biprop"]
 
     name: ClassVar = "biprop"
-    hue: ClassVar = ORANGE
+    hue: ClassVar = WINE
     algorithm: ClassVar = BipropMethod

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from slt_bench.common.colours import VERMILION
+from slt_bench.common.colours import OLIVE
 from slt_bench.search.methods.contract import Phase
 from slt_bench.search.methods.edge_popup import ScoreMethod
 from slt_bench.search.methods.ranking import Ranking
@@ -59,7 +59,7 @@ class Multicoated(Ranking):
     kind: Literal["multicoated"]
     coats: int = Field(2, ge=2, le=256, description="number of nested masks")
 
-    hue: ClassVar = VERMILION
+    hue: ClassVar = OLIVE
     algorithm: ClassVar = MulticoatedMethod
 
     @property
