@@ -49,8 +49,15 @@ def test_every_search_of_ours_is_tried() -> None:
     assert list(PARAMETERS) == list(BUILT_IN)
 
 
+FIRST = [("edge-popup", {}), ("signed-supermask", {}), ("tests.plugins.gates:Gates", {})]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [*FIRST, *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES if case not in FIRST)],
+    ids=str,
+)
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: str(law.__name__))
-@pytest.mark.parametrize(("kind", "parameters"), [*CASES, ("tests.plugins.gates:Gates", {})], ids=str)
 def test_searches_keep_the_laws(kind: str, parameters: dict[str, Any], law: Any) -> None:
     assert law(search_class(kind)(kind=kind, **parameters))
 

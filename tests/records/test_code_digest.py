@@ -45,8 +45,8 @@ def changed(file: Path, old: str, new: str) -> set[str]:
     return {name for name in after if after[name] != before()[name]}
 
 
-def test_comments_and_docstrings_do_not_count(package: Path) -> None:
-    layouts = package / "networks/layouts.py"
+def test_comments_and_docstrings_do_not_count(own_package: Path) -> None:
+    layouts = own_package / "networks/layouts.py"
     text = layouts.read_text()
     layouts.write_text(text.replace('"""Layouts:', '# a remark\n"""About layouts:'))
     assert changed(layouts, '    """Uniform: every layer', '    """Uniform: each layer') == set()
@@ -75,19 +75,19 @@ def test_a_definition_that_nothing_uses_does_not_count(package: Path) -> None:
     assert changed(package / "search/trainer.py", "class Trainer", "NEW = 1\n\n\nclass Trainer") == set()
 
 
-def test_a_module_that_is_renamed_is_the_same_code(package: Path) -> None:
+def test_a_module_that_is_renamed_is_the_same_code(own_package: Path) -> None:
     """By its names, `from package import module`, and `from module import name as other`."""
-    (package / "common/random.py").rename(package / "common/streams.py")
-    for file in package.rglob("*.py"):
+    (own_package / "common/random.py").rename(own_package / "common/streams.py")
+    for file in own_package.rglob("*.py"):
         text = re.sub(r"(from slt_bench\.common import (?:\w+, )*)random\b", r"\1streams", file.read_text())
         text = re.sub(r"(?<![.\w])random\.", "streams.", text) if re.search(r"import (\w+, )*streams\b", text) else text
         file.write_text(text.replace("slt_bench.common.random", "slt_bench.common.streams"))
     assert digest_all() == before()
 
 
-def test_a_definition_that_moves_is_the_same_code(package: Path) -> None:
-    loss = package / "search/optimizer.py"
-    (package / "search/sgd.py").write_text(loss.read_text())
+def test_a_definition_that_moves_is_the_same_code(own_package: Path) -> None:
+    loss = own_package / "search/optimizer.py"
+    (own_package / "search/sgd.py").write_text(loss.read_text())
     loss.write_text("from slt_bench.search.sgd import Sgd\n")
     assert digest_all() == before()
 
