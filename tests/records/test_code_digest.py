@@ -15,11 +15,29 @@ from slt_bench.records.code_digest import OF_A_CELL, code_digest
 from stages.plan import ENTRIES
 
 
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package, whose code is looked at."""
+@pytest.fixture(scope="module")
+def one_for_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package, whose files are as they were after each test; so most of them are parsed once."""
     before()
-    package = Path(shutil.copytree(digests.PACKAGE, tmp_path / "slt_bench"))
+    return copied(tmp_path_factory.mktemp("code"))
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the package, without what Python has compiled of it."""
+    return Path(shutil.copytree(digests.PACKAGE, folder / "slt_bench", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+@pytest.fixture
+def package(one_for_all: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The copy of the package whose code is looked at."""
+    monkeypatch.setattr(digests, "PACKAGE", one_for_all)
+    return one_for_all
+
+
+@pytest.fixture
+def own_package(one_for_all: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a test's own."""
+    package = copied(tmp_path)
     monkeypatch.setattr(digests, "PACKAGE", package)
     return package
 
