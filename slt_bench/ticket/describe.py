@@ -6,6 +6,7 @@ from tabulate import tabulate
 
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.file import TicketFile
+from slt_bench.ticket.found import Found
 from slt_bench.ticket.sizes import ticket_sizes
 
 
@@ -24,13 +25,19 @@ def describe(file: TicketFile) -> str:
     if file.ticket.mask is not None:
         sizes = ticket_sizes(file)
         coded = sizes.mask_coded
+        beside = _beside_the_mask(file.ticket.found)
+        facts += [("kept edges have", ", ".join(beside))] if beside else []
+        with_these = " with these" if beside else f": the formula (1-F)N = {free:,} bits"
         facts += [
-            ("mask, packed", f"{sizes.mask_packed:,} bytes: the formula (1-F)N = {free:,} bits"),
+            ("mask, packed", f"{sizes.mask_packed:,} bytes{with_these}"),
             (
                 "mask, entropy-coded",
                 "unknown: the package constriction is not installed" if coded is None else f"{coded:,} bytes",
             ),
-            ("entropy bound", f"{sizes.mask_bound:,.0f} bytes: sum of n H(k/n) over the layers"),
+            (
+                "entropy bound",
+                f"{sizes.mask_bound:,.0f} bytes: sum of n H(k/n) over the layers{', the mask alone' if beside else ''}",
+            ),
         ]
     else:
         facts.append(("no ticket", f"a baseline with {free:,} trained weights"))
@@ -43,6 +50,16 @@ def describe(file: TicketFile) -> str:
     return (
         f"{tabulate(facts, tablefmt='plain')}\n\n{tabulate(rows, head)}\n\nverified: rebuilt from seed and bits, digest matches"
     )
+
+
+def _beside_the_mask(found: Found) -> list[str]:
+    """List what a ticket says of its kept edges, for a reader."""
+    parts = [] if found.signs is None else ["signs"]
+    if found.coats is not None:
+        parts.append(f"up to {int(found.coats.max())} coats")
+    if found.draws is not None:
+        parts.append(f"weights drawn anew up to {int(found.draws.max())} times")
+    return parts + ([] if found.gains is None else ["one magnitude a layer"])
 
 
 def _row(counts: Counts) -> tuple[int, int, int, int, int, str]:

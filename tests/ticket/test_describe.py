@@ -11,7 +11,7 @@ from slt_bench.networks.source import FREE
 from slt_bench.ticket.describe import describe
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.ticket import TicketSource
-from tests.toys_tickets import FROM_TICKET, FROZEN, SOURCES, make_ticket
+from tests.toys_tickets import FROM_TICKET, FROZEN, SOURCES, make_rich_ticket, make_ticket
 
 
 def test_description(tmp_path: Path) -> None:
@@ -26,6 +26,9 @@ def test_description(tmp_path: Path) -> None:
     assert "frozen: pruned 25 % + locked 25 % (epl)" in text and "features.0.weight" in text and "digest matches" in text
     save_ticket(make_ticket(learned="weights"), path)
     assert "no ticket" in describe(read_ticket(path))
+    save_ticket(make_rich_ticket(), path)
+    rich = describe(read_ticket(path))
+    assert "signs, up to 5 coats, weights drawn anew up to 3 times, one magnitude a layer" in rich and "formula" not in rich
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,10 @@ class SignedSupermaskMethod(SignedMethod["SignedSupermask"]):
         self._compose_signed()
 
     def _compose_signed(self) -> None:
-        self.network.compose(self.network.free_weights * self.learned.sign() * self.network.mask)
+        import torch
+
+        weights = self.network.free_weights
+        self.network.compose(torch.where(self.learned < 0, -weights, weights) * self.network.mask)
 
     def found(self) -> Found:
         """Give the mask, and where weights are negated; see `Method`."""
