@@ -167,13 +167,17 @@ def evaluate(cell: str) -> None:
 @click.option("--write", type=click.Path(path_type=Path), metavar="OUT", help="Write it again, in another form.")
 @click.option("--mask", type=click.Choice(["packed", "coded"]), help="With --write; coded: entropy-coded.")
 @click.option("--statistics", type=click.Choice(["float32", "float16"]), help="With --write; of the batch norms.")
-def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | None) -> None:
+@click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="Import a module that the ticket's network is from.")
+def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | None, plugins: tuple[str, ...]) -> None:
     """Verify a ticket file and show what is in it."""
+    from slt_bench.common.plugins import import_plugin
     from slt_bench.ticket.describe import describe
     from slt_bench.ticket.file import read_ticket, save_ticket
 
     if write is None and (mask or statistics):
         raise BenchError("--mask and --statistics say how a ticket is written: give --write OUT with them")
+    for plugin in plugins:
+        import_plugin(plugin)
     ticket_file = read_ticket(file)
     print(describe(ticket_file))
     if write is not None:

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from slt_bench.common.errors import BenchError
 from slt_bench.common.text import did_you_mean
 
 
@@ -46,6 +47,19 @@ def resolve(name: str, built_in: Mapping[str, str]) -> Any:
         raise ValueError(f"'{name}': the module {module} has no {attribute}{did_you_mean(attribute, names)}") from None
     except Exception as error:  # whatever a foreign module does while it is imported
         raise ValueError(f"'{name}' cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def import_plugin(module: str) -> None:
+    """Import a module, from the project's directory or installed.
+
+    Raises:
+        BenchError: it cannot be imported.
+    """
+    look_in_project()
+    try:
+        import_module(module)
+    except Exception as error:  # whatever a foreign module does while it is imported
+        raise BenchError(f"the plug-in {module} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def look_in_project() -> None:

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from slt_bench.common.errors import BenchError
 from slt_bench.data.beton import LONGEST_SIDE
 from slt_bench.data.sources.pictures import escaped
-from slt_bench.params.base import Model
+from slt_bench.params.base import Model, Options
 from slt_bench.params.datasets import Images
 
 FileName = Literal["train", "test"]
@@ -68,7 +68,7 @@ class Manifest(Model):
         written_by: versions of the libraries that wrote the files.
     """
 
-    images: dict[str, str | int | float | bool | None]
+    images: dict[str, str | int | float | bool | Options | None]
     classes: list[str]
     files: dict[FileName, FileManifest]
     held_out: list[_Count]
@@ -157,8 +157,8 @@ def check_manifest(manifest: Manifest, images: Images, name: str) -> None:
         BenchError: a parameter differs; the message names all that do.
     """
     requested, actual = described(images), manifest.images
-    if differing := [key for key in requested if actual.get(key) != requested[key]]:
-        differences = ", ".join(f"{key} {actual.get(key)} instead of {requested[key]}" for key in differing)
+    if differing := [key for key in {**requested, "options": {}} if actual.get(key) != requested.get(key)]:
+        differences = ", ".join(f"{key} {actual.get(key)} instead of {requested.get(key)}" for key in differing)
         raise BenchError(f"dataset {name} was prepared with {differences}: `slt-bench prepare {name}`")
 
 

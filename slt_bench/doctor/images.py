@@ -7,7 +7,6 @@ import tarfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import get_args
 
 from slt_bench.common.libraries import first_line
 from slt_bench.common.terminal import printable
@@ -15,7 +14,7 @@ from slt_bench.data.sources.imagenet import TRAIN_TAR, VAL_TAR
 from slt_bench.data.sources.pictures import kind_of
 from slt_bench.data.sources.tars import DAMAGE
 from slt_bench.doctor.finding import Finding
-from slt_bench.params.datasets import Images
+from slt_bench.params.datasets import SOURCES, Images
 
 _RELEASE_FILES = {"cifar10": ("cifar-10-batches-py", "data_batch_1"), "cifar100": ("cifar-100-python", "train")}
 _SPLITS = {"train", "test", "val"}
@@ -36,8 +35,7 @@ def named_images() -> Iterator[Finding]:
 
 def variables() -> dict[str, str]:
     """List variable -> source, for all sources whose images a variable can name."""
-    sources = get_args(Images.model_fields["source"].annotation)
-    named = {Images.model_construct(source=source).variable: source for source in sources}
+    named = {Images.model_construct(source=source).variable: source for source in SOURCES}
     return {variable: source for variable, source in named.items() if variable}
 
 

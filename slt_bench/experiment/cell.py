@@ -10,7 +10,7 @@ from slt_bench.common.plugins import is_plugin
 from slt_bench.common.text import digest, percent
 from slt_bench.params.base import Model, Seed
 from slt_bench.params.datasets import Dataset
-from slt_bench.params.networks import Network
+from slt_bench.params.networks import AnyNetwork
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import BUILT_IN, AnySearch, Phase
 from slt_bench.params.sources import Parent, Source
@@ -23,7 +23,7 @@ class Cell(Model):
     dataset_name: str
     dataset: Dataset
     network_name: str
-    network: Network
+    network: AnyNetwork
     source: Source
     search_name: str
     search: AnySearch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,8 @@ from slt_bench.common.text import did_you_mean
 from slt_bench.common.yaml.reader import Document
 from slt_bench.common.yaml.text import one_line, shown
 from slt_bench.experiment.checks import Infeasible, Location
+from slt_bench.params.base import Model
+from slt_bench.params.networks import network_class
 from slt_bench.params.searches import search_class
 from slt_bench.params.tables import Params
 
@@ -48,9 +50,14 @@ def _describe(document: Document, error: dict[str, Any]) -> str:
         message = "is missing"
     elif error["type"] in ("dict_type", "model_type", "model_attributes_type"):
         message = f"must be a mapping of keys to values, got {_got(error['input'])}"
-    elif error["type"].endswith("_type") or not isinstance(error["input"], dict | list):
+    elif error["type"].endswith("_type") or not (isinstance(error["input"], dict | list) or _names(message, error["input"])):
         message = f"{message}, got {_got(error['input'])}"
     return _line(document, _in_file(location), message, missing=error["type"] == "missing")
+
+
+def _names(message: str, value: Any) -> bool:
+    """Whether a message tells already which name was given."""
+    return isinstance(value, str) and bool(value) and repr(value) in message
 
 
 def _got(value: Any) -> str:
@@ -75,9 +82,10 @@ def _line(document: Document, location: Location, message: str, missing: bool = 
 
 
 def _keys_at(document: Document, location: Location) -> list[str]:
-    """List the keys that the schema allows at a location; those of a search are declared by the class of its kind."""
-    if location[:1] == ("searches",) and len(location) == 2:
-        return sorted(search_class(document.value["searches"][location[1]]["kind"]).model_fields)
+    """List the keys that the schema allows at a location; searches and networks declare theirs."""
+    classes: dict[Any, Callable[[Any], type[Model]]] = {"searches": search_class, "networks": network_class}
+    if len(location) == 2 and location[0] in classes:
+        return sorted(classes[location[0]](document.value[location[0]][location[1]].get("kind")).model_fields)
     root = _schema()
     nodes = [root]
     for part in location:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slt_bench.common.errors import BenchError
+from slt_bench.common.plugins import is_plugin
 from slt_bench.common.rounding import round_to_total
 from slt_bench.networks.layouts import Shape, layer_sizes, real_shares
-from slt_bench.params.sources import LayoutName, LockRule
+from slt_bench.params.sources import LockRule
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Budget:
         return self.sizes - self.pruned - self.locked
 
 
-def freeze(shapes: Sequence[Shape], prune_ratio: float, lock_ratio: float, layout: LayoutName, lock_rule: LockRule) -> Budget:
+def freeze(shapes: Sequence[Shape], prune_ratio: float, lock_ratio: float, layout: str, lock_rule: LockRule) -> Budget:
     """Spread round(pN) pruned and round(lN) locked edges over the layers.
 
     `joint` (Otsuka et al. 2025, their released configurations): a layer's locked share is its frozen share at p + l less its
@@ -38,11 +40,15 @@ def freeze(shapes: Sequence[Shape], prune_ratio: float, lock_ratio: float, layou
         shapes: of the weights, [out, in, ...].
         prune_ratio: p in [0, 1].
         lock_ratio: l in [0, 1 - p].
-        layout: how a number of edges is spread over the layers.
+        layout: how a number of edges is spread over the layers: a name of `layouts.EQUATIONS`, or an import path.
         lock_rule: `joint` or `mirrored`.
 
     Returns:
         The budget; its sums over the layers are exact.
+
+    Raises:
+        BenchError: a layout of somebody's own does not give every layer more at a higher density, or is refused by
+            `layouts.real_shares`.
     """
     sizes = layer_sizes(shapes)
     total = int(sizes.sum())
@@ -54,7 +60,19 @@ def freeze(shapes: Sequence[Shape], prune_ratio: float, lock_ratio: float, layou
         locked_shares = open_shares - real_shares(layout, shapes, total - n_pruned - n_locked)
     else:
         locked_shares = real_shares(layout, shapes, n_locked)
+    if is_plugin(layout):
+        _check_rising(layout, locked_shares, sizes - pruned)
     return Budget(sizes, pruned, round_to_total(locked_shares, n_locked, sizes - pruned))
+
+
+def _check_rising(layout: str, locked: NDArray[np.float64], room: NDArray[np.int64]) -> None:
+    """Refuse a layout by which the locked edges of a layer would be less than none, or more than are not pruned."""
+    for index, (share, most) in enumerate(zip(locked.tolist(), room.tolist(), strict=True)):
+        if not -1e-3 <= share <= most + 1:  # real shares beside a rounded number of pruned edges
+            raise BenchError(
+                f"layout {layout} has {share:g} edges of layer {index + 1} locked, {most} are not pruned: a layout has to give "
+                "every layer more at a higher density"
+            )
 
 
 def even_density(budget: Budget, kept: int, room: Sequence[int] | None = None) -> NDArray[np.int64]:

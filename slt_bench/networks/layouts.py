@@ -1,8 +1,8 @@
 """Layouts: how a number of kept edges is spread over the layers of a network, exactly.
 
 A layout is one equation that gives every layer a real-valued share of the kept edges. `spread` turns the shares into
-integers that sum to the requested total. A new layout is a function here, a row of `EQUATIONS`, and a name in
-`params.sources.LayoutName`.
+integers that sum to the requested total. A new layout of ours is a function here, a row of `EQUATIONS`, and a name in
+`params.sources.LAYOUTS`; anybody's is a function `module:name` like those here: its shares are checked.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt_bench.common.errors import BenchError
+from slt_bench.common.plugins import resolve
 from slt_bench.common.rounding import round_to_total
-from slt_bench.params.sources import LayoutName
 
 Shape = tuple[int, ...]
 Shares = NDArray[np.float64]
+Equation = Callable[[Sequence[Shape], Shares, int], Shares]
+_FLOAT_ERROR = 1e-9  # of the sum of shares, as a share of all edges
 
 
 def edges_per_layer(shapes: Sequence[Shape], sizes: Shares, total: int) -> Shares:
@@ -85,7 +87,7 @@ def uniform(shapes: Sequence[Shape], sizes: Shares, total: int) -> Shares:
     return sizes * (total / sizes.sum())
 
 
-EQUATIONS: dict[LayoutName, Callable[[Sequence[Shape], Shares, int], Shares]] = {
+EQUATIONS: dict[str, Equation] = {
     "epl": edges_per_layer,
     "erk": erdos_renyi_kernel,
     "igq": ideal_gas_quotas,
@@ -93,11 +95,11 @@ EQUATIONS: dict[LayoutName, Callable[[Sequence[Shape], Shares, int], Shares]] = 
 }
 
 
-def real_shares(layout: LayoutName, shapes: Sequence[Shape], total: int) -> Shares:
+def real_shares(layout: str, shapes: Sequence[Shape], total: int) -> Shares:
     """Compute the kept edges of each layer before rounding, by the equation of a layout.
 
     Args:
-        layout: a row of `EQUATIONS`.
+        layout: a row of `EQUATIONS`, or an import path.
         shapes: of the weights, [out, in, ...].
         total: edges to keep in all layers, 0 <= total <= N.
 
@@ -105,21 +107,46 @@ def real_shares(layout: LayoutName, shapes: Sequence[Shape], total: int) -> Shar
         float64[layers], each in [0, N_l], summing to `total` up to float error.
 
     Raises:
-        BenchError: `total` is out of range.
+        BenchError: `total` is out of range, or a layout of somebody's own is refused.
     """
     sizes = layer_sizes(shapes).astype(np.float64)
     if not 0 <= total <= sizes.sum():
         raise BenchError(f"cannot keep {total} of {int(sizes.sum())} edges")
     if total in (0, sizes.sum()):
         return sizes * (total > 0)
-    return EQUATIONS[layout](shapes, sizes, total)
+    if layout in EQUATIONS:
+        return EQUATIONS[layout](shapes, sizes, total)
+    return _foreign_shares(layout, shapes, sizes, total)
 
 
-def spread(layout: LayoutName, shapes: Sequence[Shape], total: int) -> NDArray[np.int64]:
+def _foreign_shares(layout: str, shapes: Sequence[Shape], sizes: Shares, total: int) -> Shares:
+    """Compute the shares by a layout of somebody's own, and check them; arguments as those of an equation.
+
+    Raises:
+        BenchError: it cannot be imported, it fails, or its shares are not as an equation has to give them.
+    """
+    try:
+        shares = np.array(resolve(layout, {})(list(shapes), sizes.copy(), total), dtype=np.float64)
+    except BenchError:
+        raise
+    except Exception as error:  # whatever a foreign function does
+        raise BenchError(f"layout {layout} fails: {type(error).__name__}: {error}") from error
+    if shares.shape != sizes.shape:
+        raise BenchError(f"layout {layout} gives shares of shape {list(shares.shape)} for {len(sizes)} layers")
+    tolerance = _FLOAT_ERROR * float(sizes.sum())
+    for index, (share, size) in enumerate(zip(shares.tolist(), sizes.tolist(), strict=True)):
+        if not -tolerance <= share <= size + tolerance:  # nor NaN
+            raise BenchError(f"layout {layout} keeps {share:g} of the {size:g} edges of layer {index + 1}")
+    if abs(float(shares.sum()) - total) > max(tolerance, 1e-3):
+        raise BenchError(f"layout {layout} keeps {shares.sum():g} edges in all instead of {total}")
+    return np.clip(shares, 0.0, sizes)
+
+
+def spread(layout: str, shapes: Sequence[Shape], total: int) -> NDArray[np.int64]:
     """Compute the kept edges of each layer as integers that sum to the total.
 
     Args:
-        layout: a row of `EQUATIONS`.
+        layout: a row of `EQUATIONS`, or an import path.
         shapes: of the weights, [out, in, ...].
         total: edges to keep in all layers, 0 <= total <= N.
 
@@ -127,7 +154,7 @@ def spread(layout: LayoutName, shapes: Sequence[Shape], total: int) -> NDArray[n
         int64[layers], each in [0, N_l].
 
     Raises:
-        BenchError: `total` is out of range.
+        BenchError: `total` is out of range, or a layout of somebody's own is refused.
     """
     return round_to_total(real_shares(layout, shapes, total), total, layer_sizes(shapes))
 

@@ -1,4 +1,4 @@
-"""Architectures by name: build one, list its searchable layers, read and set its batch-norm statistics."""
+"""Architectures: build one of ours or anybody's, list its searchable layers, read and set its batch-norm statistics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from slt_bench.common.errors import BenchError
+from slt_bench.params.networks import AnyNetwork, FactoryNetwork, FoldedNetwork
+
+SEARCHABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)  # modules whose weights are edges
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Layer:
             vector: [N], of any type.
 
         Returns:
-            A view into `vector`: [out, in] of a linear layer, [out, in, height, width] of a convolution.
+            A view into `vector`: [out, in] of a linear layer, [out, in, height, width] of a convolution. The edges of a
+            convolution of one or three dimensions lie in the order of its weight, [out, in, ...].
         """
         part = vector[self.start : self.stop]
         if len(self.shape) != 4:
@@ -53,8 +58,32 @@ class Layer:
         return part.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
 
 
+def architecture(network: AnyNetwork, image_size: int, classes: int) -> nn.Module:
+    """Build the architecture that params.yaml or the header of a ticket declares, as `build` does.
+
+    Args:
+        network: the declaration.
+        image_size: height and width of the input in pixels.
+        classes: number of outputs.
+
+    Raises:
+        BenchError: a factory's module is none that can be searched, or does not take such images.
+    """
+    if isinstance(network, FactoryNetwork):
+        from slt_bench.networks.factory import build_foreign
+
+        return build_foreign(network, image_size, classes)
+    if isinstance(network, FoldedNetwork):
+        from slt_bench.networks.folded import folded_resnet
+
+        with torch.device("meta"):
+            module: nn.Module = folded_resnet(network.kind, network.stem, network.width, classes, network.folded_stages)
+        return _fresh(module)
+    return build(network.kind, network.width, image_size, classes, network.batch_norm, network.stem)
+
+
 def build(kind: str, width: float, image_size: int, classes: int, batch_norm: bool = True, stem: str = "cifar") -> nn.Module:
-    """Build an architecture as a plain module with fresh batch-norm statistics and without weights.
+    """Build an architecture of ours as a plain module with fresh batch-norm statistics and without weights.
 
     Its parameters are on the meta device and hold no memory: whoever uses the module hands it the weights
     (`torch.func.functional_call`).
@@ -79,6 +108,11 @@ def build(kind: str, width: float, image_size: int, classes: int, batch_norm: bo
             from slt_bench.networks.resnet import resnet
 
             module = resnet(kind, stem, width, classes)
+    return _fresh(module)
+
+
+def _fresh(module: nn.Module) -> nn.Module:
+    """Give a module fresh batch-norm statistics, and return it."""
     count = channels(module)
     set_batch_norm_statistics(module, torch.zeros(count), torch.ones(count))
     return module
@@ -89,16 +123,16 @@ def searchable_layers(module: nn.Module) -> tuple[Layer, ...]:
     layers: list[Layer] = []
     start = 0
     for name, part in module.named_modules():
-        if isinstance(part, nn.Conv2d | nn.Linear):
+        if isinstance(part, SEARCHABLE):
             layer = Layer(f"{name}.weight", tuple(part.weight.shape), start)
             layers.append(layer)
             start = layer.stop
     return tuple(layers)
 
 
-def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+def batch_norms(module: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]:
     """List the batch norms of a module in module order."""
-    return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+    return [part for part in module.modules() if isinstance(part, BATCH_NORMS)]
 
 
 def channels(module: nn.Module) -> int:
@@ -142,4 +176,8 @@ def set_batch_norm_statistics(module: nn.Module, mean: Tensor, var: Tensor) -> t
     for norm, norm_mean, norm_var in zip(norms, mean.split(sizes), var.split(sizes), strict=True):
         norm.running_mean, norm.running_var = norm_mean, norm_var
         norm.num_batches_tracked = torch.zeros((), dtype=torch.long, device=mean.device)
+    for part in module.modules():
+        for name, values in part._buffers.items():  # those of somebody's own module; the loop above has set all of ours
+            if values is not None:
+                part._buffers[name] = values.to(mean.device)
     return mean, var

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 Name = Annotated[
@@ -13,6 +13,8 @@ Name = Annotated[
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Rgb = Annotated[list[Ratio], Field(min_length=3, max_length=3)]
 PositiveRgb = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3, max_length=3)]
+# Of a plug-in: plain values, which only it understands.
+Options = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object"})]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 
-from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
+from slt_bench.common.plugins import is_plugin, resolve
+from slt_bench.common.text import did_you_mean
+from slt_bench.params.base import Model, Options, PositiveRgb, Rgb, Seed
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -28,12 +37,40 @@ RELEASES = {
 }
 
 
+SOURCES = ("digits", "cifar10", "cifar100", "image_folder", "imagenet", "imagenet_sample")
+
+
+def _known_source(name: str) -> str:
+    """Check that a source of images is one of ours, or a function that can be imported.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if name not in SOURCES and not is_plugin(name):
+        ours = "', '".join(SOURCES[:-1])
+        raise ValueError(f"must be '{ours}' or '{SOURCES[-1]}', or module:name of your own{did_you_mean(name, SOURCES)}")
+    if is_plugin(name) and not callable(resolve(name, {})):
+        raise ValueError(f"'{name}' is no source of images: a function is needed")
+    return name
+
+
+_Schema = WithJsonSchema({"anyOf": [{"type": "string", "enum": list(SOURCES)}, {"type": "string", "pattern": ":"}]})
+Source = Annotated[str, AfterValidator(_known_source), _Schema]
+
+
 class Images(Model):
     """Which images a dataset holds: everything that decides what its .beton files contain."""
 
-    source: Literal["digits", "cifar10", "cifar100", "image_folder", "imagenet", "imagenet_sample"]
-    path: str | None = Field(None, description="image_folder: a directory or tar of split/class/image")
-    size: int | None = Field(None, ge=4, le=1024, description="image_folder: side in pixels of the stored square images")
+    source: Source
+    path: str | None = Field(
+        None, description="image_folder: a directory or tar of split/class/image; a source of your own may read it too"
+    )
+    size: int | None = Field(
+        None,
+        ge=4,
+        le=1024,
+        description="image_folder: side in pixels of the stored square images; a source of your own: theirs",
+    )
     max_resolution: int | None = Field(
         None, ge=16, le=65_000, description="longer side in pixels of a stored training image; larger ones are shrunk"
     )
@@ -50,6 +87,12 @@ class Images(Model):
     )
     test_images: int | None = Field(None, ge=1, le=1_000_000_000, description="class-balanced subset of test; all if absent")
     seed: Seed = Field(0, description="seed of the subset and the split")
+    options: Options = Field(default_factory=dict, description="of a source of your own, which reads them as images.options")
+
+    @model_serializer(mode="wrap")
+    def _without_options_that_are_not_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        return content if self.options else {key: value for key, value in content.items() if key != "options"}
 
     @property
     def has_files(self) -> bool:
@@ -76,7 +119,8 @@ class Images(Model):
     @property
     def variable(self) -> str | None:
         """The environment variable that names the directory or tar of the images, so that nothing is downloaded."""
-        return None if self.source in ("digits", "image_folder") else f"SLT_BENCH_{self.source.upper()}"
+        has_none = self.source in ("digits", "image_folder") or is_plugin(self.source)
+        return None if has_none else f"SLT_BENCH_{self.source.upper()}"
 
     @property
     def release(self) -> Release | None:
@@ -89,9 +133,12 @@ class Images(Model):
 
     @model_validator(mode="after")
     def _what_belongs_to_the_source(self) -> Images:
-        if (self.source == "image_folder") != (self.path is not None):
+        is_ours = not is_plugin(self.source)
+        if is_ours and (self.source == "image_folder") != (self.path is not None):
             raise ValueError("path is given for source image_folder, and for no other source")
-        if self.size is not None and self.source != "image_folder":
+        if self.options and is_ours:
+            raise ValueError("options are for a source of your own, module:name")
+        if is_ours and self.size is not None and self.source != "image_folder":
             raise ValueError("size is for source image_folder alone")
         if self.max_resolution is not None and not self.keeps_sizes:
             raise ValueError("max_resolution is for images that keep their own size")

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from slt_bench.common.text import percent
+from slt_bench.common.plugins import is_plugin, resolve
+from slt_bench.common.text import did_you_mean, percent
 from slt_bench.params.base import Axis, Model, Name, Ratio, Seed
 
-LayoutName = Literal["epl", "erk", "igq", "uniform"]  # the layouts that are equations: networks/layouts.py
-Layout = Literal[LayoutName, "from_ticket"]
+LAYOUTS = ("epl", "erk", "igq", "uniform")  # the layouts of ours that are equations: networks/layouts.py
+_NAMES = (*LAYOUTS, "from_ticket")
+
+
+def _known_layout(name: str) -> str:
+    """Check that a layout is one of ours, or a function that can be imported.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if name not in _NAMES and not is_plugin(name):
+        ours = "', '".join(_NAMES[:-1])
+        raise ValueError(f"must be '{ours}' or '{_NAMES[-1]}', or module:name of your own{did_you_mean(name, _NAMES)}")
+    if is_plugin(name) and not callable(resolve(name, {})):
+        raise ValueError(f"'{name}' is no layout: a function is needed")
+    return name
+
+
+_Schema = WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_NAMES)}, {"type": "string", "pattern": ":"}]})
+Layout = Annotated[str, AfterValidator(_known_layout), _Schema]
 LockRule = Literal["joint", "mirrored"]
 
 
@@ -41,6 +60,11 @@ class Frozen(Model):
         shares += [f"locked {100 * self.lock_ratio:g} %"] if self.lock_ratio else []
         spread += ", mirrored" if self.lock_rule == "mirrored" else ""
         return f"{' + '.join(shares)} ({spread})" if shares else "dense"
+
+
+def _as_folder(name: str) -> str:
+    """Write the name of a layout as a part of a folder's name, without colons and dots."""
+    return name.replace(":", "-").replace(".", "-")
 
 
 class Parent(Model):
@@ -77,7 +101,7 @@ class Source(Frozen):
             return "dense"
         shares = [f"p{percent(self.prune_ratio)}"] if self.prune_ratio else []
         shares += [f"l{percent(self.lock_ratio)}"] if self.lock_ratio else []
-        spread = [str(self.layout)]
+        spread = [_as_folder(str(self.layout))]
         if parent := self.parent:
             spread = ["as", "dense", parent.search_name, parent.recipe_name, f"s{percent(parent.sparsity)}"]
             spread += [f"seed{parent.seed}"] if parent.own_seed else []
@@ -127,7 +151,7 @@ class SourceGrid(Model):
     def _layout_and_rule_where_needed(self) -> SourceGrid:
         locks, freezes = any(locked for _, locked in self.ratios), any(map(sum, self.ratios))
         if freezes and self.layout is None:
-            raise ValueError("a source with frozen edges needs a layout: epl, erk, igq, uniform or from_ticket")
+            raise ValueError("a source with frozen edges needs a layout: epl, erk, igq, uniform or from_ticket, or module:name")
         if (self.layout is not None and "from_ticket" in self.layout) != (self.ticket is not None):
             raise ValueError("layout from_ticket and ticket go together")
         if self.layout == ["from_ticket"] and self.lock_rule is not None:

@@ -10,7 +10,7 @@ from slt_bench.params.base import Axis, Model, Name, Ratio, Seed
 from slt_bench.params.claims import Claim
 from slt_bench.params.datasets import Dataset
 from slt_bench.params.machine import Machine
-from slt_bench.params.networks import Network
+from slt_bench.params.networks import AnyNetwork
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import AnySearch
 from slt_bench.params.sources import SourceGrid
@@ -114,7 +114,7 @@ class Params(Model):
 
     machine: Machine = Field(default_factory=Machine)
     datasets: dict[Name, Dataset]
-    networks: dict[Name, Network]
+    networks: dict[Name, AnyNetwork]
     recipes: dict[Name, Recipe]
     searches: dict[Name, AnySearch]
     tables: dict[Name, AnyTable]

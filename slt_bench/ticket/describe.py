@@ -16,7 +16,7 @@ def describe(file: TicketFile) -> str:
     free = counts.total - counts.pruned - counts.locked
     facts = [
         ("cell", f"{spec.cell}, identity {spec.identity}"),
-        ("network", f"{spec.network.kind}, width {spec.network.width:g}, {len(spec.classes)} classes, {spec.image_size} px"),
+        ("network", f"{spec.network}, {len(spec.classes)} classes, {spec.image_size} px"),
         ("source", f"{spec.source.kind}: {spec.source}, {spec.weight_init} weights from seed {spec.seed}"),
         ("taken after epoch", str(spec.epoch)),
         ("sparsity", f"{1 - counts.density:.6f} ({counts.kept:,} of {counts.total:,} edges kept)"),

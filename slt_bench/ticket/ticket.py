@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from slt_bench.common.errors import BenchError
+from slt_bench.common.plugins import is_plugin
 from slt_bench.networks import registry
 from slt_bench.networks.budget import Budget, freeze
 from slt_bench.networks.registry import Layer
 from slt_bench.networks.source import FREE, SourceNetwork, make_source, random_roles
 from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
-from slt_bench.params.networks import Network
+from slt_bench.params.networks import AnyNetwork, FactoryNetwork
 from slt_bench.params.recipes import Scale, WeightInit
 from slt_bench.params.searches import Learned
 from slt_bench.params.sources import Frozen
@@ -41,7 +43,7 @@ class Spec(Model):
     """The header's part that a ticket's network is rebuilt from, together with the mask and the other tensors."""
 
     format: Literal[1, 2] = 1  # 2: with signs, coats, draws or gains
-    network: Network
+    network: AnyNetwork
     source: TicketSource
     seed: Seed
     weight_init: WeightInit
@@ -59,10 +61,7 @@ class Spec(Model):
 
     def architecture(self) -> tuple[nn.Module, tuple[Layer, ...]]:
         """Build the bare architecture, whose parameters hold no memory, and list its searchable layers."""
-        network = self.network
-        module = registry.build(
-            network.kind, network.width, self.image_size, len(self.classes), network.batch_norm, network.stem
-        )  # fmt: skip
+        module = registry.architecture(self.network, self.image_size, len(self.classes))
         return module, registry.searchable_layers(module)
 
     def budget(self, layers: Sequence[Layer]) -> Budget:
@@ -105,9 +104,23 @@ class Spec(Model):
             return content | {"cell": cell, "identity": identity} if space else content
         return content
 
+    @field_validator("network", "source", mode="before")
+    @classmethod
+    def _plugins_are_here(cls, content: Any) -> Any:
+        """Refuse code that a file names and that nobody has imported; tell it from a damaged header."""
+        names = [content.get("kind"), content.get("layout")] if isinstance(content, dict) else []
+        for name in names:
+            module = name.partition(":")[0] if isinstance(name, str) and is_plugin(name) else ""
+            if module and module not in sys.modules:
+                raise BenchError(
+                    f"the ticket needs the plug-in {name}, and a file is not trusted to name code: import {module} first "
+                    f"(`slt-bench ticket FILE --plugin {module}`)"
+                )
+        return content
+
     @model_validator(mode="after")
     def _images_are_large_enough(self) -> Spec:
-        if self.image_size < self.network.smallest_image:
+        if not isinstance(self.network, FactoryNetwork) and self.image_size < self.network.smallest_image:
             raise ValueError(f"{self.network.kind} needs images of {self.network.smallest_image} pixels, not {self.image_size}")
         return self
 

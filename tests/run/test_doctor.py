@@ -8,7 +8,6 @@ import sys
 import tarfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -18,7 +17,7 @@ from slt_bench.doctor import libraries as of_libraries
 from slt_bench.doctor.images import named_images, variables
 from slt_bench.doctor.machine import machine
 from slt_bench.doctor.project import parameters
-from slt_bench.params.datasets import Images
+from slt_bench.params.datasets import SOURCES, Images
 from tests.experiment.test_params import GOOD
 
 TREES = ["SLT_BENCH_CIFAR10", "SLT_BENCH_CIFAR100", "SLT_BENCH_IMAGENET_SAMPLE"]
@@ -64,8 +63,7 @@ def test_all_is_well_where_all_is_importable(here: Path) -> None:
 
 
 def test_every_source_that_a_variable_can_name_is_looked_at(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = get_args(Images.model_fields["source"].annotation)
-    known = {Images.model_construct(source=source).variable for source in sources} - {None}
+    known = {Images.model_construct(source=source).variable for source in SOURCES} - {None}
     for name in known:
         monkeypatch.setenv(str(name), "no/such/file")
     assert set(marked(list(named_images()))) == known and {*TREES, "SLT_BENCH_IMAGENET"} <= known

@@ -11,11 +11,13 @@ import numpy as np
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import sha256
+from slt_bench.common.plugins import is_plugin
+from slt_bench.data.sources.foreign import foreign_images
 from slt_bench.data.sources.imagenet import imagenet_release
 from slt_bench.data.sources.pictures import check_name, escaped, kind_of
 from slt_bench.data.sources.splits import Arrays, Files, ImageSet, balanced_indices
 from slt_bench.data.sources.trees import Classes, check_classes, picture_tree
-from slt_bench.params.datasets import RELEASES, Images, Release
+from slt_bench.params.datasets import RELEASES, SOURCES, Images, Release
 
 _TEST_SHARE_OF_DIGITS = 0.2
 
@@ -33,6 +35,8 @@ def load_images(images: Images) -> ImageSet:
         BenchError: the source is missing, unreadable or not of the expected form; a bad image is named.
     """
     check_named(images)
+    if is_plugin(images.source):
+        return foreign_images(images)
     if images.source == "digits":
         return _digits(images.seed)
     if images.source == "image_folder":
@@ -53,6 +57,8 @@ def check_named(images: Images) -> None:
     Raises:
         BenchError: they are not; the variable that can name them is told.
     """
+    if images.source not in SOURCES and not is_plugin(images.source):
+        raise BenchError(f"there is no source of images {images.source}")
     if images.path is not None and kind_of(Path(images.path)) == "nothing":
         raise BenchError(f"path names {escaped(images.path)}, which does not exist")
     variable = images.variable or ""
