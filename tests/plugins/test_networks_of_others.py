@@ -18,6 +18,7 @@ from torch.func import functional_call
 from slt_bench import load_ticket
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Interrupted
+from slt_bench.common.plugins import import_plugin
 from slt_bench.compute.world import ALONE
 from slt_bench.data.manifest import read_manifest
 from slt_bench.experiment.cell import Cell
