@@ -36,7 +36,7 @@ BROKEN = {
     "AnyKey": ("declaration", "an unknown key is accepted"),
     "WrongEnd": ("declaration", "the last phase must have sparsity 0.6"),
     "OneTooMany": ("budget", r"dense source, sparsity 0.5: [\d,]+ edges are kept instead of [\d,]+"),
-    "WithoutSign": ("gradient", r"edge \d+: gradient .* by differences of the surrogate"),
+    "WithoutSign": ("gradient", r"a small step of [\d,]+ edges: .* by the gradient, .* by the surrogate"),
     "Still": ("progress", "the mask has not changed after 24 steps"),
     "Noisy": ("determinism", r"two runs of one cell: [\d,]+ of [\d,]+ entries differ"),
     "Forgetful": ("resume", r"was stopped after steps .*: [\d,]+ of [\d,]+ entries differ"),
