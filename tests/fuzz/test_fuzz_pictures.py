@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -109,6 +110,9 @@ def archive(path: Path, tree: Sequence[Step], prefix: str, mode: str) -> None:
             made.addfile(info, BytesIO(data))
 
 
+FILTER: dict[str, Any] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}  # from Python 3.11.4 on
+
+
 def extract(path: Path, target: Path) -> None:
     """As tar does it: what is there gives way to what comes later."""
     with tarfile.open(path) as made:
@@ -119,7 +123,7 @@ def extract(path: Path, target: Path) -> None:
             if member.islnk() and (target / member.linkname.lstrip("/")).is_dir():
                 continue  # which no file system has
             with suppress(KeyError):  # a link to what is not there
-                made.extract(member, target, filter="tar")
+                made.extract(member, target, **FILTER)
 
 
 def remove_hidden(root: Path) -> None:
