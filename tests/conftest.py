@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -110,3 +110,15 @@ def make_cell() -> Callable[..., Cell]:
 
 FROZEN = Source(prune_ratio=0.25, lock_ratio=0.25, layout="epl", lock_rule="joint")
 PRUNED = Source(prune_ratio=0.4, layout="erk")
+
+
+@pytest.fixture(autouse=True)
+def plugins_end_with_their_test() -> Iterator[None]:
+    """A test's own modules are found by no other test: neither their directory nor they themselves stay."""
+    before = sys.path[:]
+    yield
+    for directory in set(sys.path) - set(before):
+        own = [name for name, module in sys.modules.items() if str(getattr(module, "__file__", None)).startswith(directory)]
+        for name in own:
+            del sys.modules[name]
+    sys.path[:] = before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,9 +36,6 @@ def lab(project: Path) -> Iterator[Path]:
     kind_code.cache_clear()
     yield project
     kind_code.cache_clear()
-    for name in ("my_gates", "my_help"):
-        sys.modules.pop(name, None)
-    sys.path[:] = [entry for entry in sys.path if entry != str(project)]
 
 
 @pytest.mark.slow
