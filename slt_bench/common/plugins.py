@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from slt_bench.common.errors import BenchError
@@ -39,27 +40,60 @@ def resolve(name: str, built_in: Mapping[str, str]) -> Any:
         )
     if not all(part.isidentifier() for part in module.split(".")) or not attribute.isidentifier():
         raise ValueError(f"'{name}' is no import path: write module:name, such as my_lab.searches:Gates")
+    found = vars(imported(module, f"'{name}'"))
+    if attribute not in found:
+        names = [entry for entry in found if not entry.startswith("_")]
+        raise ValueError(f"'{name}': the module {module} has no {attribute}{did_you_mean(attribute, names)}")
+    return found[attribute]
+
+
+def check_name(name: str, ours: Sequence[str], what: str) -> str:
+    """Check that a name is one of ours, or a function that can be imported, and return it.
+
+    Args:
+        name: as params.yaml has it.
+        ours: the names of ours.
+        what: a name stands for, as messages call it.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if is_plugin(name):
+        if not callable(resolve(name, {})):
+            raise ValueError(f"'{name}' is no {what}: a function is needed")
+    elif name not in ours:
+        listed = "', '".join(ours[:-1])
+        raise ValueError(f"must be '{listed}' or '{ours[-1]}', or module:name of your own{did_you_mean(name, ours)}")
+    return name
+
+
+def imported(module: str, what: str) -> ModuleType:
+    """Import a module, from the project's directory or installed.
+
+    Args:
+        module: its name.
+        what: is imported, as messages call it.
+
+    Raises:
+        ValueError: it cannot be imported; the reason is told.
+    """
     look_in_project()
     try:
-        return getattr(import_module(module), attribute)
-    except AttributeError:
-        names = [entry for entry in vars(sys.modules[module]) if not entry.startswith("_")] if module in sys.modules else []
-        raise ValueError(f"'{name}': the module {module} has no {attribute}{did_you_mean(attribute, names)}") from None
+        return import_module(module)
     except Exception as error:  # whatever a foreign module does while it is imported
-        raise ValueError(f"'{name}' cannot be imported: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{what} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def import_plugin(module: str) -> None:
-    """Import a module, from the project's directory or installed.
+    """Import the module of a plug-in, for a user who named it.
 
     Raises:
         BenchError: it cannot be imported.
     """
-    look_in_project()
     try:
-        import_module(module)
-    except Exception as error:  # whatever a foreign module does while it is imported
-        raise BenchError(f"the plug-in {module} cannot be imported: {type(error).__name__}: {error}") from error
+        imported(module, f"the plug-in {module}")
+    except ValueError as error:
+        raise BenchError(str(error)) from error
 
 
 def look_in_project() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,12 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "numba")
 Files = dict[str, dict[str, bytes]]  # a cell's directory in the project -> name of a file -> its content
 
 
+@cache
+def _libraries() -> dict[str, str]:
+    """Look up the versions of libraries once, whatever the number of jobs."""
+    return {name: version.partition("+")[0] for name, version in library_versions(*_LIBRARIES).items()}
+
+
 @dataclass(frozen=True)
 class Versions:
     """The digest of the code that some cells run, and the versions of libraries."""
@@ -32,7 +39,7 @@ class Versions:
         """Look up those of this process; builds of libraries (`+cu130`) are left out, since devices need different ones."""
         return Versions(
             "+".join(sorted({cell_code(cell) for cell in cells})),
-            {name: version.partition("+")[0] for name, version in library_versions(*_LIBRARIES).items()},
+            _libraries(),
         )
 
     def differences(self, other: Versions) -> list[str]:

@@ -56,9 +56,8 @@ class Cell(Model):
     @property
     def code(self) -> tuple[str, ...]:
         """The import paths of what this cell runs and others may not: its search, and plug-ins."""
-        search = self.search.kind if is_plugin(self.search.kind) else BUILT_IN[self.search.kind]
         names = (self.network.kind, str(self.source.layout))
-        return (search, *filter(is_plugin, names))
+        return (BUILT_IN.get(self.search.kind, self.search.kind), *filter(is_plugin, names))
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.datasets import Images
-from slt_bench.params.networks import FactoryNetwork
 from slt_bench.params.searches import Search
 from slt_bench.params.sources import Source
 
@@ -87,9 +86,7 @@ def _check_images(cell: Cell, location: Location) -> None:
     images, network, name = cell.dataset.images, cell.network, cell.dataset_name
     release = images.release
     size = cell.dataset.resolution or images.size or (release.image_size if release else None)
-    if isinstance(network, FactoryNetwork):
-        pass  # whether it fits is tried as its search begins
-    elif size is not None and size < network.smallest_image:
+    if size is not None and size < network.smallest_image:
         raise Infeasible(
             location,
             f"network {cell.network_name} ({network.kind}) needs images of {network.smallest_image} pixels, "

@@ -6,14 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from slt_bench.common.errors import BenchError
-from slt_bench.common.plugins import look_in_project
+from slt_bench.common.plugins import imported
 from slt_bench.params.searches import Search, search_class
 
 
@@ -60,17 +59,12 @@ def _kinds_in(file: Path) -> Iterator[str]:
     """Import a Python file and name the searches that it defines."""
     if not file.is_file():
         raise ValueError(f"there is no file {file}")
-    look_in_project()
     path = file.resolve().with_suffix("")
     inside = path.is_relative_to(Path.cwd())
     module = ".".join(path.relative_to(Path.cwd()).parts) if inside else path.name
     if not inside:
         sys.path.append(str(path.parent))
-    try:
-        found = import_module(module)
-    except Exception as error:  # whatever a foreign module does while it is imported
-        raise ValueError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
-    for name, thing in vars(found).items():
+    for name, thing in vars(imported(module, str(file))).items():
         own = isinstance(thing, type) and issubclass(thing, Search) and thing.__module__ == module
         if own and hasattr(thing, "algorithm"):
             yield f"{module}:{name}"

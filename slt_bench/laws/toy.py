@@ -95,13 +95,12 @@ class _Enough(Exception):
     """The steps are done after which a search is stopped."""
 
 
-def run(cell: Cell, stops: tuple[int, ...] = (), after_step: Callable[[Trainer], object] = lambda _: None) -> Trainer:
+def run(cell: Cell, stops: tuple[int, ...] = ()) -> Trainer:
     """Run a cell's search to its end.
 
     Args:
         cell: the experiment.
         stops: numbers of steps after which it is stopped and goes on in a new trainer, from the saved state alone.
-        after_step: called with the trainer after every step.
 
     Returns:
         The trainer that came to the end.
@@ -113,7 +112,7 @@ def run(cell: Cell, stops: tuple[int, ...] = (), after_step: Callable[[Trainer],
                 trainer.run(
                     Checkpoint(Path(directory), {}),
                     interrupts,
-                    _stopping(trainer, interrupts, stop, after_step),
+                    _stopping(trainer, interrupts, stop),
                     lambda _: None,
                 )
             except _Enough:
@@ -121,11 +120,8 @@ def run(cell: Cell, stops: tuple[int, ...] = (), after_step: Callable[[Trainer],
     return trainer
 
 
-def _stopping(
-    trainer: Trainer, interrupts: Interrupts, stop: int, after_step: Callable[[Trainer], object]
-) -> Callable[[], object]:
+def _stopping(trainer: Trainer, interrupts: Interrupts, stop: int) -> Callable[[], object]:
     def call() -> None:
-        after_step(trainer)
         done = trainer.under_way.steps_done if trainer.under_way else 0
         if trainer.log.epochs * _BATCHES + done == stop:
             interrupts.save()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,8 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from slt_bench.common.plugins import is_plugin, resolve
-from slt_bench.common.text import did_you_mean
+from slt_bench.common.plugins import check_name, is_plugin
 from slt_bench.params.base import Model, Options, PositiveRgb, Rgb, Seed
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -38,24 +38,8 @@ RELEASES = {
 
 
 SOURCES = ("digits", "cifar10", "cifar100", "image_folder", "imagenet", "imagenet_sample")
-
-
-def _known_source(name: str) -> str:
-    """Check that a source of images is one of ours, or a function that can be imported.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if name not in SOURCES and not is_plugin(name):
-        ours = "', '".join(SOURCES[:-1])
-        raise ValueError(f"must be '{ours}' or '{SOURCES[-1]}', or module:name of your own{did_you_mean(name, SOURCES)}")
-    if is_plugin(name) and not callable(resolve(name, {})):
-        raise ValueError(f"'{name}' is no source of images: a function is needed")
-    return name
-
-
 _Schema = WithJsonSchema({"anyOf": [{"type": "string", "enum": list(SOURCES)}, {"type": "string", "pattern": ":"}]})
-Source = Annotated[str, AfterValidator(_known_source), _Schema]
+Source = Annotated[str, AfterValidator(partial(check_name, ours=SOURCES, what="source of images")), _Schema]
 
 
 class Images(Model):

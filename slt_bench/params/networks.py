@@ -105,6 +105,11 @@ class FactoryNetwork(Model):
         return ", ".join([self.kind, *(f"{name} {value}" for name, value in self.options.items())])
 
     @property
+    def smallest_image(self) -> int:
+        """The side in pixels of the smallest image that is worth a trial: whether one fits is seen as a search begins."""
+        return 1
+
+    @property
     def factory(self) -> Callable[..., Any]:
         """The function or class that makes the module."""
         return factory_of(self.kind)

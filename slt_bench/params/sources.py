@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from slt_bench.common.plugins import is_plugin, resolve
-from slt_bench.common.text import did_you_mean, percent
+from slt_bench.common.plugins import check_name
+from slt_bench.common.text import percent
 from slt_bench.params.base import Axis, Model, Name, Ratio, Seed
 
 LAYOUTS = ("epl", "erk", "igq", "uniform")  # the layouts of ours that are equations: networks/layouts.py
 _NAMES = (*LAYOUTS, "from_ticket")
-
-
-def _known_layout(name: str) -> str:
-    """Check that a layout is one of ours, or a function that can be imported.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if name not in _NAMES and not is_plugin(name):
-        ours = "', '".join(_NAMES[:-1])
-        raise ValueError(f"must be '{ours}' or '{_NAMES[-1]}', or module:name of your own{did_you_mean(name, _NAMES)}")
-    if is_plugin(name) and not callable(resolve(name, {})):
-        raise ValueError(f"'{name}' is no layout: a function is needed")
-    return name
-
-
 _Schema = WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_NAMES)}, {"type": "string", "pattern": ":"}]})
-Layout = Annotated[str, AfterValidator(_known_layout), _Schema]
+Layout = Annotated[str, AfterValidator(partial(check_name, ours=_NAMES, what="layout")), _Schema]
 LockRule = Literal["joint", "mirrored"]
 
 

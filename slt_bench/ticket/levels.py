@@ -38,8 +38,7 @@ def pack_levels(levels: Tensor) -> Tensor:
     Returns:
         uint8[ceil(bits / 8)], the last byte filled with zeros.
     """
-    planes = list(_planes(levels.numpy()))
-    return pack(torch.from_numpy(np.concatenate(planes) if planes else np.zeros(0, bool)))
+    return pack(_bits(list(_planes(levels.numpy()))))
 
 
 def unpack_levels(packed: Tensor, size: int, counts: Sequence[int]) -> Tensor:
@@ -74,8 +73,7 @@ def encode_levels(levels: Tensor) -> Tensor:
         BenchError: the package that codes masks is not installed.
     """
     planes = list(_planes(levels.numpy()))
-    bits = torch.from_numpy(np.concatenate(planes) if planes else np.zeros(0, bool))
-    return encode(bits, np.cumsum([len(plane) for plane in planes]).tolist() or [0]).code
+    return encode(_bits(planes), np.cumsum([len(plane) for plane in planes]).tolist() or [0]).code
 
 
 def decode_levels(code: Tensor, size: int, counts: Sequence[int]) -> Tensor:
@@ -102,6 +100,11 @@ def decode_levels(code: Tensor, size: int, counts: Sequence[int]) -> Tensor:
 
 def _plane_sizes(size: int, counts: Sequence[int]) -> list[int]:
     return [size, *counts[:-1]]
+
+
+def _bits(planes: Sequence[NDArray[np.bool_]]) -> Tensor:
+    """Lay planes end to end: bool[bits]."""
+    return torch.from_numpy(np.concatenate([np.zeros(0, bool), *planes]))
 
 
 def _planes(levels: NDArray[np.uint8]) -> Iterator[NDArray[np.bool_]]:

@@ -17,7 +17,7 @@ from slt_bench.networks.budget import Budget, freeze
 from slt_bench.networks.registry import Layer
 from slt_bench.networks.source import FREE, SourceNetwork, make_source, random_roles
 from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
-from slt_bench.params.networks import AnyNetwork, FactoryNetwork
+from slt_bench.params.networks import AnyNetwork
 from slt_bench.params.recipes import Scale, WeightInit
 from slt_bench.params.searches import Learned
 from slt_bench.params.sources import Frozen
@@ -120,7 +120,7 @@ class Spec(Model):
 
     @model_validator(mode="after")
     def _images_are_large_enough(self) -> Spec:
-        if not isinstance(self.network, FactoryNetwork) and self.image_size < self.network.smallest_image:
+        if self.image_size < self.network.smallest_image:
             raise ValueError(f"{self.network.kind} needs images of {self.network.smallest_image} pixels, not {self.image_size}")
         return self
 

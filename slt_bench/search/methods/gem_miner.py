@@ -29,10 +29,7 @@ class GemMinerMethod(SignedMethod["GemMiner"]):
 
     def draw_ranking(self, draw: int) -> Tensor:
         """Draw probabilities, uniform in (0, 1); see `RankingMethod`."""
-        from slt_bench.networks.source import uniform_scores
-
-        source = self.network.source
-        return uniform_scores(source.to("cpu"), self.seed).to(source.weights.device)
+        return self.uniform_ranking()
 
     def compose(self, phase: int) -> Tensor:
         """Keep open edges whose probability is above 1/2; see `Method`."""

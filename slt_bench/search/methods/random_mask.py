@@ -17,10 +17,7 @@ class RandomMaskMethod(RankingMethod["RandomMask"]):
 
     def draw_ranking(self, draw: int) -> Tensor:
         """Draw the ranking, which is drawn once; see `RankingMethod`."""
-        from slt_bench.networks.source import uniform_scores
-
-        source = self.network.source
-        return uniform_scores(source.to("cpu"), self.seed).to(source.weights.device)
+        return self.uniform_ranking()
 
 
 class RandomMask(Ranking):

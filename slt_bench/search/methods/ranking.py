@@ -65,6 +65,13 @@ class RankingMethod(Method[RankingSearch]):
             float32[N_free] on the network's device.
         """
 
+    def uniform_ranking(self) -> Tensor:
+        """Draw a ranking that is uniform in (0, 1), float32[N_free] on the network's device."""
+        from slt_bench.networks.source import uniform_scores
+
+        source = self.network.source
+        return uniform_scores(source.to("cpu"), self.seed).to(source.weights.device)
+
     def compose(self, phase: int) -> Tensor:
         """Keep the edges with the largest entries; see `Method`."""
         self.selector.select(self.learned, self.keep[phase], self.by_magnitude)
