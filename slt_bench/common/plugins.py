@@ -35,8 +35,8 @@ def resolve(name: str, built_in: Mapping[str, str]) -> Any:
     module, colon, attribute = path.partition(":")
     if not colon:
         raise ValueError(
-            f"'{name}' is none of {', '.join(built_in)}{did_you_mean(name, built_in)}; "
-            "one of your own is named by its import path, module:name"
+            f"'{name}' is none of {', '.join(built_in)}; one of your own is named by its import path, module:name"
+            f"{did_you_mean(name, built_in)}"
         )
     if not all(part.isidentifier() for part in module.split(".")) or not attribute.isidentifier():
         raise ValueError(f"'{name}' is no import path: write module:name, such as my_lab.searches:Gates")
