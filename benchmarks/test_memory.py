@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import Tensor
 
-from benchmarks.conftest import Case
+from benchmarks.steps import Case
 from slt_bench.params.recipes import Recipe
 from slt_bench.search.methods.edge_popup import EdgePopup, ScoreMethod
 from slt_bench.search.optimizer import Sgd

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from benchmarks.conftest import Case, search_step
+from benchmarks.steps import Case, search_step
 from slt_bench.records.history import QUANTILES
 from slt_bench.search.mask_statistics import MaskStatistics, magnitude_quantiles
 

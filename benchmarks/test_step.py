@@ -9,7 +9,7 @@ from time import perf_counter
 import pytest
 import torch
 
-from benchmarks.conftest import DEVICE, Case, search_step, weight_training_step
+from benchmarks.steps import DEVICE, Case, search_step, weight_training_step
 from slt_bench.params.searches import BUILT_IN, search_class
 
 CASES = {

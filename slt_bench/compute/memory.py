@@ -13,6 +13,7 @@ def prepare_to_compute() -> None:
     """Set this process up, and the processes that it starts; to be called before torch is imported."""
     keep_freed_memory()
     sleep_while_waiting()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for equal bits each time (CUDA's cuBLAS, "Reproducibility")
 
 
 def sleep_while_waiting() -> None:

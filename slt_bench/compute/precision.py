@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,20 +12,44 @@ from slt_bench.params.recipes import Recipe
 
 
 @contextmanager
-def exact_float32() -> Iterator[None]:
-    """Multiply float32 as float32 in the block, on every device.
+def reproducible(tf32: bool = False) -> Iterator[None]:
+    """Multiply float32 as float32 in the block, or as TF32, and compute the same bits each time, on every device.
 
-    On GPUs torch's convolutions would otherwise round their inputs to TF32, with 10 bits in place of 23.
+    On GPUs torch's convolutions would otherwise round their inputs to TF32, with 10 bits in place of 23, whatever is asked
+    for; and some kernels add up in the order in which threads happen to come. Where an operation has no other kernel, torch
+    warns and names it.
+
+    Args:
+        tf32: whether float32 is rounded to TF32 before a multiplication, where the device does.
     """
     backends: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
     earlier = [backend.allow_tf32 for backend in backends]
     for backend in backends:
-        backend.allow_tf32 = False
+        backend.allow_tf32 = tf32
     try:
-        yield
+        with deterministic_kernels() if torch.cuda.is_available() else nullcontext():
+            yield
     finally:
         for backend, allowed in zip(backends, earlier, strict=True):
             backend.allow_tf32 = allowed
+
+
+@contextmanager
+def deterministic_kernels() -> Iterator[None]:
+    """Use kernels in the block that give the same bits each time; for cuBLAS, `prepare_to_compute` has to have asked too."""
+    cudnn: Any = torch.backends.cudnn
+    memory: Any = torch.utils.deterministic
+    earlier = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fills, chosen = memory.fill_uninitialized_memory, (cudnn.deterministic, cudnn.benchmark)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    memory.fill_uninitialized_memory = False  # a pass over memory that is written anyway
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(earlier[0], warn_only=earlier[1])
+        memory.fill_uninitialized_memory = fills
+        cudnn.deterministic, cudnn.benchmark = chosen
 
 
 def rounds_to_tf32() -> bool:
@@ -46,3 +70,10 @@ def precision(recipe: Recipe, device: torch.device) -> torch.dtype:
 def wants_compiling(recipe: Recipe, device: torch.device) -> bool:
     """Whether the network goes through torch.compile."""
     return recipe.compile == "always" or (recipe.compile == "gpu" and device.type == "cuda")
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """Name what multiplications compute with now, as the record of a search has it: float32, tf32 or bfloat16."""
+    if dtype == torch.float32 and torch.cuda.is_available() and rounds_to_tf32():
+        return "tf32"
+    return str(dtype).removeprefix("torch.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from slt_bench.common import random
 from slt_bench.common.errors import BenchError
 from slt_bench.data.beton import JPG, RAW
-from slt_bench.data.decode.jpeg import MCU, fits
+from slt_bench.data.decode.jpeg import MCU, check_library, fits
 from slt_bench.data.decode.jpeg import decode as decode_jpeg
 from slt_bench.data.decode.jpeg_parts import cut, restart_interval
 from slt_bench.data.sources.pictures import Picture, decode_bytes
@@ -80,8 +80,9 @@ def encode_original(picture: Picture) -> EncodedImage:
         The encoded image, in the picture's own size.
 
     Raises:
-        BenchError: the picture cannot be read or decoded.
+        BenchError: the picture cannot be read or decoded, or libturbojpeg is missing.
     """
+    check_library()
     content = picture.read()
     pixels = decode_bytes(content, picture)
     height, width = pixels.shape[:2]

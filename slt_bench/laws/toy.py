@@ -59,6 +59,7 @@ class MadeUp:
     first: int  # number of the first batch of all epochs
     images: int = _BATCH * _BATCHES
     device: str = "cpu"
+    workers: int = 1
 
     def __len__(self) -> int:
         """Return the batches in an epoch."""

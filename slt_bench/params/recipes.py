@@ -39,8 +39,10 @@ class Recipe(Model):
         "which then begins with the first edges of each layer",
     )
     scale: Scale = Field("none", description="of the effective weights")
-    precision: Literal["float32", "bfloat16", "fastest"] = Field(
-        "float32", description="of the forward and backward pass; fastest: bfloat16 where the device computes with it"
+    precision: Literal["float32", "tf32", "bfloat16", "fastest"] = Field(
+        "float32",
+        description="of the forward and backward pass; tf32: float32 whose factors a GPU rounds to 10 bits, as torch does by "
+        "default in convolutions, and a CPU does not; fastest: bfloat16 where the device computes with it",
     )
     compile: Literal["never", "gpu", "always"] = Field("never", description="torch.compile; gpu: where there is one")
 

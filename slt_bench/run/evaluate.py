@@ -10,7 +10,7 @@ import torch
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import write_text
-from slt_bench.compute.precision import exact_float32
+from slt_bench.compute.precision import reproducible
 from slt_bench.records.checksums import NAME as CHECKSUMS
 from slt_bench.records.checksums import write_checksums
 from slt_bench.search.metrics import measure
@@ -44,7 +44,7 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     if loader is None:
         raise BenchError(f"the tickets in {cell_directory} were found on other classes or image sizes than {dataset_directory}")
     networks = [file.network.plain_module().to(loader.device) for file in (best, last)]
-    with exact_float32():
+    with reproducible():
         of_best, of_last = measure(networks, loader, len(spec.classes))
     metrics = {
         "top1": of_best.top1,

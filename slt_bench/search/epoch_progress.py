@@ -47,16 +47,17 @@ class EpochProgress:
         """Optimizer steps in the whole epoch."""
         return len(self.losses)
 
-    def add(self, microbatch: int, loss: Tensor, correct: Tensor) -> None:
-        """Record one micro-batch of the batch under way.
+    def add(self, microbatches: range, losses: Tensor, correct: Tensor) -> None:
+        """Record the batch under way; with that its step is done.
 
         Args:
-            microbatch: its position in the batch, over all processes.
-            loss: float[], its mean loss.
-            correct: int64[], how many of its images were classified correctly.
+            microbatches: positions of this process's micro-batches in the batch.
+            losses: float64[micro-batches of this process], mean loss of each.
+            correct: int64[], how many of their images were classified correctly.
         """
-        self.losses[self.steps_done, microbatch] = loss
+        self.losses[self.steps_done, microbatches.start : microbatches.stop] = losses
         self.correct += correct
+        self.steps_done += 1
 
     def totals(self, world: World) -> tuple[float, int]:
         """Compute mean loss and number of hits over all processes; the order of the sum does not depend on the world size."""

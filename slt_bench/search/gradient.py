@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from slt_bench.compute.world import World
-from slt_bench.search.epoch_progress import EpochProgress
 from slt_bench.search.methods.contract import Method
 from slt_bench.search.microbatch import MicrobatchStatistics, tree_sum
 from slt_bench.ticket.masked_network import MaskedNetwork
@@ -18,7 +17,12 @@ from slt_bench.ticket.top_k import Diverged
 
 
 class BatchGradient:
-    """The forward and backward pass of a batch under the effective weights that an algorithm has composed."""
+    """The forward and backward pass of a batch under the effective weights that an algorithm has composed.
+
+    Attributes:
+        losses: float64[micro-batches of this process], mean loss of each in the last batch; overwritten by the next.
+        correct: int64[], how many of this process's images of the last batch were classified correctly; overwritten too.
+    """
 
     def __init__(
         self,
@@ -39,35 +43,39 @@ class BatchGradient:
         """
         self.network, self.method, self.microbatches, self.world = network, method, microbatches, world
         self.label_smoothing, self.learns = label_smoothing, method.search.learns != "nothing"
+        device = network.mask.device
+        self.losses = torch.zeros(len(microbatches.local), dtype=torch.float64, device=device)
+        self.correct = torch.zeros((), dtype=torch.long, device=device)
 
-    def of(self, images: Tensor, labels: Tensor, progress: EpochProgress, epoch: int) -> Tensor | None:
-        """Compute the mean gradient of what is learned over a batch.
+    def of(self, images: Tensor, labels: Tensor) -> Tensor | None:
+        """Compute the mean gradient of what is learned over a batch; losses and hits are then in `losses` and `correct`.
 
         Args:
             images: float32[images, 3, size, size], this process's part of the batch.
             labels: int64[images], their classes.
-            progress: of the epoch, where losses and hits are recorded.
-            epoch: from 0, for messages.
 
         Returns:
             float32[N_free], the same in every process, or None where nothing is learned.
 
         Raises:
-            Diverged: the loss is NaN or infinite.
+            Diverged: the loss is NaN or infinite; on a GPU nobody looks, since looking would make it wait.
         """
         local = self.microbatches.local
         size = len(labels) // len(local)
+        self.correct.zero_()
 
         def of_microbatch(microbatch: int) -> Tensor:
-            part = slice((microbatch - local.start) * size, (microbatch - local.start + 1) * size)
+            place = microbatch - local.start
+            part = slice(place * size, (place + 1) * size)
             self.microbatches.enter(microbatch)
             with torch.set_grad_enabled(self.learns):
                 logits = self.network(images[part])
                 loss = cross_entropy(logits, labels[part], label_smoothing=self.label_smoothing)
             self.microbatches.leave(microbatch)
-            if not loss.is_cuda and not math.isfinite(loss.item()):  # on a GPU at the end: asking would make it wait
-                raise Diverged(f"epoch {epoch + 1}, step {progress.steps_done + 1}: the loss is {loss.item()}")
-            progress.add(microbatch, loss.detach(), (logits.argmax(1) == labels[part]).sum())
+            if not loss.is_cuda and not math.isfinite(loss.item()):
+                raise Diverged(f"the loss is {loss.item()}")
+            self.losses[place] = loss.detach()
+            self.correct += (logits.argmax(1) == labels[part]).sum()
             if not self.learns:
                 return loss
             loss.backward()

@@ -34,7 +34,7 @@ class MicrobatchStatistics:
         self.local = range(count * world.rank // world.size, count * (world.rank + 1) // world.size)
         mean, var = (statistics.to(device) for statistics in batch_norm_statistics(module))
         self._module_statistics = set_batch_norm_statistics(module, mean, var)
-        self._statistics = [torch.cat(self._module_statistics) for _ in self.local]  # means, then variances
+        self._statistics = [torch.cat(self._module_statistics) for _ in self.local]  # means, then variances; they stay there
 
     def enter(self, microbatch: int) -> None:
         """Let the module use and update the statistics of one of this process's micro-batches."""
@@ -51,7 +51,8 @@ class MicrobatchStatistics:
         mean, var = self._module_statistics
         mean.zero_()
         var.fill_(1.0)
-        self._statistics = [torch.cat(self._module_statistics) for _ in self.local]
+        for statistics in self._statistics:
+            torch.cat(self._module_statistics, out=statistics)
 
     def merge(self) -> None:
         """Give all micro-batches, and the module, the mean of their statistics."""
@@ -73,8 +74,8 @@ class MicrobatchStatistics:
         Args:
             state: float32[2 * channels] for each micro-batch: means, then variances.
         """
-        device = self._module_statistics[0].device
-        self._statistics = [state[microbatch].to(device, copy=True) for microbatch in self.local]
+        for statistics, microbatch in zip(self._statistics, self.local, strict=True):
+            statistics.copy_(state[microbatch])
         self._use(self._statistics[0])
 
     def _use(self, statistics: Tensor) -> None:

@@ -24,16 +24,19 @@ class Sgd:
         self.vector, self.momentum, self.weight_decay = vector, momentum, weight_decay
         self.velocity = torch.zeros_like(vector)
 
-    def step(self, gradient: Tensor, learning_rate: float) -> None:
+    def step(self, gradient: Tensor, learning_rate: float | Tensor) -> None:
         """Move the vector against its gradient.
 
         Args:
             gradient: float32[n]; it is used up.
-            learning_rate: at least 0.
+            learning_rate: at least 0; a float32[] on the vector's device where a step is to be replayed with other rates.
         """
         gradient.add_(self.vector, alpha=self.weight_decay)
         self.velocity.mul_(self.momentum).add_(gradient)
-        self.vector.add_(self.velocity, alpha=-learning_rate)
+        if isinstance(learning_rate, Tensor):
+            self.vector.addcmul_(self.velocity, learning_rate, value=-1)
+        else:
+            self.vector.add_(self.velocity, alpha=-learning_rate)
 
     def state(self) -> dict[str, Tensor]:
         """Give everything that the rest of the search depends on."""

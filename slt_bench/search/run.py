@@ -15,7 +15,7 @@ from tqdm import tqdm
 from slt_bench.common import paths
 from slt_bench.common.errors import Interrupted, Preempted
 from slt_bench.common.files import check_writable, exclusive, write_text
-from slt_bench.compute.precision import exact_float32
+from slt_bench.compute.precision import precision_name, reproducible
 from slt_bench.compute.world import ALONE, World
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest, check_manifest, read_manifest
@@ -70,12 +70,12 @@ def search(
     code = cell_code(cell)  # now, not at the end: somebody may edit it meanwhile
     made_with = {"code": code, "commit": provenance.code_version(), "parent": provenance.parent_digest(cell.parent_directory)}
     state = paths.state_dir(cell.id, cell.identity)
-    with exact_float32(), exclusive(state) if world.first else nullcontext():
+    with reproducible(cell.recipe.precision == "tf32"), exclusive(state) if world.first else nullcontext():
         check_writable(cell.directory)
         trainer: Trainer | None = None
         try:
             trainer = _trainer(cell, manifest, machine.workers, world)
-            made_with["precision"] = str(trainer.network.effective.dtype).removeprefix("torch.")
+            made_with["precision"] = precision_name(trainer.network.effective.dtype)
             checkpoint = Checkpoint(state, _key(trainer, manifest, made_with))
             _run(trainer, checkpoint, tracker, Interrupts(machine.checkpoint_minutes, world, trainer.device))
         except Diverged as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,15 +22,18 @@ from slt_bench.search.epoch_progress import EpochProgress
 from slt_bench.search.gradient import BatchGradient
 from slt_bench.search.interrupts import Interrupts
 from slt_bench.search.mask_statistics import MaskStatistics, magnitude_quantiles
-from slt_bench.search.methods.contract import Method
+from slt_bench.search.methods.contract import Method, is_replayable
 from slt_bench.search.metrics import Metrics, measure
 from slt_bench.search.microbatch import MicrobatchStatistics
 from slt_bench.search.optimizer import Sgd
+from slt_bench.search.replay import Replay
 from slt_bench.search.schedules import Position, Schedule, learning_rate
 from slt_bench.search.search_log import SearchLog
 from slt_bench.search.settling import gather_statistics
 from slt_bench.search.snapshot import Snapshot
 from slt_bench.search.start import check_batches, make_spec, roles_of
+from slt_bench.search.step import Step
+from slt_bench.search.waiting import Waiting
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Ticket
 from slt_bench.ticket.top_k import Diverged
@@ -39,8 +43,9 @@ class Trainer:
     """One search under way: its parts, and how it moves on by an epoch."""
 
     def __init__(
-        self, cell: Cell, manifest: Manifest, train: Loader, val: Loader | None, device: torch.device, world: World = ALONE
-    ) -> None:
+        self, cell: Cell, manifest: Manifest, train: Loader, val: Loader | None, device: torch.device, world: World = ALONE,
+        graphs: bool = True,
+    ) -> None:  # fmt: skip
         """Build the source network and everything that the search learns and records.
 
         Args:
@@ -50,6 +55,7 @@ class Trainer:
             val: batches of the validation images; None where all images are trained on.
             device: where the network lives; the source network is drawn on the CPU in any case.
             world: the processes that do this search together.
+            graphs: whether steps on a GPU are recorded as CUDA graphs, where the algorithm allows it and one process searches.
 
         Raises:
             BenchError: no whole batch, a batch that the processes cannot share, unusable images, or no parent ticket.
@@ -71,6 +77,11 @@ class Trainer:
         self.optimizer = Sgd(self.method.learned, recipe.momentum, recipe.weight_decay)
         self.gradient = BatchGradient(self.network, self.method, self.microbatches, world, recipe.label_smoothing)
         self.masks = MaskStatistics(self.network.mask.numel(), device)
+        self.step = Step(self.method, self.gradient, self.optimizer, self.masks)
+        self.do_step: Step | Replay = self.step
+        if device.type == "cuda":
+            self.do_step = Replay(self.step, graphs and world.size == 1 and is_replayable(self.method))
+        self.waiting = Waiting(train.workers)
         self.log = SearchLog()
         self.best: Snapshot | None = None  # of the best validation epoch so far at the final sparsity
         self.under_way: EpochProgress | None = None
@@ -163,33 +174,26 @@ class Trainer:
         self, progress: EpochProgress, position: Position, interrupts: Interrupts, after_step: Callable[[], object]
     ) -> tuple[float, int]:
         """Train on the images that are left of an epoch; returns the mean loss of the epoch and its number of hits."""
-        recipe, epoch, steps = self.cell.recipe, position.epoch, progress.steps
+        recipe, epoch, steps, phase = self.cell.recipe, position.epoch, progress.steps, position.phase_number
         self.network.train()
-        self._compose(position, progress.steps_done)
+        with _saying_where(position, progress):
+            self.step.compose(phase)
         if not epoch and not progress.steps_done:
             self.masks.churn(self.network.mask)
-        for images, labels in self.train_loader.epoch(epoch, progress.steps_done):
-            step = progress.steps_done
-            gradient = self.gradient.of(images, labels, progress, epoch)
-            if gradient is not None:
-                rate = learning_rate(recipe, position.phase, position.phase_epoch * steps + step, steps)
-                self.optimizer.step(gradient, rate)
-                self.method.after_step(epoch * steps + step + 1)
-                self._compose(position, step)
-            progress.steps_done = step + 1
+        for images, labels in self.waiting.watch(self.train_loader.epoch(epoch, progress.steps_done)):
+            done = progress.steps_done
+            rate = learning_rate(recipe, position.phase, position.phase_epoch * steps + done, steps)
+            with _saying_where(position, progress):
+                self.do_step(images, labels, phase, epoch * steps + done + 1, rate)
+            progress.add(self.microbatches.local, self.gradient.losses, self.gradient.correct)
             after_step()
             interrupts.after_step(progress.steps_done)
         loss, correct = progress.totals(self.world)
         if not math.isfinite(loss):
             raise Diverged(f"epoch {epoch + 1}: the loss became {loss}")
+        if self.method.learned.is_cuda and not bool(self.method.learned.isfinite().all()):
+            raise Diverged(f"epoch {epoch + 1}: a score is NaN or infinite")
         return loss, correct
-
-    def _compose(self, position: Position, step: int) -> None:
-        """Compose the effective weights for the next step, and record the mask."""
-        try:
-            self.masks.see(self.method.compose(position.phase_number))
-        except Diverged as error:
-            raise Diverged(f"epoch {position.epoch + 1}, step {step + 1}: {error}") from error
 
     def _history_line(self, position: Position, loss: float, correct: int, metrics: Metrics | None) -> Epoch:
         """Put the history's line of a finished epoch together; the churn of masks counts from this call on."""
@@ -212,3 +216,12 @@ class Trainer:
     def _snapshot(self, val_top1: float | None) -> Snapshot:
         """Copy the subnetwork of now, after the last finished epoch."""
         return Snapshot.take(self.log.epochs, val_top1, self.method.found(), self.network.module)
+
+
+@contextmanager
+def _saying_where(position: Position, progress: EpochProgress) -> Iterator[None]:
+    """Let the message of a divergence begin with the step."""
+    try:
+        yield
+    except Diverged as error:
+        raise Diverged(f"epoch {position.epoch + 1}, step {progress.steps_done + 1}: {error}") from error

@@ -54,7 +54,6 @@ class MaskedNetwork(nn.Module):
         self._locked = torch.nonzero(source.roles == LOCKED).squeeze(1)
         self._locked_weights = source.weights[self._locked].to(dtype)
         self.effective.scatter_(0, self._locked, self._locked_weights)
-        self.scales = [1.0] * len(source.layers)
         self._reserve(with_gradient)
         self._logits: Callable[..., Tensor] = torch.compile(self._call_module) if compiled else self._call_module
         self.compose()
@@ -67,6 +66,11 @@ class MaskedNetwork(nn.Module):
         self._gradient = torch.empty_like(self.source.weights) if with_gradient else None
         self._free_gradient = torch.empty_like(self.free_weights) if with_gradient and not dense else None
         self._collectable: Tensor | None = None
+        device = self.mask.device
+        self._sizes, self._locked_counts, self._free_counts = (
+            torch.from_numpy(counts).to(device) for counts in (self.budget.sizes, self.budget.locked, self.budget.free)
+        )
+        self._scales = torch.ones(len(self.source.layers), device=device)
         self._anchor = self.source.weights.new_zeros((), requires_grad=with_gradient)  # ties the logits to the backward pass
 
     def forward(self, images: Tensor) -> Tensor:
@@ -118,9 +122,16 @@ class MaskedNetwork(nn.Module):
                 self.effective.scatter_(0, self._locked, self._locked_weights)
             self.effective.scatter_(0, self.free, self._free_effective)
         if self.scale != "none":
-            self.scales = layer_scales(self.scale, self.layer_counts())
-            for layer, factor in zip(self.source.layers, self.scales, strict=True):
-                self.effective[layer.start : layer.stop].mul_(factor)
+            self._scales.copy_(layer_scales(self.scale, self._kept(), self._sizes))
+            for layer, factor in zip(self.source.layers, self._scales.unbind(), strict=True):
+                part = self.effective[layer.start : layer.stop]
+                part.copy_(part.float().mul_(factor)) if part.dtype != torch.float32 else part.mul_(factor)
+
+    def _kept(self) -> Tensor:
+        """Count the edges of each layer that are kept, locked ones among them: int64[layers], on the device."""
+        starts = [0, *self.free_stops[:-1]]
+        kept = [torch.count_nonzero(self.mask[start:stop]) for start, stop in zip(starts, self.free_stops, strict=True)]
+        return torch.stack(kept) + self._locked_counts
 
     def use_free_weights(self, free_weights: Tensor) -> None:
         """Use other free weights than those of the source network from now on; call `compose` afterwards.
@@ -139,8 +150,7 @@ class MaskedNetwork(nn.Module):
         Returns:
             [N_free].
         """
-        counts = torch.tensor(self.budget.free, device=of_layers.device)
-        return torch.repeat_interleave(of_layers, counts, output_size=self.mask.numel())
+        return torch.repeat_interleave(of_layers, self._free_counts, output_size=self.mask.numel())
 
     def plain_module(self) -> nn.Module:
         """Give the architecture the effective weights as its parameters, in evaluation mode; this network shares the module."""
@@ -160,10 +170,10 @@ class MaskedNetwork(nn.Module):
         """
         assert self._gradient is not None
         assert self._collectable is None, "collect each gradient before the next backward pass: its memory is reused"
-        for layer, gradient, factor in zip(self.source.layers, gradients, self.scales, strict=True):
+        for layer, gradient, factor in zip(self.source.layers, gradients, self._scales.unbind(), strict=True):
             layer_gradient = layer.view(self._gradient)
             layer_gradient.copy_(gradient)
-            if factor != 1.0:
+            if self.scale != "none":
                 layer_gradient.mul_(factor)
         self._collectable = self._gradient
         if self.free is not None and self._free_gradient is not None:

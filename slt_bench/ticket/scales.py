@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import sqrt
+import torch
+from torch import Tensor
 
 from slt_bench.params.recipes import Scale
-from slt_bench.ticket.counts import Counts
 
 
-def layer_scales(scale: Scale, counts: Sequence[Counts]) -> list[float]:
+def layer_scales(scale: Scale, kept: Tensor, total: Tensor) -> Tensor:
     """Compute the scale of each layer: 1, or 1/sqrt(d) with the density d, locked edges included.
 
     Args:
         scale: `none`: 1; `static`: d is the density of the whole network; `dynamic`: d is the density of the layer.
-        counts: of each layer, under the present mask.
+        kept: int64[layers], edges of each layer that are kept.
+        total: int64[layers], all edges of each layer, on the same device.
 
     Returns:
-        One factor for each layer; 0 for an emptied layer, never NaN.
+        float32[layers]; 0 for an emptied layer, never NaN. Every device computes the same bits.
     """
     if scale == "none":
-        return [1.0] * len(counts)
+        return torch.ones(len(total), device=total.device)
     if scale == "static":
-        density = sum(layer.kept for layer in counts) / sum(layer.total for layer in counts)
-        return [1 / sqrt(density) if density else 0.0] * len(counts)
-    return [sqrt(layer.total / layer.kept) if layer.kept else 0.0 for layer in counts]
+        kept, total = kept.sum().expand(len(total)), total.sum().expand(len(total))
+        factors = 1 / (kept.double() / total.double()).sqrt()
+    else:
+        factors = (total.double() / kept.double()).sqrt()
+    return torch.where(kept > 0, factors, 0.0).float()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from slt_bench.common.errors import BenchError
+from slt_bench.ticket.top_k_on_device import keep_largest_on_device
 
 _NOT_FINITE = 0x8000 - 0x7F80  # upper halves of +inf and of all NaNs: the largest patterns, without the sign
 _UPPER_HALF = slice(1 if sys.byteorder == "little" else 0, None, 2)  # of float32 values seen as pairs of int16
@@ -38,13 +39,15 @@ def keep_largest(
         bool[n] with exactly `count` true; `mask`, if there is one.
 
     Raises:
-        Diverged: a score is NaN or infinite.
+        Diverged: a score is NaN or infinite; on a GPU nobody looks, and the search finds out at the end of the epoch.
         ValueError: `count` is out of range or the scores are not a float32 vector.
     """
     _check(scores, count)
     mask = torch.empty_like(scores, dtype=torch.bool) if mask is None else mask
     if not scores.numel():
         return mask
+    if scores.is_cuda:
+        return _keep_unseen(scores, count, mask, by_magnitude)
     if by_magnitude:
         bits, bins = scores.view(torch.int32), 1 << 15
         upper = torch.empty_like(scores, dtype=torch.int16) if upper is None else upper
@@ -65,6 +68,14 @@ def keep_largest(
     mask[candidates[lower > lower_k]] = True
     mask[candidates[lower == lower_k][:rank]] = True
     return mask
+
+
+def _keep_unseen(scores: Tensor, count: int, mask: Tensor, by_magnitude: bool) -> Tensor:
+    """Keep the largest where nothing is read from the device; NaNs count as the largest of all."""
+    if count in (0, scores.numel()):
+        return mask.fill_(count > 0)
+    bits = scores.view(torch.int32) & 0x7FFFFFFF if by_magnitude else _ordered_bits(scores)
+    return keep_largest_on_device(bits, count, mask)
 
 
 def _check(scores: Tensor, count: int) -> None:

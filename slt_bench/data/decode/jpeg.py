@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import ctypes.util
 from typing import Any
 
@@ -12,10 +13,13 @@ from numba import types
 from slt_bench.common.errors import BenchError
 from slt_bench.data.decode.compiled import compiled
 
-_library = ctypes.util.find_library("turbojpeg")
-if _library is None:
-    raise BenchError("libturbojpeg is missing: install the package libturbojpeg0 (`make setup` says how)")
-llvmlite.binding.load_library_permanently(_library)  # by name, so that numba can cache what calls it
+_LIBRARY = ctypes.util.find_library("turbojpeg")
+if _LIBRARY is not None:
+    llvmlite.binding.load_library_permanently(_LIBRARY)  # by name, so that numba can cache what calls it
+else:  # images that are stored as pixels need none, but what is compiled for both must find its functions
+    _failure = ctypes.CFUNCTYPE(ctypes.c_ssize_t)(lambda: -1)
+    for _name in ("tjInitDecompress", "tjDestroy", "tjDecompress2"):
+        llvmlite.binding.add_symbol(_name, ctypes.cast(_failure, ctypes.c_void_p).value)
 
 _start: Any = types.ExternalFunction("tjInitDecompress", types.intp())
 _stop: Any = types.ExternalFunction("tjDestroy", types.int32(types.intp))
@@ -27,6 +31,16 @@ _decompress: Any = types.ExternalFunction(
 MCU = 16  # side in pixels of a block of JPEG with halved chroma, as OpenCV writes it
 _BAD_IS_FAILURE = 8192 | 32768  # TJFLAG_STOPONWARNING, TJFLAG_LIMITSCANS: damage ends the work, and thousands of scans do
 _MOST_HALVINGS = 3  # libjpeg-turbo's smallest scale is 1/8
+
+
+def check_library() -> None:
+    """Check that JPEGs can be decoded.
+
+    Raises:
+        BenchError: libturbojpeg is missing.
+    """
+    if _LIBRARY is None:
+        raise BenchError("libturbojpeg is missing: install the package libturbojpeg0 (`make setup` says how)")
 
 
 @compiled

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt_bench.common.errors import BenchError
-from slt_bench.data.beton import BetonFile
+from slt_bench.data.beton import JPG, BetonFile
 from slt_bench.data.decode.batch import Memory, Resizing, Settings, Stored, fill_batch
-from slt_bench.data.decode.jpeg import MCU
+from slt_bench.data.decode.jpeg import MCU, check_library
 from slt_bench.params.datasets import View
 
 
@@ -28,11 +28,14 @@ class Transform:
         labels: int64[n], the class of each image in the file.
 
     Raises:
-        BenchError: the file is damaged, or holds images of many sizes and the view has no resolution.
+        BenchError: the file is damaged, holds images of many sizes and the view has no resolution, or JPEGs that no library
+            here decodes.
     """
 
     def __init__(self, path: Path, view: View, training: bool) -> None:
         file, self._path, self._local = BetonFile(path), path, local()
+        if (file.modes == JPG).any():
+            check_library()
         heights, widths, self.labels = file.heights, file.widths, file.labels
         if view.resolution is None and (len(np.unique(heights)) > 1 or len(np.unique(widths)) > 1):
             raise BenchError(f"{path} holds pictures of many sizes: give its dataset a resolution and a resize")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class BipropMethod(ScoreMethod["Biprop"]):
     """Edge-popup's choice and gradient; the weights that the network computes with are binary."""
 
+    replayable: ClassVar = True
+
     def compose(self, phase: int) -> Tensor:
         """Keep the largest scores; a weight is its sign times the mean magnitude of what its layer keeps. See `Method`."""
         network = self.network

@@ -11,7 +11,7 @@ Files of algorithms import torch inside their functions: `slt-bench plan` reads 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from slt_bench.params.recipes import Recipe as Recipe
 from slt_bench.params.searches import Phase as Phase
@@ -38,9 +38,12 @@ class Method(ABC, Generic[Declaration]):
         recipe: how the first values are drawn.
         seed: of the streams of random numbers.
         learned: float32[N_free] on the network's device. The optimizer moves it in place, unless the search learns nothing.
+        replayable: whether a step is the same work on the same memory every time: then a GPU records it once (a CUDA graph).
+            Nothing may be read by the host or depend on the number of the step. Each class says so for itself.
     """
 
     learned: Tensor
+    replayable: ClassVar[bool] = False
 
     def __init__(self, search: Declaration, network: MaskedNetwork, phases: Sequence[Phase], recipe: Recipe, seed: int) -> None:
         """Take the parts, and call `start`.
@@ -170,3 +173,8 @@ class Method(ABC, Generic[Declaration]):
             state: tensors on any device.
         """
         self.learned.copy_(state["learned"])
+
+
+def is_replayable(method: Method[Any]) -> bool:
+    """Whether an algorithm's own class says that a step may be recorded; what its base says does not count."""
+    return bool(vars(type(method)).get("replayable", False))

@@ -24,6 +24,8 @@ MOST_ITERATIONS = 100
 class ScoreMethod(RankingMethod[RankingSearch]):
     """The step of edge-popup and its relatives: a score for each free edge, and a mask of the largest by magnitude."""
 
+    replayable: ClassVar = True
+
     def start(self, phases: Sequence[Phase]) -> None:
         """Draw the first scores, and allocate the memory of a step; see `Method`."""
         import torch

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class GemMinerMethod(SignedMethod["GemMiner"]):
     """A probability for each free edge: above 1/2 it is kept, unless it is closed."""
 
+    replayable: ClassVar = True
+
     def start(self, phases: Sequence[Phase]) -> None:
         """Draw the probabilities, all open; see `Method`."""
         super().start(phases)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class IterativeEdgePopupMethod(ScoreMethod["IterativeEdgePopup"]):
     """Iterative edge-popup: soft keeps every edge in play, hard those of the last mask alone (Iwasawa et al. 2023)."""
 
+    replayable: ClassVar = True
+
     def begin_phase(self, phase: Phase, number: int, optimizer: Sgd) -> None:
         """Set scores and momentum and, for hard iterations, close the edges that the last mask dropped (law 7).
 

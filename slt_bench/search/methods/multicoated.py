@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class MulticoatedMethod(ScoreMethod["Multicoated"]):
     """Edge-popup with several nested masks of one vector of scores, which are added up."""
 
+    replayable: ClassVar = True
+
     def start(self, phases: Sequence[Phase]) -> None:
         """Draw the first scores; see `Method`."""
         import torch

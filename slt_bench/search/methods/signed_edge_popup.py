@@ -35,6 +35,8 @@ class SignedMethod(ScoreMethod[RankingSearch]):
 class SignedEdgePopupMethod(SignedMethod["SignedEdgePopup"]):
     """The choice of the largest scores, or of all that are not negative."""
 
+    replayable: ClassVar = True
+
     def compose(self, phase: int) -> Tensor:
         """Keep the largest scores, or all of 0 or more; see `Method`."""
         import torch

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class SignedSupermaskMethod(SignedMethod["SignedSupermask"]):
     """The choice of the scores of largest magnitude, whose signs multiply the weights."""
 
+    replayable: ClassVar = True
     by_magnitude: ClassVar = True
 
     def compose(self, phase: int) -> Tensor:

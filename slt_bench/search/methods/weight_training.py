@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class WeightTrainingMethod(Method["WeightTraining"]):
     """The training of all free weights, from those of the source network on."""
 
+    replayable: ClassVar = True
+
     def start(self, phases: Sequence[Phase]) -> None:
         """Copy the free weights of the source network; see `Method`."""
         self.learned = self.network.free_weights.clone()

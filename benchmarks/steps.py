@@ -1,0 +1,91 @@
+"""Steps of a search and of weight training, on toy data, that benchmarks take in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from slt_bench.networks import registry
+from slt_bench.networks.budget import freeze
+from slt_bench.networks.registry import batch_norm_statistics, set_batch_norm_statistics
+from slt_bench.networks.source import SourceNetwork, make_source, random_roles
+from slt_bench.params.recipes import Recipe, Scale
+from slt_bench.search.mask_statistics import MaskStatistics
+from slt_bench.search.methods.contract import Method, Search
+from slt_bench.search.methods.edge_popup import EdgePopup
+from slt_bench.search.optimizer import Sgd
+from slt_bench.ticket.masked_network import MaskedNetwork
+
+EDGE_POPUP = EdgePopup(kind="edge-popup")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, a batch and what is frozen."""
+
+    kind: str
+    batch: int
+    image: int = 32
+    freezing_ratio: float = 0.0
+    precision: str = "float32"
+    scale: Scale = "none"
+
+    def build(self) -> tuple[nn.Module, SourceNetwork]:
+        """The bare network and its source: half of what is frozen is pruned, half locked."""
+        stem, classes = ("cifar", 10) if self.image == 32 else ("imagenet", 1000)
+        module = registry.build(self.kind, 1.0, self.image, classes, stem=stem)
+        layers, half = registry.searchable_layers(module), self.freezing_ratio / 2
+        budget = freeze([layer.shape for layer in layers], half, half, "epl", "joint")
+        return module, make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
+
+    def data(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Random images (channels last, as the loader gives them) and labels."""
+        images = torch.randn(self.batch, 3, self.image, self.image).contiguous(memory_format=torch.channels_last)
+        return images.to(DEVICE), torch.randint(0, 10, (self.batch,)).to(DEVICE)
+
+
+def weight_training_step(case: Case) -> Callable[[], None]:
+    """A step of training the plain module's weights, channels last, with torch's own SGD and autocast: the usual way."""
+    module, source = case.build()
+    for layer in source.layers:
+        owner = module.get_submodule(layer.name.removesuffix(".weight"))
+        owner.weight = nn.Parameter(layer.view(source.weights).clone())
+    module = module.to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    images, labels = case.data()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=case.precision == "bfloat16"):
+            loss = cross_entropy(module(images), labels)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def search_step(case: Case, search: Search = EDGE_POPUP) -> tuple[Callable[[], None], Method[Any]]:
+    """A step of a search at sparsity 0.5 with all statistics, as in `Trainer`; and the algorithm."""
+    module, source = case.build()
+    set_batch_norm_statistics(module, *(each.to(DEVICE) for each in batch_norm_statistics(module)))
+    dtype = getattr(torch, case.precision)
+    network = MaskedNetwork(module, source.to(DEVICE), case.scale, dtype, with_gradient=True).train()
+    recipe = Recipe(epochs=10, batch_size=2, learning_rate=0.01)
+    method: Method[Any] = search.algorithm(search, network, search.phases(recipe, case.freezing_ratio / 2, 0.5), recipe, seed=0)
+    optimizer, masks = Sgd(method.learned, 0.9, 1e-4), MaskStatistics(method.learned.numel(), DEVICE)
+    images, labels = case.data()
+    method.compose(0)
+
+    def step() -> None:
+        cross_entropy(network(images), labels).backward()
+        optimizer.step(method.gradient(network.collect_gradient()), 0.01)
+        method.after_step(1)
+        masks.see(method.compose(0))
+
+    return step, method
