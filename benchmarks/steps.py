@@ -4,25 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from slt_bench.compute.world import ALONE
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
-from slt_bench.networks.registry import batch_norm_statistics, set_batch_norm_statistics
 from slt_bench.networks.source import SourceNetwork, make_source, random_roles
 from slt_bench.params.recipes import Recipe, Scale
+from slt_bench.search.gradient import BatchGradient
 from slt_bench.search.mask_statistics import MaskStatistics
 from slt_bench.search.methods.contract import Method, Search
 from slt_bench.search.methods.edge_popup import EdgePopup
+from slt_bench.search.microbatch import MicrobatchStatistics
 from slt_bench.search.optimizer import Sgd
+from slt_bench.search.replay import Replay
+from slt_bench.search.step import Step
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 EDGE_POPUP = EdgePopup(kind="edge-popup")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _module(kind: str, image: int, width: float) -> nn.Module:
+    stem, classes = ("cifar", 10) if image == 32 else ("imagenet", 1000)
+    return registry.build(kind, width, image, classes, stem=stem)
+
+
+@cache
+def _source(kind: str, image: int, width: float, freezing_ratio: float) -> SourceNetwork:
+    """Drawn once, since that takes seconds; it is only read."""
+    layers, half = registry.searchable_layers(_module(kind, image, width)), freezing_ratio / 2
+    budget = freeze([layer.shape for layer in layers], half, half, "epl", "joint")
+    return make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
 
 
 @dataclass(frozen=True)
@@ -33,16 +51,15 @@ class Case:
     batch: int
     image: int = 32
     freezing_ratio: float = 0.0
-    precision: str = "float32"
+    precision: str = "float32"  # or tf32, which is float32 with another switch, or bfloat16
     scale: Scale = "none"
+    width: float = 1.0
+    compiled: bool = False
 
     def build(self) -> tuple[nn.Module, SourceNetwork]:
         """The bare network and its source: half of what is frozen is pruned, half locked."""
-        stem, classes = ("cifar", 10) if self.image == 32 else ("imagenet", 1000)
-        module = registry.build(self.kind, 1.0, self.image, classes, stem=stem)
-        layers, half = registry.searchable_layers(module), self.freezing_ratio / 2
-        budget = freeze([layer.shape for layer in layers], half, half, "epl", "joint")
-        return module, make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
+        module = _module(self.kind, self.image, self.width)
+        return module, _source(self.kind, self.image, self.width, self.freezing_ratio)
 
     def data(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Random images (channels last, as the loader gives them) and labels."""
@@ -70,22 +87,19 @@ def weight_training_step(case: Case) -> Callable[[], None]:
     return step
 
 
-def search_step(case: Case, search: Search = EDGE_POPUP) -> tuple[Callable[[], None], Method[Any]]:
+def search_step(case: Case, search: Search = EDGE_POPUP, graphs: bool = False) -> tuple[Callable[[], None], Method[Any]]:
     """A step of a search at sparsity 0.5 with all statistics, as in `Trainer`; and the algorithm."""
     module, source = case.build()
-    set_batch_norm_statistics(module, *(each.to(DEVICE) for each in batch_norm_statistics(module)))
-    dtype = getattr(torch, case.precision)
-    network = MaskedNetwork(module, source.to(DEVICE), case.scale, dtype, with_gradient=True).train()
+    device = torch.device(DEVICE)
+    microbatches = MicrobatchStatistics(module, 1, ALONE, device)
+    dtype = torch.bfloat16 if case.precision == "bfloat16" else torch.float32
+    network = MaskedNetwork(module, source.to(DEVICE), case.scale, dtype, case.compiled, with_gradient=True).train()
     recipe = Recipe(epochs=10, batch_size=2, learning_rate=0.01)
     method: Method[Any] = search.algorithm(search, network, search.phases(recipe, case.freezing_ratio / 2, 0.5), recipe, seed=0)
-    optimizer, masks = Sgd(method.learned, 0.9, 1e-4), MaskStatistics(method.learned.numel(), DEVICE)
+    gradient = BatchGradient(network, method, microbatches, ALONE, 0.0)
+    step = Step(method, gradient, Sgd(method.learned, 0.9, 1e-4), MaskStatistics(method.learned.numel(), DEVICE))
+    do_step = Replay(step, graphs) if DEVICE == "cuda" and graphs else step
     images, labels = case.data()
-    method.compose(0)
-
-    def step() -> None:
-        cross_entropy(network(images), labels).backward()
-        optimizer.step(method.gradient(network.collect_gradient()), 0.01)
-        method.after_step(1)
-        masks.see(method.compose(0))
-
-    return step, method
+    step.set_rate(0.01)
+    step.compose(0)
+    return lambda: do_step(images, labels, 0, 1, 0.01), method

@@ -140,14 +140,15 @@ def search(cell: str, handover: dict[str, Any] | None) -> None:
 @commands.command("check-search")
 @click.argument("search", metavar="FILE|KIND")
 @click.option("--with", "parameters", type=Parameter(), multiple=True, metavar="KEY=VALUE", help="A parameter of the search.")
-def check_search(search: str, parameters: tuple[tuple[str, Any], ...]) -> None:
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where toy networks live; cpu if left out.")
+def check_search(search: str, parameters: tuple[tuple[str, Any], ...], device: str) -> None:
     """Try the laws on a search: a Python file, module:Class, or a kind of params.yaml."""
     from slt_bench.laws.check import check_search, find_searches
 
     broken = []
     for one in find_searches(search, dict(parameters)):
         print(f"{one.kind}: {one.label}")
-        for verdict in check_search(one):
+        for verdict in check_search(one, device):
             print(f"  {verdict}", flush=True)
             broken += [] if verdict.holds else [f"{verdict.law} of {one.kind}"]
     if broken:

@@ -15,6 +15,7 @@ from slt_bench.common import random
 from slt_bench.data.decode.compiled import compiled
 from slt_bench.data.decode.transform import Transform
 from slt_bench.data.prefetch import prefetch
+from slt_bench.data.upload import upload
 from slt_bench.params.datasets import View
 
 T = TypeVar("T")
@@ -56,6 +57,13 @@ class Loader:
         self._mean = np.array(view.mean, np.float32) * np.float32(255)
         self._inverse_std = 1 / (np.array(view.std, np.float32) * np.float32(255))
 
+    @property
+    def bytes_of_pixels(self) -> int:
+        """The bytes that the images of the loader take as pixels, with the zeros that crops need around them."""
+        height, width, channels = self._transform.shape
+        padding = self.view.crop_padding if self.seed is not None else 0
+        return self.images * (height + 2 * padding) * (width + 2 * padding) * channels
+
     def __len__(self) -> int:
         """Return the batches in an epoch, over all processes.
 
@@ -76,16 +84,18 @@ class Loader:
         Raises:
             BenchError: an image cannot be decoded.
         """
-        on_device = torch.device(self.device).type != "cpu"  # pixels travel as bytes and are normalised there
+        if torch.device(self.device).type == "cpu":
+            for images, labels in self._prefetched(self._normalised_batch, number, first):
+                yield torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
+            return
         mean, inverse_std = (torch.from_numpy(channels).to(self.device) for channels in (self._mean, self._inverse_std))
-        make_batch: Callable[[NDArray[np.int64], int], tuple[NDArray[Any], NDArray[np.int64]]] = (
-            self._transform.batch if on_device else self._normalised_batch
-        )
-        for images, labels in self._prefetched(make_batch, number, first):
-            pixels = torch.from_numpy(images).to(self.device)
-            if on_device:
-                pixels = pixels.to(torch.float32).sub_(mean).mul_(inverse_std)
-            yield pixels.permute(0, 3, 1, 2), torch.from_numpy(labels).to(self.device)
+        for pixels, labels_there in upload(self._prefetched(self._pinned_batch, number, first), torch.device(self.device)):
+            yield pixels.to(torch.float32).sub_(mean).mul_(inverse_std).permute(0, 3, 1, 2), labels_there
+
+    def _pinned_batch(self, indices: NDArray[np.int64], key: int) -> tuple[Tensor, Tensor]:
+        """Make a batch in memory from which a GPU copies by itself: uint8[b, h, w, 3] and int64[b]."""
+        images, labels = self._transform.batch(indices, key)
+        return torch.from_numpy(images).pin_memory(), torch.from_numpy(labels).pin_memory()
 
     def _prefetched(self, make_batch: Callable[[NDArray[np.int64], int], T], epoch: int, first: int) -> Iterator[T]:
         """Make the batches of an epoch in threads, ahead of the search.
@@ -98,9 +108,13 @@ class Loader:
         Returns:
             An iterator over the batches in order.
         """
-        key = 0 if self.seed is None else random.key(self.seed, "augmentation", epoch)
-        batches = self._batches(epoch)[first:]
+        key = self._key(epoch)
+        batches = [self.indices[positions] for positions in self._positions(epoch)[first:]]
         return prefetch(lambda indices: make_batch(indices, key), batches, self.workers, self.workers + 2)
+
+    def _key(self, epoch: int) -> int:
+        """Return the key that crops and flips of an epoch are drawn with."""
+        return 0 if self.seed is None else random.key(self.seed, "augmentation", epoch)
 
     def _normalised_batch(self, indices: NDArray[np.int64], key: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Make a batch and normalise it on the CPU: float32[b, h, w, 3] and int64[b]."""
@@ -110,12 +124,12 @@ class Loader:
         _normalise(rows, np.tile(self._mean, width), np.tile(self._inverse_std, width), normalised.reshape(rows.shape))
         return normalised, labels
 
-    def _batches(self, epoch: int) -> list[NDArray[np.int64]]:
-        """List the numbers of the images that this process gets in an epoch, batch by batch."""
+    def _positions(self, epoch: int) -> list[NDArray[np.int64]]:
+        """List the images that this process gets in an epoch, batch by batch, by their positions in `indices`."""
         (rank, world_size), size = self.share, self.batch_size
         if self.seed is None:
-            return [self.indices[at : at + size] for at in range(0, self.images, size)][rank::world_size]
-        order = self.indices[random.permutation(self.seed, "order", epoch, self.images)]
+            return [np.arange(at, min(at + size, self.images)) for at in range(0, self.images, size)][rank::world_size]
+        order = random.permutation(self.seed, "order", epoch, self.images)
         part = size // world_size
         return [order[at + rank * part : at + (rank + 1) * part] for at in range(0, len(self) * size, size)]
 

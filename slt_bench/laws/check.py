@@ -70,14 +70,29 @@ def _kinds_in(file: Path) -> Iterator[str]:
             yield f"{module}:{name}"
 
 
-def check_search(search: Search) -> Iterator[Verdict]:
-    """Try all laws on a search, one after another; a law that fails or raises is told, and the next one is tried."""
+def check_search(search: Search, device: str = "cpu") -> Iterator[Verdict]:
+    """Try all laws on a search, one after another; a law that fails or raises is told, and the next one is tried.
+
+    Args:
+        search: the declaration.
+        device: where its toy networks live.
+
+    Yields:
+        A verdict for each law.
+
+    Raises:
+        BenchError: there is no such device.
+    """
+    import torch
+
     from slt_bench.laws.laws import LAWS, Broken
 
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BenchError("there is no CUDA device that torch can use; try the laws on a CPU, without --device")
     for law in LAWS:
         begun = time.perf_counter()
         try:
-            detail, holds = law(search), True
+            detail, holds = law(search, device), True
         except Broken as broken:
             detail, holds = str(broken), False
         except Exception as error:  # whatever a foreign search does

@@ -13,8 +13,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from slt_bench.laws.toy import SOURCES, bits, make_cell, make_trainer, run
+from slt_bench.laws.toy import SOURCES, MadeUp, bits, make_cell, make_trainer, run
 from slt_bench.params.searches import Search
+from slt_bench.search.methods.contract import is_replayable
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import read_ticket, save_ticket
 
@@ -28,7 +29,7 @@ class Broken(Exception):
     """A law does not hold; the message says where, and with what numbers."""
 
 
-def declaration(search: Search) -> str:
+def declaration(search: Search, device: str = "cpu") -> str:
     """Unknown keys are refused, the label is a text, and the phases end at the sparsity of the ticket."""
     try:
         type(search).model_validate(search.model_dump() | {"no-such-key": 1})
@@ -47,12 +48,12 @@ def declaration(search: Search) -> str:
     return f"{len(cell.phases)} phases, {cell.epochs} epochs"
 
 
-def budget(search: Search) -> str:
+def budget(search: Search, device: str = "cpu") -> str:
     """After the search a ticket keeps exactly N - round(sN) edges, all locked ones among them and no pruned one."""
     if search.learns == "weights":
         return "trains all free weights"
     for source, sparsity in product(SOURCES, _SPARSITIES):
-        trainer = make_trainer(make_cell(search, source, sparsity))
+        trainer = make_trainer(make_cell(search, source, sparsity), device)
         _settle(trainer)
         counts, total = trainer.network.counts(), trainer.network.source.size
         expected = total - round(sparsity * total)
@@ -66,14 +67,14 @@ def budget(search: Search) -> str:
     return f"{len(SOURCES) * len(_SPARSITIES)} combinations of source and sparsity, exact"
 
 
-def gradient(search: Search) -> str:
+def gradient(search: Search, device: str = "cpu") -> str:
     """The gradient is that of the surrogate and the penalty: central differences in double precision agree."""
     if search.learns == "nothing":
         return "learns nothing"
-    method = make_trainer(make_cell(search, "frozen")).method
+    method = make_trainer(make_cell(search, "frozen"), device).method
     method.compose(0)
     learned, generator = method.learned.double(), torch.Generator().manual_seed(1)
-    by_weights = torch.randn(learned.numel(), generator=generator)
+    by_weights = torch.randn(learned.numel(), generator=generator).to(device)
     found = method.gradient(by_weights.clone()).double()
 
     def objective(values: Tensor) -> float:
@@ -82,8 +83,9 @@ def gradient(search: Search) -> str:
 
     worst = 0.0
     for number in range(_DIRECTIONS):  # each moves some edges by a small part of themselves, so that no sign changes
-        moved = torch.rand(learned.numel(), generator=generator) < 1 / (number + 1)
-        step = _STEP * torch.randn(learned.numel(), generator=generator).clamp(-3, 3) * learned.abs().clamp(min=_STEP) * moved
+        moved = (torch.rand(learned.numel(), generator=generator) < 1 / (number + 1)).to(device)
+        normal = torch.randn(learned.numel(), generator=generator).clamp(-3, 3).to(device)
+        step = _STEP * normal * learned.abs().clamp(min=_STEP) * moved
         numeric, along = (objective(learned + step) - objective(learned - step)) / 2, float(torch.dot(found, step))
         error = abs(along - numeric) / float((found * step).norm().clamp(min=1e-30))
         if not error <= _TOLERANCE:
@@ -94,20 +96,20 @@ def gradient(search: Search) -> str:
     return f"{_DIRECTIONS} small steps of {learned.numel():,} edges agree with the surrogate within {worst:.1e}"
 
 
-def determinism(search: Search) -> str:
+def determinism(search: Search, device: str = "cpu") -> str:
     """Two runs of one cell find the same tickets bit for bit, and another seed finds another."""
-    (one, _), (two, _), (other, _) = (run(make_cell(search, "frozen", seed=seed)).tickets() for seed in (0, 0, 1))
+    (one, _), (two, _), (other, _) = (run(make_cell(search, "frozen", seed=seed), device).tickets() for seed in (0, 0, 1))
     _equal(bits(one), bits(two), "two runs of one cell")
     if all(torch.equal(a, b) for a, b in zip(bits(one), bits(other), strict=True)):
         raise Broken("another seed finds the same ticket")
     return "two runs are equal, another seed is not"
 
 
-def resume(search: Search) -> str:
+def resume(search: Search, device: str = "cpu") -> str:
     """A search that is stopped anywhere and goes on from its saved state finds the same tickets bit for bit."""
     cell = make_cell(search, "frozen", scale="dynamic")
-    whole, stops = run(cell), (1, 3, 4, 8, 17, 23)
-    parts = run(cell, stops)
+    whole, stops = run(cell, device), (1, 3, 4, 8, 17, 23)
+    parts = run(cell, device, stops)
     for name, one, other in zip(("best", "last"), whole.tickets(), parts.tickets(), strict=True):
         _equal(bits(one), bits(other), f"the {name} ticket of a search that was stopped after steps {stops}")
     if [line.dying_edge_ratio for line in whole.log.history] != [line.dying_edge_ratio for line in parts.log.history]:
@@ -115,24 +117,24 @@ def resume(search: Search) -> str:
     return f"stopped after steps {', '.join(map(str, stops))}: equal tickets and masks"
 
 
-def ticket(search: Search) -> str:
+def ticket(search: Search, device: str = "cpu") -> str:
     """A ticket rebuilds from its file alone to the network that the search had, and no weight is in it but by `learns`."""
     checked = 0
     for source, scale in (("dense", "none"), ("pruned", "dynamic"), ("frozen", "static")):
-        trainer = run(make_cell(search, source, scale=scale))
+        trainer = run(make_cell(search, source, scale=scale), device)
         _settle(trainer)
         with TemporaryDirectory() as directory:
             path = Path(directory) / "ticket"
             save_ticket(trainer.tickets()[1], path)
             rebuilt = read_ticket(path).network
-        _equal([trainer.network.effective], [rebuilt.effective], f"{source} source, scale {scale}: the rebuilt network")
+        _equal([trainer.network.effective.cpu()], [rebuilt.effective], f"{source} source, scale {scale}: the rebuilt network")
         if (rebuilt.counts().kept, search.learns) != (trainer.network.counts().kept, trainer.spec.learned):
             raise Broken(f"{source} source: the rebuilt network keeps {rebuilt.counts().kept} edges")
         checked += 1
     return f"{checked} kinds of source: rebuilt from seed and bits, equal"
 
 
-def images(search: Search) -> str:
+def images(search: Search, device: str = "cpu") -> str:
     """The search opens no prepared images: it sees what the loop shows it, and never the test set."""
     opened: list[str] = []
     watching = True
@@ -143,7 +145,7 @@ def images(search: Search) -> str:
 
     sys.addaudithook(hook)
     try:
-        run(make_cell(search))
+        run(make_cell(search), device)
     finally:
         watching = False
     if opened:
@@ -151,11 +153,11 @@ def images(search: Search) -> str:
     return "no file of images is opened"
 
 
-def progress(search: Search) -> str:
+def progress(search: Search, device: str = "cpu") -> str:
     """The search moves: what is learned, and the mask where one is searched, differ from the first ones."""
     if search.learns == "nothing":
         return "learns nothing"
-    first, last = make_trainer(make_cell(search)), run(make_cell(search))
+    first, last = make_trainer(make_cell(search), device), run(make_cell(search), device)
     _settle(first)
     if torch.equal(first.method.learned, last.method.learned):
         raise Broken("nothing that is learned has changed after 24 steps")
@@ -165,8 +167,43 @@ def progress(search: Search) -> str:
     return f"{100 * changed:.1f} % of the edges change sides in 24 steps"
 
 
-LAWS: tuple[Callable[[Search], str], ...] = (
-    declaration, budget, gradient, progress, determinism, resume, ticket, images,
+def replay(search: Search, device: str = "cpu") -> str:
+    """A search whose steps may be recorded works on the same memory in each; on a GPU the recorded steps give equal bits."""
+    trainer = make_trainer(make_cell(search, "frozen", scale="dynamic"), device)
+    if not is_replayable(trainer.method):
+        return "steps are done one by one"
+    before = _addresses(trainer)
+    images, labels = next(MadeUp(1, device=device).epoch())
+    parts: tuple[Any, ...] = (trainer.method, trainer.optimizer, trainer.masks, trainer.microbatches)
+    for number in range(1, 4):
+        trainer.step(images, labels, 0, number, 0.1)
+        trainer.microbatches.merge()
+        for part in parts:
+            part.load(part.state())
+    if moved := [name for name, address in _addresses(trainer).items() if address != before[name]]:
+        raise Broken(f"after a step it lies elsewhere: {', '.join(moved)}; a recorded step would go on with the old one")
+    if device == "cpu":
+        return f"{len(before)} tensors stay where they are"
+    one, other = (run(make_cell(search, "frozen"), device, graphs=graphs).tickets() for graphs in (True, False))
+    _equal(bits(one[1]), bits(other[1]), "steps recorded and one by one")
+    return f"{len(before)} tensors stay where they are; recorded steps give the same ticket as others"
+
+
+def _addresses(trainer: Trainer) -> dict[str, int]:
+    """List where the tensors lie that a step reads and writes."""
+    method, network = trainer.method, trainer.network
+    tensors = {
+        **{f"state {name}": tensor for name, tensor in method.state().items()},
+        **{name: tensor for name, tensor in vars(method).items() if isinstance(tensor, Tensor)},
+        **{f"network.{name}": tensor for name, tensor in vars(network).items() if isinstance(tensor, Tensor)},
+        "velocity": trainer.optimizer.velocity, "ever kept": trainer.masks.ever_kept, "losses": trainer.gradient.losses,
+        "correct": trainer.gradient.correct,
+    }  # fmt: skip
+    return {name: tensor.data_ptr() for name, tensor in tensors.items() if name != "network._collectable"}
+
+
+LAWS: tuple[Callable[[Search, str], str], ...] = (
+    declaration, budget, gradient, progress, determinism, resume, ticket, images, replay,
 )  # fmt: skip
 
 

@@ -72,14 +72,21 @@ class MadeUp:
         for batch in range(start, _BATCHES):
             generator = torch.Generator().manual_seed(self.first + epoch * _BATCHES + batch)
             labels = torch.randint(0, _CLASSES, (_BATCH,), generator=generator)
-            yield prototypes[labels] + torch.randn(_BATCH, *shape, generator=generator), labels
+            pictures = prototypes[labels] + torch.randn(_BATCH, *shape, generator=generator)
+            yield pictures.to(self.device), labels.to(self.device)
 
 
-def make_trainer(cell: Cell) -> Trainer:
-    """Make the search of a cell, before its first step."""
-    train, val = MadeUp(1), MadeUp(1_000_000)
+def make_trainer(cell: Cell, device: str = "cpu", graphs: bool = True) -> Trainer:
+    """Make the search of a cell, before its first step.
+
+    Args:
+        cell: the experiment.
+        device: where the network lives.
+        graphs: whether steps on a GPU are recorded.
+    """
+    train, val = MadeUp(1, device=device), MadeUp(1_000_000, device=device)
     loaders: tuple[Any, Any] = (train, val)
-    return Trainer(cell, _manifest(), *loaders, torch.device("cpu"))
+    return Trainer(cell, _manifest(), *loaders, torch.device(device), graphs=graphs)
 
 
 def _manifest() -> Manifest:
@@ -96,19 +103,21 @@ class _Enough(Exception):
     """The steps are done after which a search is stopped."""
 
 
-def run(cell: Cell, stops: tuple[int, ...] = ()) -> Trainer:
+def run(cell: Cell, device: str = "cpu", stops: tuple[int, ...] = (), graphs: bool = True) -> Trainer:
     """Run a cell's search to its end.
 
     Args:
         cell: the experiment.
+        device: where the network lives.
         stops: numbers of steps after which it is stopped and goes on in a new trainer, from the saved state alone.
+        graphs: whether steps on a GPU are recorded.
 
     Returns:
         The trainer that came to the end.
     """
     with TemporaryDirectory() as directory:
         for stop in (*stops, -1):
-            trainer, interrupts = make_trainer(cell), Interrupts()
+            trainer, interrupts = make_trainer(cell, device, graphs), Interrupts()
             try:
                 trainer.run(
                     Checkpoint(Path(directory), {}),

@@ -17,3 +17,4 @@ class Machine(Model):
     )
     workers: int = Field(1, ge=1, le=MOST_WORKERS, description="threads of each process that load images")
     checkpoint_minutes: float = Field(10.0, gt=0, description="minutes between saved states within an epoch")
+    graphs: bool = Field(True, description="steps on a GPU as one CUDA graph, where the search allows it; same results, faster")

@@ -65,8 +65,8 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
 
 def _test_images(directory: Path, spec: Spec, workers: int) -> Loader | None:
     """Load the test images of a dataset as a ticket's network sees them; None if they are of other classes or sizes."""
-    from slt_bench.data.loader import Loader
     from slt_bench.data.manifest import read_manifest
+    from slt_bench.data.resident import make_loader
     from slt_bench.data.verify import verify_file
     from slt_bench.params.datasets import View
 
@@ -76,7 +76,7 @@ def _test_images(directory: Path, spec: Spec, workers: int) -> Loader | None:
     resolution = spec.image_size if spec.resize is not None else None
     view = View(mean=spec.mean, std=spec.std, resolution=resolution, resize=spec.resize)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Loader(verify_file(directory, "test", manifest), view, batch_size=256, workers=workers, device=device)
+    return make_loader(verify_file(directory, "test", manifest), view, batch_size=256, workers=workers, device=device)
 
 
 def _sizes(file: TicketFile) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from slt_bench.common.errors import Interrupted, Preempted
 from slt_bench.common.files import check_writable, exclusive, write_text
 from slt_bench.compute.precision import precision_name, reproducible
 from slt_bench.compute.world import ALONE, World
-from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest, check_manifest, read_manifest
+from slt_bench.data.resident import make_loader
 from slt_bench.data.verify import verify_file
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
@@ -74,7 +74,7 @@ def search(
         check_writable(cell.directory)
         trainer: Trainer | None = None
         try:
-            trainer = _trainer(cell, manifest, machine.workers, world)
+            trainer = _trainer(cell, manifest, machine, world)
             made_with["precision"] = precision_name(trainer.network.effective.dtype)
             checkpoint = Checkpoint(state, _key(trainer, manifest, made_with))
             _run(trainer, checkpoint, tracker, Interrupts(machine.checkpoint_minutes, world, trainer.device))
@@ -131,17 +131,17 @@ def _write(cell: Cell, result: dict[str, Any], history: list[Epoch]) -> dict[str
     return result
 
 
-def _trainer(cell: Cell, manifest: Manifest, workers: int, world: World) -> Trainer:
+def _trainer(cell: Cell, manifest: Manifest, machine: Machine, world: World) -> Trainer:
     """Build the trainer, with loaders of this process's share of the images."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    recipe, dataset = cell.recipe, paths.dataset_dir(cell.dataset_name)
+    recipe, dataset, workers = cell.recipe, paths.dataset_dir(cell.dataset_name), machine.workers
     name, indices = manifest.split(recipe.train_on)
     path, share = verify_file(dataset, name, manifest), (world.rank, world.size)
-    train = Loader(path, cell.dataset, recipe.batch_size, cell.seed, workers, indices, share, device)
+    train = make_loader(path, cell.dataset, recipe.batch_size, cell.seed, workers, indices, share, device=device)
     val = None
     if recipe.train_on == "train":
-        val = Loader(path, cell.dataset, 256, None, workers, manifest.split("val")[1], share, device)
-    return Trainer(cell, manifest, train, val, device, world)
+        val = make_loader(path, cell.dataset, 256, None, workers, manifest.split("val")[1], share, device=device)
+    return Trainer(cell, manifest, train, val, device, world, machine.graphs)
 
 
 def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, interrupts: Interrupts) -> None:

@@ -74,6 +74,29 @@ def padded_crop_and_flip(start: Any, padding: int, flip: bool) -> tuple[Any, Any
 
 
 @compiled
+def draw_crops(key: Any, images: Any, padding: int, flip: bool) -> tuple[Any, Any, Any]:
+    """Draw the padded crops and flips of many images, for whoever crops them elsewhere.
+
+    Args:
+        key: uint64, of the epoch.
+        images: int64[n], numbers of images in their file.
+        padding: pixels on each side.
+        flip: whether images are flipped at all.
+
+    Returns:
+        Top and left of each crop in the padded image, int64[n] each, and whether it is mirrored, bool[n].
+    """
+    top, left = np.empty(images.size, np.int64), np.empty(images.size, np.int64)
+    mirrored = np.empty(images.size, np.bool_)
+    for n in range(images.size):
+        start = sequence_start(key, images[n])
+        top[n], left[n], mirrored[n] = padded_crop_and_flip(start, padding, flip)
+        top[n] += padding
+        left[n] += padding
+    return top, left, mirrored
+
+
+@compiled
 def resized_flip(start: Any) -> bool:
     """Draw whether a random resized crop is mirrored, from the image's `sequence_start`."""
     return uniform(start, _FLIP, 0.0, 1.0) < 0.5

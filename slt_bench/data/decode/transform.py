@@ -26,6 +26,7 @@ class Transform:
 
     Attributes:
         labels: int64[n], the class of each image in the file.
+        shape: of an image as a network sees it: height, width and 3.
 
     Raises:
         BenchError: the file is damaged, holds images of many sizes and the view has no resolution, or JPEGs that no library
@@ -41,7 +42,7 @@ class Transform:
             raise BenchError(f"{path} holds pictures of many sizes: give its dataset a resolution and a resize")
         self._stored = Stored(file.content, file.begins, file.sizes, file.modes, heights, widths)
         side = view.resolution or 0
-        self._shape = (side, side, 3) if side else (int(heights[0]), int(widths[0]), 3)
+        self.shape = (side, side, 3) if side else (int(heights[0]), int(widths[0]), 3)
         padding, flip = (view.crop_padding, view.flip) if training else (0, False)
         self._settings = Settings(training, flip, padding)
         self._resizing = Resizing(side, view.resize or 0, *map(float, view.crop_area)) if side else None
@@ -59,7 +60,7 @@ class Transform:
         Raises:
             BenchError: no image has such a number, or an image cannot be decoded.
         """
-        out = np.empty((len(indices), *self._shape), np.uint8)
+        out = np.empty((len(indices), *self.shape), np.uint8)
         key_bits, memory = np.uint64(key & (2**64 - 1)), self._memory()
         bad = fill_batch(self._stored, indices, self._settings, self._resizing, key_bits, out, memory)
         if bad >= 0:

@@ -1,0 +1,61 @@
+"""Cells of a paper's table at its own budget, for as long as there is time; they go on where they were stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.gpu.notebook import Finding
+from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.load import load_experiments
+
+TABLE, NETWORK = "frozen-cifar10", "conv6"
+# First what the table's claims compare: training, dense, pruned and frozen at a half, then higher sparsities.
+FIRST = ("dense_ep_otsuka-cifar10_s50", "p25l25-epl_ep_otsuka-cifar10_s50", "p50-epl_ep_otsuka-cifar10_s75",
+         "dense_training", "p50-epl_ep_otsuka-cifar10_s70", "p25l25-epl_ep_otsuka-cifar10_s70", "dense_ep_otsuka-cifar10_s70",
+         "dense_ep_otsuka-cifar10_s90", "p50-epl_ep_otsuka-cifar10_s90", "p63l7-epl_ep_otsuka-cifar10_s90",
+         "dense_random")  # fmt: skip
+
+
+def cells_in_order() -> list[Cell]:
+    """The table's cells of the network: those of FIRST, seed by seed, then the others."""
+    cells = [cell for cell in load_experiments().tables[TABLE].cells if cell.network_name == NETWORK]
+
+    def rank(cell: Cell) -> tuple[int, int]:
+        places = [place for place, part in enumerate(FIRST) if part in cell.id]
+        return cell.seed if places else 1000, places[0] if places else 0
+
+    return sorted(cells, key=rank)
+
+
+def run_cells(cells: Sequence[Cell], minutes: float, jobs: int) -> Finding:
+    """Run cells until the time is over, and say what has come out so far, in this run or before."""
+    deadline, started = time.monotonic() + 60 * minutes, time.monotonic()
+    command = [sys.executable, "-m", "slt_bench", "run", "--jobs", str(jobs), *(cell.id for cell in cells)]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            process.wait(max(1.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGTERM)  # they save their state
+    rows = [row for cell in cells if (row := _row(cell)) is not None]
+    columns = ["cell", "test top-1", "last epoch's", "kept edges", "precision", "seconds an epoch", "minutes"]
+    return Finding(columns, rows, [f"{len(rows)} cells are done, {(time.monotonic() - started) / 60:.1f} minutes this time."])
+
+
+def _row(cell: Cell) -> list[Any] | None:
+    """A cell's line; None where it has no result."""
+    try:
+        record, metrics = (json.loads((cell.directory / name).read_text("utf-8")) for name in ("search.json", "metrics.json"))
+    except FileNotFoundError:
+        return None
+    seconds = record["epoch_seconds"]
+    top1 = [f"{metrics[name]:.2f}" if name in metrics else "diverged" for name in ("top1", "last_top1")]
+    kept = record.get("realised", {}).get("kept", 0)
+    return [cell.id, *top1, f"{kept:,}", record.get("precision", ""), f"{sorted(seconds)[len(seconds) // 2]:.2f}",
+            f"{sum(seconds) / 60:.1f}"]  # fmt: skip
