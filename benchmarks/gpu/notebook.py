@@ -46,12 +46,7 @@ class Notebook:
         write_text(self.folder / "README.md", self._page())
 
     def _page(self) -> str:
-        lines = [
-            "# What a GPU gave",
-            "",
-            "Made by `make gpu`; times are medians, in milliseconds where nothing else is said.",
-            "",
-        ]
+        lines = ["# What a GPU gave", "", "Made by `make gpu`; times are in milliseconds where nothing else is said.", ""]
         for name, finding in self.findings.items():
             lines += [f"## {name}", ""]
             if finding.failed:

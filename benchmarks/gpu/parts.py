@@ -70,9 +70,8 @@ def laws(size: Size) -> Finding:
     for kind in size.searches:
         search = search_class(kind)(kind=kind, **SEARCHES[kind])
         with as_in_a_search("float32"):
-            rows += [
-                [kind, each.law, "holds" if each.holds else "BROKEN", each.detail] for each in check_search(search, DEVICE)
-            ]
+            verdicts = list(check_search(search, DEVICE))
+        rows += [[kind, each.law, "holds" if each.holds else "BROKEN", each.detail] for each in verdicts]
     broken = sum(row[2] == "BROKEN" for row in rows)
     note = f"{len(rows)} laws of {len(size.searches)} searches were tried, {broken} are broken."
     return Finding(["search", "law", "verdict", "what was tried"], rows, [note])
@@ -97,9 +96,7 @@ def selection(size: Size) -> Finding:
                 times += [f"{milliseconds(_recorded(way), size.rounds):.3f}" for way in ways.values()]
             rows.append([f"{count:,}", kind, "yes" if equal else "NO", *times])
     columns = ["scores", "kind", "equal to the CPU's", "one by one", "recorded", "with topk", "with sort"]
-    return Finding(
-        columns, rows, ["topk and sort find the threshold by torch's own function, ties as here; both are recorded."]
-    )
+    return Finding(columns, rows, ["topk, sort: recorded too, the threshold by torch's own function, ties as here."])
 
 
 def _kinds_of_scores(count: int) -> dict[str, Tensor]:
@@ -157,8 +154,8 @@ def steps(size: Size) -> Finding:
             _forget()
     columns = ["network", "precision", "training, torch", "training, recorded", "search, one by one", "search, recorded",
                "search / training, torch", "search / training, recorded", "images a second"]  # fmt: skip
-    notes = ["Training, torch: the plain module with torch's own SGD and autocast, one kernel after another. Recorded: the step "
-             "as one CUDA graph. All with deterministic kernels."]  # fmt: skip
+    notes = ["Training, torch: the plain module with torch's own SGD and autocast, one kernel after another. Recorded: the "
+             "step as one CUDA graph. All with deterministic kernels."]  # fmt: skip
     return Finding(columns, rows, notes)
 
 
@@ -225,9 +222,7 @@ def side_by_side(size: Size) -> Finding:
         processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
         rates = [float(process.communicate()[0]) for process in processes]
         rows.append([count, f"{sum(rates):,.0f}", f"{sum(rates) / count:,.0f}"])
-    notes = [
-        "Each search is a process (`slt-bench run --jobs`), ResNet-18 at a quarter of its width, batch 128, bfloat16, recorded."
-    ]
+    notes = ["Each search is a process (`slt-bench run --jobs`): ResNet-18 at a quarter of its width, batch 128, bfloat16."]
     return Finding(["searches", "steps a second, all", "each"], rows, notes)
 
 
