@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE  # else every process compiles the package anew
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo smoke all test test-all lint unit fuzz bench ui lock clean
+.PHONY: help setup demo smoke all test test-all lint unit fuzz bench gpu ui lock clean
 
 help:
 	@echo "make demo    set-up, then the benchmark on handwritten digits (offline, minutes)"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-all  the same with the campaigns: SLURM, killed workers, DVC from nothing, a wheel by itself"
 	@echo "make fuzz    a thousand odd inputs of every kind, where make test tries a few"
 	@echo "make bench   benchmarks of selection, search step and loaders"
+	@echo "make gpu     what to run first on a machine with a GPU: laws, times, then cells for MINUTES (30)"
 	@echo "make ui      MLflow's page over the results"
 	@echo "make lock    renew requirements.lock from requirements.in"
 	@echo "make clean   remove the virtual environment, data and outputs"
@@ -74,6 +75,9 @@ unit: setup
 
 fuzz: setup
 	SLT_BENCH_FUZZ=$${SLT_BENCH_FUZZ:-1000} python -m pytest tests/fuzz
+
+gpu: setup
+	python -m benchmarks.gpu --minutes $${MINUTES:-30}
 
 bench: setup
 	python -m pytest benchmarks -s --benchmark-columns=median,iqr,rounds --benchmark-sort=name

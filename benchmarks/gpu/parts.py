@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,36 +89,18 @@ def selection(size: Size) -> Finding:
                 for keep in {0, 1, count // 10, count // 2, count - 1, count}
                 for by in (True, False)
             )
-            times: list[Any] = [""] * 4
+            times = ["", ""]
             if kind == "normal":
-                ways = {"ours": lambda s=there, m=mask: keep_largest(s, len(s) // 2, m), "topk": lambda s=there: _by_topk(s),
-                        "sort": lambda s=there: _by_sort(s)}  # fmt: skip
-                times = [f"{milliseconds(ways['ours'], size.rounds):.3f}"]
-                times += [f"{milliseconds(_recorded(way), size.rounds):.3f}" for way in ways.values()]
+                half = partial(keep_largest, there, count // 2, mask)
+                times = [f"{milliseconds(work, size.rounds):.3f}" for work in (half, _recorded(half))]
             rows.append([f"{count:,}", kind, "yes" if equal else "NO", *times])
-    columns = ["scores", "kind", "equal to the CPU's", "one by one", "recorded", "with topk", "with sort"]
-    return Finding(columns, rows, ["topk, sort: recorded too, the threshold by torch's own function, ties as here."])
+    return Finding(["scores", "kind", "equal to the CPU's", "one by one", "recorded"], rows)
 
 
 def _kinds_of_scores(count: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     normal = torch.randn(count, generator=generator)
     return {"normal": normal, "ties": (3 * normal).round() / 3, "all equal": torch.ones(count), "tiny": normal * 1e-40}
-
-
-def _ties(bits: Tensor, value: Tensor, count: int) -> Tensor:
-    greater, equal = bits > value, bits == value
-    return greater | (equal & (equal.cumsum(0, dtype=torch.int32) <= count - greater.sum()))
-
-
-def _by_topk(scores: Tensor) -> Tensor:
-    bits, count = scores.view(torch.int32) & 0x7FFFFFFF, len(scores) // 2
-    return _ties(bits, bits.topk(count, sorted=False).values.amin(), count)
-
-
-def _by_sort(scores: Tensor) -> Tensor:
-    bits, count = scores.view(torch.int32) & 0x7FFFFFFF, len(scores) // 2
-    return _ties(bits, bits.sort(descending=True).values[count - 1 : count], count)
 
 
 def _recorded(work: Any) -> Any:

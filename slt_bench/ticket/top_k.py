@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from slt_bench.common.errors import BenchError
-from slt_bench.ticket.top_k_on_device import keep_largest_on_device
 
 _NOT_FINITE = 0x8000 - 0x7F80  # upper halves of +inf and of all NaNs: the largest patterns, without the sign
 _UPPER_HALF = slice(1 if sys.byteorder == "little" else 0, None, 2)  # of float32 values seen as pairs of int16
@@ -47,7 +46,7 @@ def keep_largest(
     if not scores.numel():
         return mask
     if scores.is_cuda:
-        return _keep_unseen(scores, count, mask, by_magnitude)
+        return keep_unseen(scores, count, mask, by_magnitude)
     if by_magnitude:
         bits, bins = scores.view(torch.int32), 1 << 15
         upper = torch.empty_like(scores, dtype=torch.int16) if upper is None else upper
@@ -70,12 +69,34 @@ def keep_largest(
     return mask
 
 
-def _keep_unseen(scores: Tensor, count: int, mask: Tensor, by_magnitude: bool) -> Tensor:
-    """Keep the largest where nothing is read from the device; NaNs count as the largest of all."""
+def keep_unseen(scores: Tensor, count: int, mask: Tensor, by_magnitude: bool = True) -> Tensor:
+    """Keep the largest as `keep_largest` does, without a look at the device: in a fixed number of its kernels.
+
+    Whatever the host reads makes it wait for all work before and leaves a GPU idle for as long, and cannot be part of a CUDA
+    graph. So threshold and ties stay tensors here. NaNs count as the largest of all; the loop looks for them now and then.
+
+    Args:
+        scores: float32[n].
+        count: edges to keep, 0 <= count <= n.
+        mask: bool[n] to write into.
+        by_magnitude: whether scores are compared by magnitude, and not by value.
+
+    Returns:
+        `mask`, with exactly `count` true.
+    """
     if count in (0, scores.numel()):
         return mask.fill_(count > 0)
     bits = scores.view(torch.int32) & 0x7FFFFFFF if by_magnitude else _ordered_bits(scores)
-    return keep_largest_on_device(bits, count, mask)
+    dropped = scores.numel() - count
+    # The count-th largest is the (dropped + 1)-th smallest: whichever needs the shorter list.
+    if count <= dropped:
+        threshold = bits.topk(count, sorted=False).values.amin()
+    else:
+        threshold = bits.topk(dropped + 1, largest=False, sorted=False).values.amax()
+    torch.gt(bits, threshold, out=mask)
+    equal = bits == threshold
+    rank = count - torch.count_nonzero(mask)  # of the last equal one that is kept
+    return mask.logical_or_(equal.logical_and_(equal.cumsum(0, dtype=torch.int32) <= rank))
 
 
 def _check(scores: Tensor, count: int) -> None:

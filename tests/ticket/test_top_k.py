@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from slt_bench.ticket.top_k import Diverged, keep_largest
+from slt_bench.ticket.top_k import Diverged, keep_largest, keep_unseen
 
 
 def naive(scores: Tensor, count: int, by_magnitude: bool = True) -> Tensor:
@@ -15,22 +15,26 @@ def naive(scores: Tensor, count: int, by_magnitude: bool = True) -> Tensor:
     return mask
 
 
+def both_ways_agree(scores: Tensor, count: int) -> None:
+    """The way that looks and the one that a GPU goes."""
+    for by_magnitude in (True, False):
+        expected = naive(scores, count, by_magnitude)
+        assert torch.equal(keep_largest(scores, count, by_magnitude=by_magnitude), expected)
+        assert torch.equal(keep_unseen(scores, count, torch.empty_like(expected), by_magnitude), expected)
+
+
 @given(st.lists(st.floats(-8, 8, width=32), max_size=200), st.data())
 @settings(max_examples=300, deadline=None)
 def test_agrees_with_a_sort(values: list[float], data: st.DataObject) -> None:
     scores = torch.tensor(values, dtype=torch.float32)
-    count = data.draw(st.integers(0, len(values)))
-    for by_magnitude in (True, False):
-        assert torch.equal(keep_largest(scores, count, by_magnitude=by_magnitude), naive(scores, count, by_magnitude))
+    both_ways_agree(scores, data.draw(st.integers(0, len(values))))
 
 
 @given(st.lists(st.sampled_from([0.0, -0.0, 1.0, -1.0, 1.0000001]), min_size=1, max_size=100), st.data())
 @settings(max_examples=200, deadline=None)
 def test_ties_go_to_the_lower_index(values: list[float], data: st.DataObject) -> None:
     scores = torch.tensor(values, dtype=torch.float32)
-    count = data.draw(st.integers(0, len(values)))
-    for by_magnitude in (True, False):
-        assert torch.equal(keep_largest(scores, count, by_magnitude=by_magnitude), naive(scores, count, by_magnitude))
+    both_ways_agree(scores, data.draw(st.integers(0, len(values))))
 
 
 def test_memory_that_is_reused_holds_nothing_over() -> None:
@@ -47,8 +51,24 @@ def test_memory_that_is_reused_holds_nothing_over() -> None:
 def test_large() -> None:
     scores = torch.randn(300_000, generator=torch.Generator().manual_seed(0))
     for count in (0, 1, 150_000, 299_999, 300_000):
-        for by_magnitude in (True, False):
-            assert torch.equal(keep_largest(scores, count, by_magnitude=by_magnitude), naive(scores, count, by_magnitude))
+        both_ways_agree(scores, count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [1e-4, 0.5, 0.9])
+def test_as_large_as_resnet50(share: float) -> None:
+    """With many ties at the threshold."""
+    scores = (torch.randn(25_502_912, generator=torch.Generator().manual_seed(0)) * 1e4).round()
+    count = round(share * len(scores))
+    for by_magnitude in (True, False):
+        mask = torch.empty(len(scores), dtype=torch.bool)
+        assert torch.equal(keep_unseen(scores, count, mask, by_magnitude), keep_largest(scores, count, by_magnitude=by_magnitude))
+
+
+def test_the_way_that_does_not_look_takes_infinities_for_the_largest() -> None:
+    """And NaNs for larger still: the loop looks for both at the end of an epoch."""
+    scores = torch.tensor([1.0, float("-inf"), 2.0, float("nan"), float("inf")])
+    assert keep_unseen(scores, 3, torch.empty(5, dtype=torch.bool)).tolist() == [False, True, False, True, True]
 
 
 @pytest.mark.parametrize("by_magnitude", [True, False])

@@ -1,0 +1,43 @@
+"""The note that a search waits for images."""
+
+from __future__ import annotations
+
+import pytest
+
+from slt_bench.search import waiting
+from slt_bench.search.waiting import Waiting
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands still until somebody moves it."""
+    now = [0.0]
+    monkeypatch.setattr(waiting.time, "perf_counter", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(("waits", "works", "says"), [(3.0, 1.0, True), (0.1, 1.0, False)])
+def test_it_is_said_once_and_only_where_it_waits(clock, capsys, waits: float, works: float, says: bool) -> None:
+    def batches():
+        for number in range(100):
+            clock[0] += waits
+            yield number
+
+    watch = Waiting(workers=2)
+    for _ in range(2):
+        for _ in watch.watch(batches()):
+            clock[0] += works
+    told = capsys.readouterr().out
+    assert told.count("the search waits for images") == says
+    if says:
+        assert "0.2 batches a second come, 1.0 could be used; more `workers` (now 2) may help" in told
+
+
+def test_nothing_is_said_of_a_short_search(clock, capsys) -> None:
+    def batches():
+        for number in range(5):
+            clock[0] += 3
+            yield number
+
+    assert list(Waiting(1).watch(batches())) == [0, 1, 2, 3, 4]
+    assert not capsys.readouterr().out
