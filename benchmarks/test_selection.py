@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from slt_bench.ticket.top_k import keep_largest
+from slt_bench.ticket.top_k import TopK, keep_largest
 
 SIZES = {"conv6": 2_261_184, "resnet50": 25_502_912}
 
@@ -22,23 +22,25 @@ def by_kth_value(scores: Tensor, count: int) -> Tensor:
     return magnitude >= torch.kthvalue(magnitude, len(scores) - count + 1).values
 
 
-class Reusing:
-    """keep_largest with memory that is reused, as a search calls it."""
+class Again:
+    """A choice after another of nearly the same scores, as in a search."""
 
-    __name__ = "keep_largest_reusing"
+    __name__ = "again"
 
     def __init__(self) -> None:
-        self.memory: list[Tensor] = []
+        self.top_k: TopK | None = None
+        self.mask = torch.empty(0, dtype=torch.bool)
 
     def __call__(self, scores: Tensor, count: int) -> Tensor:
-        self.memory = self.memory or [torch.empty_like(scores, dtype=kind) for kind in (torch.bool, torch.int16)]
-        return keep_largest(scores, count, *self.memory)
+        if self.top_k is None:
+            self.top_k, self.mask = TopK(), torch.empty_like(scores, dtype=torch.bool)
+        return self.top_k.keep(scores, count, self.mask)
 
 
 @pytest.mark.parametrize("network", SIZES)
-@pytest.mark.parametrize("select", [Reusing, keep_largest, by_kth_value, by_sort], ids=lambda select: select.__name__)
+@pytest.mark.parametrize("select", [Again, keep_largest, by_kth_value, by_sort], ids=lambda select: select.__name__)
 def test_selection(benchmark, network, select) -> None:
-    select = select() if select is Reusing else select
+    select = select() if select is Again else select
     scores = torch.randn(SIZES[network], generator=torch.Generator().manual_seed(0))
     mask = benchmark.pedantic(select, (scores, len(scores) // 2), rounds=5, warmup_rounds=1)
     assert abs(int(mask.sum()) - len(scores) // 2) < 10

@@ -85,7 +85,7 @@ def selection(size: Size) -> Finding:
         for kind, scores in _kinds_of_scores(count).items():
             there, mask = scores.to(DEVICE), torch.empty(count, dtype=torch.bool, device=DEVICE)
             equal = all(
-                torch.equal(keep_largest(there, keep, mask, None, by).cpu(), keep_largest(scores, keep, by_magnitude=by))
+                torch.equal(keep_largest(there, keep, mask, by).cpu(), keep_largest(scores, keep, by_magnitude=by))
                 for keep in {0, 1, count // 10, count // 2, count - 1, count}
                 for by in (True, False)
             )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slt_bench.common import random
-from slt_bench.data.decode.compiled import compiled
+from slt_bench.common.compiled import compiled
 from slt_bench.data.decode.transform import Transform
 from slt_bench.data.prefetch import prefetch
 from slt_bench.data.upload import upload

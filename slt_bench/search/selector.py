@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from slt_bench.networks.budget import even_density
 from slt_bench.params.searches import Phase, Selection
 from slt_bench.ticket.masked_network import MaskedNetwork
-from slt_bench.ticket.top_k import keep_largest
+from slt_bench.ticket.top_k import TopK
 
 
 class Selector:
@@ -25,7 +24,7 @@ class Selector:
         """
         self.network, self.selection = network, selection
         self.stops = network.free_stops if selection == "local" else [network.mask.numel()]  # where each threshold ends
-        self._upper_halves = torch.empty_like(network.mask, dtype=torch.int16)  # of the ranking
+        self._top_k = [TopK() for _ in self.stops]
 
     def keep_of_phases(self, phases: Sequence[Phase]) -> list[list[int]]:
         """Compute how many free edges the mask keeps in each phase.
@@ -71,7 +70,6 @@ class Selector:
             Diverged: an entry of the ranking is NaN or infinite.
         """
         start, mask = 0, self.network.mask
-        for stop, count in zip(self.stops, keep, strict=True):
-            part = slice(start, stop)
-            keep_largest(ranking[part], count, mask[part], self._upper_halves[part], by_magnitude)
+        for stop, count, top_k in zip(self.stops, keep, self._top_k, strict=True):
+            top_k.keep(ranking[start:stop], count, mask[start:stop], by_magnitude)
             start = stop

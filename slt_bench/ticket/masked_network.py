@@ -14,6 +14,8 @@ from slt_bench.params.recipes import Scale
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.scales import layer_scales
 
+_PART = 1 << 21  # numbers that a CPU computes with at a time
+
 
 class MaskedNetwork(nn.Module):
     """A source network with a mask over its free edges.
@@ -48,6 +50,7 @@ class MaskedNetwork(nn.Module):
         self.free = None if free.numel() == source.size else free  # no index where every edge is free
         self.free_weights = source.weights if self.free is None else source.weights.index_select(0, self.free)
         self.free_stops: list[int] = self.budget.free.cumsum().tolist()
+        self.parts = cut(self.free_weights)
         self.mask = torch.ones_like(self.free_weights, dtype=torch.bool)
         self.effective = torch.zeros_like(source.weights, dtype=dtype)  # as pruned edges stay
         self._free_bits = _bits(self.free_weights.to(dtype))
@@ -62,7 +65,6 @@ class MaskedNetwork(nn.Module):
         """Allocate the memory that every step uses again."""
         dense = self.free is None
         self._free_effective = self.effective if dense else torch.empty_like(self.free_weights, dtype=self.effective.dtype)
-        self._negated_mask = torch.empty_like(self.mask, dtype=torch.int8)
         self._gradient = torch.empty_like(self.source.weights) if with_gradient else None
         self._free_gradient = torch.empty_like(self.free_weights) if with_gradient and not dense else None
         self._collectable: Tensor | None = None
@@ -115,8 +117,10 @@ class MaskedNetwork(nn.Module):
         if free_weights is not None:
             self._free_effective.copy_(free_weights)
         else:  # times 0 or 1, as a bitwise and with 0 or -1: a fraction of a multiplication's passes
-            all_bits = torch.neg(self.mask.view(torch.int8), out=self._negated_mask)
-            torch.bitwise_and(self._free_bits, all_bits, out=_bits(self._free_effective))
+            composed = _bits(self._free_effective)
+            for part in self.parts:
+                all_bits = self.mask[part].to(composed.dtype).neg_()
+                torch.bitwise_and(self._free_bits[part], all_bits, out=composed[part])
         if self.free is not None:
             if self.scale != "none":  # an earlier factor is still in them
                 self.effective.scatter_(0, self._locked, self._locked_weights)
@@ -124,8 +128,8 @@ class MaskedNetwork(nn.Module):
         if self.scale != "none":
             self._scales.copy_(layer_scales(self.scale, self._kept(), self._sizes))
             for layer, factor in zip(self.source.layers, self._scales.unbind(), strict=True):
-                part = self.effective[layer.start : layer.stop]
-                part.copy_(part.float().mul_(factor)) if part.dtype != torch.float32 else part.mul_(factor)
+                scaled = self.effective[layer.start : layer.stop]
+                scaled.copy_(scaled.float().mul_(factor)) if scaled.dtype != torch.float32 else scaled.mul_(factor)
 
     def _kept(self) -> Tensor:
         """Count the edges of each layer that are kept, locked ones among them: int64[layers], on the device."""
@@ -188,6 +192,12 @@ class MaskedNetwork(nn.Module):
         gradient, self._collectable = self._collectable, None
         assert gradient is not None, "there was no backward pass"
         return gradient
+
+
+def cut(vector: Tensor) -> list[slice]:
+    """Cut a vector into parts, so that what is computed in between stays in a CPU's cache; a GPU takes it as a whole."""
+    length = vector.numel() if vector.is_cuda else _PART
+    return [slice(start, min(start + length, vector.numel())) for start in range(0, vector.numel(), max(1, length))]
 
 
 def _bits(values: Tensor) -> Tensor:

@@ -2,75 +2,200 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
+from itertools import pairwise
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from slt_bench.common.errors import BenchError
 
-_NOT_FINITE = 0x8000 - 0x7F80  # upper halves of +inf and of all NaNs: the largest patterns, without the sign
-_UPPER_HALF = slice(1 if sys.byteorder == "little" else 0, None, 2)  # of float32 values seen as pairs of int16
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+_LOWEST, _HIGHEST = -(2**31), 2**31 - 1  # of the order of bits
+_NARROWEST = 1 << 12  # steps of a float32's last bit from the middle of a bracket to its ends
+_FEW = 4096  # scores in a bracket that are no reason to make it narrower
+_TRIES = 4  # brackets, before a selection over all
+_A_THREAD = 1 << 19  # scores that pay for one more thread
 
 
 class Diverged(BenchError):
     """A score or the loss is NaN or infinite: the search cannot go on."""
 
 
-@torch.no_grad()
-def keep_largest(
-    scores: Tensor, count: int, mask: Tensor | None = None, upper: Tensor | None = None, by_magnitude: bool = True
-) -> Tensor:
-    """Keep exactly the `count` edges of largest |score|, or score; among equal ones the lower index is kept.
+class TopK:
+    """The largest of a vector of scores, chosen again and again: each choice begins where the last threshold was.
 
-    Radix selection: a non-negative float32 orders as its bit pattern, so one histogram of the upper 16 bits finds the bin of
-    the k-th value, and one of the lower 16 bits inside that bin finds the value itself: a few passes, where a sort takes
-    dozens (docs/performance.md).
+    A float32 orders as its bits do. As scores move little in a step, the k-th largest lies in a narrow bracket around the one
+    of the step before; a pass over all scores counts those above and inside, and the few inside decide. A bracket that misses
+    is moved, and the first one comes from a selection over all (docs/performance.md). The result depends on the scores alone.
+    """
+
+    def __init__(self) -> None:
+        """Start without a bracket."""
+        self._threshold: int | None = None  # in the order of bits
+        self._width = _NARROWEST
+
+    @torch.no_grad()
+    def keep(self, scores: Tensor, count: int, mask: Tensor, by_magnitude: bool = True) -> Tensor:
+        """Keep exactly the `count` edges of largest |score|, or score; among equal ones the lower index is kept.
+
+        Args:
+            scores: float32[n].
+            count: edges to keep, 0 <= count <= n.
+            mask: bool[n] to write into.
+            by_magnitude: whether scores are compared by magnitude, and not by value.
+
+        Returns:
+            `mask`, with exactly `count` true.
+
+        Raises:
+            Diverged: a score is NaN or infinite; on a GPU nobody looks, and the search finds out at the end of the epoch.
+            ValueError: `count` is out of range or the scores are not a float32 vector.
+        """
+        if scores.dtype != torch.float32 or scores.dim() != 1:
+            raise ValueError(f"scores must be a float32 vector, not {scores.dtype}{list(scores.shape)}")
+        if not 0 <= count <= scores.numel():
+            raise ValueError(f"cannot keep {count} of {scores.numel()} edges")
+        if scores.is_cuda:
+            return keep_unseen(scores, count, mask, by_magnitude)
+        scan = _Scan(scores, mask, by_magnitude)
+        if count in (0, scores.numel()):
+            scan.compare(_HIGHEST, _HIGHEST)  # are all finite?
+            return mask.fill_(count > 0)
+        places, values, rank = self._bracket(scan, count)
+        self._threshold = threshold = int(values.kthvalue(len(values) - rank + 1).values)
+        kept_equal = rank - int((values > threshold).sum())
+        mask[places[values > threshold]] = True
+        mask[places[values == threshold][:kept_equal]] = True
+        return mask
+
+    def _bracket(self, scan: _Scan, count: int) -> tuple[Tensor, Tensor, int]:
+        """Find a bracket that holds the `count`-th largest score; the mask is then true for all above it.
+
+        Returns:
+            Places of the scores inside, int64[m], rising, their values in the order of bits, int32[m], and the rank of the one
+            in question among them (from 1).
+        """
+        middle, width = self._threshold, self._width
+        for _ in range(_TRIES):
+            if middle is None:
+                break
+            low, high = max(_LOWEST, middle - width), min(_HIGHEST, middle + width)
+            above, inside = scan.compare(low, high)
+            if above < count <= above + inside:
+                self._width = max(_NARROWEST, width // 2) if inside > _FEW else width
+                return *scan.collect(low, high), count - above
+            middle += (
+                3 * width if above >= count else -3 * width
+            )  # the next bracket is twice as wide and begins where this ends
+            width *= 2
+        self._width = _NARROWEST
+        low = scan.kth_largest(count) - 1
+        above, _ = scan.compare(low, low + 1)
+        return *scan.collect(low, low + 1), count - above
+
+
+class _Scan:
+    """A pass over all scores, by as many threads as pay."""
+
+    def __init__(self, scores: Tensor, mask: Tensor, by_magnitude: bool) -> None:
+        import numpy as np
+
+        from slt_bench.ticket.top_k_loops import BLOCK
+
+        self.bits: NDArray[np.int32] = scores.numpy().view(np.int32)
+        self.mask, self.by_magnitude = mask.numpy(), by_magnitude
+        blocks, parts = -(-len(self.bits) // BLOCK), min(torch.get_num_threads(), max(1, len(self.bits) // _A_THREAD))
+        ends = [BLOCK * (blocks * part // parts) for part in range(parts)] + [len(self.bits)]
+        self.parts = [slice(start, end) for start, end in pairwise(ends)]
+        self.counts = [np.empty(-(-(part.stop - part.start) // BLOCK), np.int32) for part in self.parts]
+
+    def compare(self, low: int, high: int) -> tuple[int, int]:
+        """Set the mask for all scores above a bracket, and count them and those inside.
+
+        Raises:
+            Diverged: a score is NaN or infinite.
+        """
+        import numpy as np
+
+        from slt_bench.ticket.top_k_loops import scan
+
+        def work(number: int) -> tuple[int, int]:
+            part, counts = self.parts[number], self.counts[number]
+            return scan(self.bits[part], self.by_magnitude, np.int32(low), np.int32(high), self.mask[part], counts)
+
+        found = _in_threads(work, len(self.parts))
+        if any(wrong for _, wrong in found):
+            raise Diverged("a score is NaN or infinite")
+        return sum(above for above, _ in found), sum(int(counts.sum()) for counts in self.counts)
+
+    def collect(self, low: int, high: int) -> tuple[Tensor, Tensor]:
+        """List where the scores inside the last bracket are, rising, and their values in the order of bits."""
+        import numpy as np
+
+        from slt_bench.ticket.top_k_loops import collect
+
+        places = []
+        for part, counts in zip(self.parts, self.counts, strict=True):
+            found = np.empty(int(counts.sum()), np.int64)
+            collect(self.bits[part], self.by_magnitude, np.int32(low), np.int32(high), counts, found)
+            places.append(found + part.start)
+        of_all = np.concatenate(places)
+        return torch.from_numpy(of_all), _order(torch.from_numpy(self.bits[of_all]), self.by_magnitude)
+
+    def kth_largest(self, count: int) -> int:
+        """Find the `count`-th largest score by a selection over all, in the order of bits."""
+        import numpy as np
+
+        order = _order(torch.from_numpy(self.bits), self.by_magnitude).numpy()
+        return int(np.partition(order, len(order) - count)[len(order) - count])
+
+
+def _in_threads(work: Callable[[int], T], count: int) -> list[T]:
+    """Call work(0) to work(count - 1), each in a thread of its own but the first."""
+    results: list[Any] = [None] * count
+
+    def keep(number: int) -> None:
+        results[number] = work(number)
+
+    others = [Thread(target=keep, args=(number,)) for number in range(1, count)]
+    for thread in others:
+        thread.start()
+    keep(0)
+    for thread in others:
+        thread.join()
+    return results
+
+
+def _order(bits: Tensor, by_magnitude: bool) -> Tensor:
+    """Turn the bits of float32 values into int32 of their order by magnitude or by value; -0 and 0 are equal."""
+    magnitude = bits & _HIGHEST
+    return magnitude if by_magnitude else torch.where(bits < 0, -magnitude, magnitude)
+
+
+def keep_largest(scores: Tensor, count: int, mask: Tensor | None = None, by_magnitude: bool = True) -> Tensor:
+    """Keep exactly the `count` edges of largest |score|, or score, once; see `TopK.keep`.
 
     Args:
         scores: float32[n].
         count: edges to keep, 0 <= count <= n.
-        mask: bool[n] to write into, so that no memory is allocated.
-        upper: int16[n] to work in, for the upper 16 bits of the scores; by magnitude alone.
+        mask: bool[n] to write into; new memory if left out.
         by_magnitude: whether scores are compared by magnitude, and not by value.
 
     Returns:
-        bool[n] with exactly `count` true; `mask`, if there is one.
-
-    Raises:
-        Diverged: a score is NaN or infinite; on a GPU nobody looks, and the search finds out at the end of the epoch.
-        ValueError: `count` is out of range or the scores are not a float32 vector.
+        bool[n] with exactly `count` true.
     """
-    _check(scores, count)
-    mask = torch.empty_like(scores, dtype=torch.bool) if mask is None else mask
-    if not scores.numel():
-        return mask
-    if scores.is_cuda:
-        return keep_unseen(scores, count, mask, by_magnitude)
-    if by_magnitude:
-        bits, bins = scores.view(torch.int32), 1 << 15
-        upper = torch.empty_like(scores, dtype=torch.int16) if upper is None else upper
-        torch.bitwise_and(scores.view(torch.int16)[_UPPER_HALF], 0x7FFF, out=upper)  # without the sign
-    else:
-        bits, bins = _ordered_bits(scores), 1 << 16
-        upper = (bits >> 16).add_(1 << 15)
-    histogram = torch.bincount(upper, minlength=bins)
-    if bool(histogram[-_NOT_FINITE:].any()) or (not by_magnitude and bool(histogram[:_NOT_FINITE].any())):
-        raise Diverged("a score is NaN or infinite")
-    if count in (0, scores.numel()):
-        return mask.fill_(count > 0)
-    upper_k, rank = _descend(histogram, count)
-    candidates = _positions(torch.eq(upper, upper_k, out=mask))
-    lower = bits[candidates] & 0xFFFF
-    lower_k, rank = _descend(torch.bincount(lower, minlength=1 << 16), rank)
-    torch.gt(upper, upper_k, out=mask)
-    mask[candidates[lower > lower_k]] = True
-    mask[candidates[lower == lower_k][:rank]] = True
-    return mask
+    return TopK().keep(scores, count, torch.empty_like(scores, dtype=torch.bool) if mask is None else mask, by_magnitude)
 
 
 def keep_unseen(scores: Tensor, count: int, mask: Tensor, by_magnitude: bool = True) -> Tensor:
-    """Keep the largest as `keep_largest` does, without a look at the device: in a fixed number of its kernels.
+    """Keep the largest as `TopK.keep` does, without a look at the device: in a fixed number of its kernels.
 
     Whatever the host reads makes it wait for all work before and leaves a GPU idle for as long, and cannot be part of a CUDA
     graph. So threshold and ties stay tensors here. NaNs count as the largest of all; the loop looks for them now and then.
@@ -86,7 +211,7 @@ def keep_unseen(scores: Tensor, count: int, mask: Tensor, by_magnitude: bool = T
     """
     if count in (0, scores.numel()):
         return mask.fill_(count > 0)
-    bits = scores.view(torch.int32) & 0x7FFFFFFF if by_magnitude else _ordered_bits(scores)
+    bits = _order(scores.view(torch.int32), by_magnitude)
     dropped = scores.numel() - count
     # The count-th largest is the (dropped + 1)-th smallest: whichever needs the shorter list.
     if count <= dropped:
@@ -97,35 +222,3 @@ def keep_unseen(scores: Tensor, count: int, mask: Tensor, by_magnitude: bool = T
     equal = bits == threshold
     rank = count - torch.count_nonzero(mask)  # of the last equal one that is kept
     return mask.logical_or_(equal.logical_and_(equal.cumsum(0, dtype=torch.int32) <= rank))
-
-
-def _check(scores: Tensor, count: int) -> None:
-    if scores.dtype != torch.float32 or scores.dim() != 1:
-        raise ValueError(f"scores must be a float32 vector, not {scores.dtype}{list(scores.shape)}")
-    if not 0 <= count <= scores.numel():
-        raise ValueError(f"cannot keep {count} of {scores.numel()} edges")
-
-
-def _ordered_bits(scores: Tensor) -> Tensor:
-    """Turn values into integers of the same order: int32[n]; -0 and 0 are equal."""
-    bits = (scores + 0.0).view(torch.int32)
-    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
-
-
-def _positions(mask: Tensor) -> Tensor:
-    """List where a sparse mask is true, rising: int64[k]. Eight entries are read together, as one integer."""
-    whole = mask.numel() // 8 * 8
-    if mask.storage_offset() % 8 or not whole:
-        return torch.nonzero(mask).squeeze(1)
-    words = torch.nonzero(mask[:whole].view(torch.int64))
-    inside = torch.arange(8, device=mask.device)
-    near = torch.cat([(words * 8 + inside).flatten(), torch.arange(whole, mask.numel(), device=mask.device)])
-    return near[mask[near]]
-
-
-def _descend(histogram: Tensor, count: int) -> tuple[int, int]:
-    """Find the bin that holds the `count`-th largest entry, and the entry's rank inside that bin (from 1)."""
-    at_or_above = histogram.flip(0).cumsum(0)
-    position = int(torch.searchsorted(at_or_above, count))
-    above = int(at_or_above[position - 1]) if position else 0
-    return histogram.numel() - 1 - position, count - above

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from slt_bench.common import random
+from slt_bench.common.compiled import cache_directory
 from slt_bench.common.errors import BenchError
 from slt_bench.data.decode.batch import fill_batch
-from slt_bench.data.decode.compiled import _cache_directory
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import FILES, read_manifest
 from slt_bench.data.prepare import prepare
@@ -127,7 +127,7 @@ def test_compiled_code_is_cached(digits_directory: Path) -> None:
 
 def test_the_cache_of_compiled_code_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    assert Path(_cache_directory()).parent == tmp_path
+    assert Path(cache_directory(tmp_path)).parent == tmp_path
 
 
 @pytest.mark.slow

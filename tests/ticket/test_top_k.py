@@ -1,12 +1,13 @@
 """Law 2: selection keeps exactly the asked number; a naive sort is the reference."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from slt_bench.ticket.top_k import Diverged, keep_largest, keep_unseen
+from slt_bench.ticket.top_k import Diverged, TopK, keep_largest, keep_unseen
 
 
 def naive(scores: Tensor, count: int, by_magnitude: bool = True) -> Tensor:
@@ -37,15 +38,44 @@ def test_ties_go_to_the_lower_index(values: list[float], data: st.DataObject) ->
     both_ways_agree(scores, data.draw(st.integers(0, len(values))))
 
 
-def test_memory_that_is_reused_holds_nothing_over() -> None:
+def test_a_choice_depends_on_no_choice_before() -> None:
     generator = torch.Generator().manual_seed(0)
-    mask, upper = torch.empty(5003, dtype=torch.bool), torch.empty(5003, dtype=torch.int16)
-    for count in (0, 5, 2500, 4000, 5002, 17):
-        scores = torch.randn(5003, generator=generator).round(decimals=1)
-        assert keep_largest(scores, count, mask, upper) is mask
-        assert torch.equal(mask, naive(scores, count))
-        for part in (slice(100, 203), slice(104, 203)):  # off and on a word's boundary
-            assert torch.equal(keep_largest(scores[part], 30, mask[part], upper[part]), naive(scores[part], 30))
+    mask, top_k = torch.empty(5003, dtype=torch.bool), TopK()
+    for count in (0, 5, 2500, 2510, 4000, 5002, 17):
+        for by_magnitude in (True, False):
+            scores = torch.randn(5003, generator=generator).round(decimals=1)
+            assert top_k.keep(scores, count, mask, by_magnitude) is mask
+            assert torch.equal(mask, naive(scores, count, by_magnitude))
+
+
+@pytest.mark.parametrize("start", [0, 100, 104])
+def test_a_part_of_a_longer_vector(start: int) -> None:
+    """On and off a word's boundary; nothing beside it is written."""
+    scores, mask = torch.randn(300, generator=torch.Generator().manual_seed(1)), torch.ones(300, dtype=torch.bool)
+    part = slice(start, start + 103)
+    assert torch.equal(TopK().keep(scores[part], 30, mask[part]), naive(scores[part], 30))
+    assert bool(mask[: part.start].all()) and bool(mask[part.stop :].all())
+
+
+def test_scores_that_move_little_need_no_selection_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    over_all, partition = [], np.partition
+    monkeypatch.setattr(np, "partition", lambda values, k: over_all.append(len(values)) or partition(values, k))
+    scores, mask, top_k = torch.randn(20_000, generator=torch.Generator().manual_seed(2)), torch.empty(20_000).bool(), TopK()
+    for step in range(12):
+        assert torch.equal(top_k.keep(scores, 9_000, mask), naive(scores, 9_000))
+        scores *= 1.0001 if step < 6 else 0.9999
+    assert len(over_all) == 1, "the first choice"
+    scores *= 5
+    assert torch.equal(top_k.keep(scores, 9_000, mask), naive(scores, 9_000)) and len(over_all) == 2
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_number_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    scores = torch.randn(2_000_003, generator=torch.Generator().manual_seed(3)).round(decimals=3)
+    top_k, mask = TopK(), torch.empty(len(scores), dtype=torch.bool)
+    for count in (1_000_000, 1_000_100, 999_000):
+        assert torch.equal(top_k.keep(scores, count, mask), naive(scores, count))
 
 
 def test_large() -> None:
@@ -62,7 +92,9 @@ def test_as_large_as_resnet50(share: float) -> None:
     count = round(share * len(scores))
     for by_magnitude in (True, False):
         mask = torch.empty(len(scores), dtype=torch.bool)
-        assert torch.equal(keep_unseen(scores, count, mask, by_magnitude), keep_largest(scores, count, by_magnitude=by_magnitude))
+        assert torch.equal(
+            keep_unseen(scores, count, mask, by_magnitude), keep_largest(scores, count, by_magnitude=by_magnitude)
+        )
 
 
 def test_the_way_that_does_not_look_takes_infinities_for_the_largest() -> None:

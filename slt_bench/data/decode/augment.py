@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from slt_bench.data.decode.compiled import compiled
+from slt_bench.common.compiled import compiled
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # the increment of SplitMix64 (Steele et al. 2014)
 _TRIES = 10

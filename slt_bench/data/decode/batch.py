@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from slt_bench.common.compiled import compiled
 from slt_bench.data.beton import JPG
 from slt_bench.data.decode import jpeg
 from slt_bench.data.decode.augment import padded_crop_and_flip, random_crop_box, resized_flip, sequence_start
-from slt_bench.data.decode.compiled import compiled
 from slt_bench.data.decode.jpeg_parts import cut
 from slt_bench.data.decode.resize import resample, resized_shape
 

@@ -10,8 +10,8 @@ import llvmlite.binding
 import numpy as np
 from numba import types
 
+from slt_bench.common.compiled import compiled
 from slt_bench.common.errors import BenchError
-from slt_bench.data.decode.compiled import compiled
 
 _LIBRARY = ctypes.util.find_library("turbojpeg")
 if _LIBRARY is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from slt_bench.data.decode.compiled import compiled
+from slt_bench.common.compiled import compiled
 from slt_bench.data.decode.jpeg import MCU, has_size, read_header
 
 _find: Any = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))

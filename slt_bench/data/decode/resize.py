@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slt_bench.data.decode.compiled import compiled
+from slt_bench.common.compiled import compiled
 
 
 @compiled

@@ -12,8 +12,6 @@ from slt_bench.search.methods.contract import Phase, Recipe
 from slt_bench.search.methods.ranking import Ranking, RankingMethod, RankingSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
 
@@ -25,13 +23,6 @@ class ScoreMethod(RankingMethod[RankingSearch]):
     """The step of edge-popup and its relatives: a score for each free edge, and a mask of the largest by magnitude."""
 
     replayable: ClassVar = True
-
-    def start(self, phases: Sequence[Phase]) -> None:
-        """Draw the first scores, and allocate the memory of a step; see `Method`."""
-        import torch
-
-        super().start(phases)
-        self._signs = torch.empty_like(self.learned)
 
     def draw_ranking(self, draw: int) -> Tensor:
         """Draw scores; see `RankingMethod`."""
@@ -57,7 +48,9 @@ class ScoreMethod(RankingMethod[RankingSearch]):
         """
         import torch
 
-        return by_weights.mul_(self.network.free_weights).mul_(torch.sign(self.learned, out=self._signs))
+        for part in self.network.parts:
+            by_weights[part].mul_(self.network.free_weights[part]).mul_(torch.sign(self.learned[part]))
+        return by_weights
 
 
 class EdgePopup(Ranking):

@@ -15,22 +15,20 @@ from numba.core import config
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _cache_directory() -> str:
-    """Return the directory of numba's cache for this version of the loops.
+def cache_directory(folder: Path) -> str:
+    """Return the directory of numba's cache for this version of the loops in a folder.
 
     Numba compiles a function anew when the function's own file changes, but not when a file changes whose functions it calls.
     """
     home = Path.home() if os.access(Path.home(), os.W_OK) else Path(gettempdir())
     base = os.environ.get("NUMBA_CACHE_DIR", str(home / ".cache" / "slt-bench" / "numba"))
-    content = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+    content = b"".join(file.read_bytes() for file in sorted(folder.glob("*.py")))
     return str(Path(base) / hashlib.sha256(content).hexdigest()[:12])
-
-
-# Set here, not in the environment, which other processes inherit: each finds the directory by itself.
-config.CACHE_DIR = _cache_directory()  # type: ignore[attr-defined]
 
 
 def compiled(function: F) -> F:
     """Decorate a function to be compiled at its first call, or loaded as another process compiled it."""
+    # Set here, not in the environment, which other processes inherit: each finds the directory by itself.
+    config.CACHE_DIR = cache_directory(Path(function.__code__.co_filename).parent)  # type: ignore[attr-defined]
     dispatcher: Any = numba.njit(nogil=True, cache=True)(function)
     return dispatcher
