@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from slt_bench.ticket.top_k import TopK, keep_largest
+from slt_bench.ticket.top_k import TopK
 
 SIZES = {"conv6": 2_261_184, "resnet50": 25_502_912}
 
@@ -20,6 +20,10 @@ def by_sort(scores: Tensor, count: int) -> Tensor:
 def by_kth_value(scores: Tensor, count: int) -> Tensor:
     magnitude = scores.abs()
     return magnitude >= torch.kthvalue(magnitude, len(scores) - count + 1).values
+
+
+def once(scores: Tensor, count: int) -> Tensor:
+    return TopK().keep(scores, count, torch.empty_like(scores, dtype=torch.bool))
 
 
 class Again:
@@ -38,7 +42,7 @@ class Again:
 
 
 @pytest.mark.parametrize("network", SIZES)
-@pytest.mark.parametrize("select", [Again, keep_largest, by_kth_value, by_sort], ids=lambda select: select.__name__)
+@pytest.mark.parametrize("select", [Again, once, by_kth_value, by_sort], ids=lambda select: select.__name__)
 def test_selection(benchmark, network, select) -> None:
     select = select() if select is Again else select
     scores = torch.randn(SIZES[network], generator=torch.Generator().manual_seed(0))

@@ -24,7 +24,8 @@ from benchmarks.gpu.timing import ON_GPU
 @click.option("--small", is_flag=True, help="In small, to see that it runs; on a CPU too.")
 @click.option("--only", multiple=True, type=click.Choice([*PARTS, "Cells"]), help="These parts alone, again.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="Cells at a time.")
-def main(minutes: float, out: Path, small: bool, only: tuple[str, ...], jobs: int) -> None:
+@click.option("--cells", type=click.IntRange(min=1), help="So many cells at most.")
+def main(minutes: float, out: Path, small: bool, only: tuple[str, ...], jobs: int, cells: int | None) -> None:
     """Measure what a GPU gives, and run cells of a paper's table at its own budget."""
     if not ON_GPU and not small:
         raise click.ClickException("there is no CUDA device that torch can use; --small tries everything on a CPU")
@@ -44,7 +45,7 @@ def main(minutes: float, out: Path, small: bool, only: tuple[str, ...], jobs: in
     if "Cells" in only or not only:
         left = (deadline - time.monotonic()) / 60
         if left > 0 and not small:
-            notebook.keep("Cells", run_cells(cells_in_order(), left, jobs))
+            notebook.keep("Cells", run_cells(cells_in_order()[:cells], left, jobs))
     print(f"wrote {out}/README.md and {out}/gpu.json")
 
 

@@ -16,11 +16,10 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.load import load_experiments
 
 TABLE, NETWORK = "frozen-cifar10", "conv6"
-# First what the table's claims compare: training, dense, pruned and frozen at a half, then higher sparsities.
-FIRST = ("dense_ep_otsuka-cifar10_s50", "p25l25-epl_ep_otsuka-cifar10_s50", "p50-epl_ep_otsuka-cifar10_s75",
-         "dense_training", "p50-epl_ep_otsuka-cifar10_s70", "p25l25-epl_ep_otsuka-cifar10_s70", "dense_ep_otsuka-cifar10_s70",
-         "dense_ep_otsuka-cifar10_s90", "p50-epl_ep_otsuka-cifar10_s90", "p63l7-epl_ep_otsuka-cifar10_s90",
-         "dense_random")  # fmt: skip
+# At one sparsity a dense, a frozen and a pruned source; weight training; then other sparsities.
+FIRST = ("dense_ep_otsuka-cifar10_s70", "p25l25-epl_ep_otsuka-cifar10_s70", "p50-epl_ep_otsuka-cifar10_s70", "dense_training",
+         "dense_ep_otsuka-cifar10_s50", "p25l25-epl_ep_otsuka-cifar10_s50", "dense_ep_otsuka-cifar10_s90",
+         "p50-epl_ep_otsuka-cifar10_s90", "p63l7-epl_ep_otsuka-cifar10_s90", "dense_random")  # fmt: skip
 
 
 def cells_in_order() -> list[Cell]:

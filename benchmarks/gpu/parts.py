@@ -26,7 +26,7 @@ from benchmarks.steps import DEVICE, EDGE_POPUP, Case, search_step, weight_train
 from slt_bench.laws.check import check_search
 from slt_bench.params.searches import search_class
 from slt_bench.records.provenance import environment as environment_of_records
-from slt_bench.ticket.top_k import keep_largest
+from slt_bench.ticket.top_k import TopK
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 SEARCHES: dict[str, dict[str, Any]] = {
@@ -85,13 +85,13 @@ def selection(size: Size) -> Finding:
         for kind, scores in _kinds_of_scores(count).items():
             there, mask = scores.to(DEVICE), torch.empty(count, dtype=torch.bool, device=DEVICE)
             equal = all(
-                torch.equal(keep_largest(there, keep, mask, by).cpu(), keep_largest(scores, keep, by_magnitude=by))
+                torch.equal(TopK().keep(there, keep, mask, by).cpu(), TopK().keep(scores, keep, torch.empty(count).bool(), by))
                 for keep in {0, 1, count // 10, count // 2, count - 1, count}
                 for by in (True, False)
             )
             times = ["", ""]
             if kind == "normal":
-                half = partial(keep_largest, there, count // 2, mask)
+                half = partial(TopK().keep, there, count // 2, mask)
                 times = [f"{milliseconds(work, size.rounds):.3f}" for work in (half, _recorded(half))]
             rows.append([f"{count:,}", kind, "yes" if equal else "NO", *times])
     return Finding(["scores", "kind", "equal to the CPU's", "one by one", "recorded"], rows)

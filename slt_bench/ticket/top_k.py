@@ -179,21 +179,6 @@ def _order(bits: Tensor, by_magnitude: bool) -> Tensor:
     return magnitude if by_magnitude else torch.where(bits < 0, -magnitude, magnitude)
 
 
-def keep_largest(scores: Tensor, count: int, mask: Tensor | None = None, by_magnitude: bool = True) -> Tensor:
-    """Keep exactly the `count` edges of largest |score|, or score, once; see `TopK.keep`.
-
-    Args:
-        scores: float32[n].
-        count: edges to keep, 0 <= count <= n.
-        mask: bool[n] to write into; new memory if left out.
-        by_magnitude: whether scores are compared by magnitude, and not by value.
-
-    Returns:
-        bool[n] with exactly `count` true.
-    """
-    return TopK().keep(scores, count, torch.empty_like(scores, dtype=torch.bool) if mask is None else mask, by_magnitude)
-
-
 def keep_unseen(scores: Tensor, count: int, mask: Tensor, by_magnitude: bool = True) -> Tensor:
     """Keep the largest as `TopK.keep` does, without a look at the device: in a fixed number of its kernels.
 

@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from slt_bench.ticket.top_k import Diverged, TopK, keep_largest, keep_unseen
+from slt_bench.ticket.top_k import Diverged, TopK, keep_unseen
+
+
+def keep_largest(scores: Tensor, count: int, by_magnitude: bool = True) -> Tensor:
+    return TopK().keep(scores, count, torch.empty_like(scores, dtype=torch.bool), by_magnitude)
 
 
 def naive(scores: Tensor, count: int, by_magnitude: bool = True) -> Tensor:
