@@ -53,5 +53,5 @@ class Notebook:
                 lines += [f"FAILED: {finding.failed}", ""]
             if finding.rows:
                 lines += [tabulate(finding.rows, finding.columns, "github", disable_numparse=True), ""]
-            lines += [*finding.notes, ""] if finding.notes else []
+            lines += [*(f"- {note}" for note in finding.notes), ""] if finding.notes else []
         return "\n".join(lines).rstrip() + "\n"

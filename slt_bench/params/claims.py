@@ -33,6 +33,7 @@ class Claim(Model):
         "each", description="each pair of lines, or (up to) the one with the largest effect"
     )
     published: Axis[str] | None = Field(None, description="ids of the published sizes of the effect")
+    by_construction: bool = Field(False, description="whether it follows from how tickets are made: an identity, no finding")
 
     @model_validator(mode="after")
     def _only_sizes_have_ratios(self) -> Claim:

@@ -34,10 +34,11 @@ RELEASES = {
     "digits": Release(8, 10, 1438),  # of 1,797 images without a test set of their own, 359 are taken for it
     "cifar10": Release(32, 10, 50_000),
     "cifar100": Release(32, 100, 50_000),
+    "fashion_mnist": Release(28, 10, 60_000),
 }
 
 
-SOURCES = ("digits", "cifar10", "cifar100", "image_folder", "imagenet", "imagenet_sample")
+SOURCES = ("digits", "cifar10", "cifar100", "fashion_mnist", "image_folder", "imagenet", "imagenet_sample", "imagenette")
 _Schema = WithJsonSchema({"anyOf": [{"type": "string", "enum": list(SOURCES)}, {"type": "string", "pattern": ":"}]})
 Source = Annotated[str, AfterValidator(partial(check_name, ours=SOURCES, what="source of images")), _Schema]
 
@@ -81,7 +82,7 @@ class Images(Model):
     @property
     def has_files(self) -> bool:
         """Whether each image of the source is a file, of any size."""
-        return self.source in ("image_folder", "imagenet", "imagenet_sample")
+        return self.source in ("image_folder", "imagenet", "imagenet_sample", "imagenette")
 
     @property
     def keeps_sizes(self) -> bool:

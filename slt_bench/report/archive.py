@@ -12,7 +12,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.report.results import TableResults, table_results
-from slt_bench.report.rows import claim_row, grid
+from slt_bench.report.rows import claim_row, claim_values, grid
 from slt_bench.report.statistics import UNKNOWN
 
 _FIGURES = ("accuracy-size", "accuracy-coded-size", "accuracy-sparsity", "accuracy-freezing", "dying-sparsity")
@@ -48,7 +48,8 @@ def archive(results: TableResults) -> None:
     images = "".join(f"\n![{name}]({name}.svg)\n" for name in figures)
     with replaced(paths.RESULTS / results.name) as target:
         write_text(target / "table.md", "".join(markdown).rstrip() + "\n" + images)
-        write_text(target / "table.csv", (source / "table.csv").read_text(encoding="utf-8"))
+        for name in ("table.csv", "cells.csv"):
+            write_text(target / name, (source / name).read_text(encoding="utf-8"))
         for figure in figures:
             write_text(target / f"{figure}.svg", (source / "figures" / f"{figure}.svg").read_text(encoding="utf-8"))
         write_text(target / "made.json", json.dumps(_summary(results), indent=1) + "\n")
@@ -69,7 +70,7 @@ def _summary(results: TableResults) -> dict[str, Any]:
         "hours": round(sum(sum(record["epoch_seconds"]) for record in records) / 3600, 2),
         "title": results.title,
         "small": results.experiment.full_size is not None,
-        "claims": [claim_row(claim) for claim in results.claims],
+        "claims": [claim_row(claim) | {"computed from": claim_values(claim)} for claim in results.claims],
     }
 
 
@@ -107,8 +108,9 @@ def _index(summaries: dict[str, dict[str, Any]], root: str) -> str:
 
 
 def _counted(verdicts: list[str]) -> str:
-    """Count the verdicts of each kind."""
-    return ", ".join(f"{verdict}: {count}" for verdict, count in sorted(Counter(verdicts).items())) or UNKNOWN
+    """Count the verdicts of each kind; what holds by construction is no finding."""
+    found = Counter(verdict for verdict in verdicts if verdict != "by construction")
+    return ", ".join(f"{verdict}: {count}" for verdict, count in sorted(found.items())) or UNKNOWN
 
 
 def _claims(summaries: dict[str, dict[str, Any]]) -> str:

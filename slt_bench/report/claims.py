@@ -17,7 +17,7 @@ from slt_bench.records.result import Result
 from slt_bench.report.lines import Line
 from slt_bench.report.statistics import interval
 
-Verdict = Literal["does not hold", "undecided", "holds"]
+Verdict = Literal["does not hold", "undecided", "published size excluded", "holds", "by construction"]
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
@@ -30,13 +30,22 @@ class Effect:
     low: float | None  # end of the 95 % interval; None with less than two seeds
     high: float | None
     threshold: float  # that a claim says is exceeded
+    published: float | None = None  # the least size that was published for it
+    by_construction: bool = False  # whether it follows from how tickets are made
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict by the interval: whether it lies beyond the threshold, short of it, or around it."""
+        """The verdict by the interval: beyond the threshold, short of it, or around it and short of what was published.
+
+        What follows from how tickets are made is an identity, and no finding: it is not counted among the others.
+        """
         if self.low is None or self.high is None:
             return "undecided"
-        return "holds" if self.low > self.threshold else "does not hold" if self.high < self.threshold else "undecided"
+        if self.high < self.threshold:
+            return "does not hold"
+        if self.low > self.threshold:
+            return "by construction" if self.by_construction else "holds"
+        return "published size excluded" if self.published is not None and self.high < self.published else "undecided"
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,9 @@ class ClaimResult:
     left_out: list[str]  # seeds without a pair, and why
 
 
-def measure_effect(claim: Claim, of: Sequence[float], over: Sequence[float], selected_from: int = 1) -> Effect:
+def measure_effect(
+    claim: Claim, of: Sequence[float], over: Sequence[float], selected_from: int = 1, published: float | None = None
+) -> Effect:
     """Measure the mean difference, or the geometric mean of the ratios, of values paired by seed, with its interval.
 
     A seed has one set of weights in every source, so that the two values of a pair differ in the method alone.
@@ -63,6 +74,7 @@ def measure_effect(claim: Claim, of: Sequence[float], over: Sequence[float], sel
         over: values [seeds] of the second line, in the same order of seeds.
         selected_from: number of pairs of lines that this one was selected from; the interval is that of all together
             (Bonferroni).
+        published: the least size that was published for the effect; None where none is known.
 
     Returns:
         The effect, in the unit of the values or as a ratio.
@@ -73,7 +85,8 @@ def measure_effect(claim: Claim, of: Sequence[float], over: Sequence[float], sel
     values = [log(a / b) if is_ratio else a - b for a, b in zip(of, over, strict=True)]
     ends = interval(values, selected_from)
     low, high = (back(ends[0]), back(ends[1])) if ends is not None else (None, None)
-    return Effect(len(values), back(mean(values)) if values else None, low, high, threshold)
+    size = back(mean(values)) if values else None
+    return Effect(len(values), size, low, high, threshold, published, claim.by_construction)
 
 
 def test_claims(table: Table, lines: list[Line]) -> list[ClaimResult]:
@@ -92,8 +105,9 @@ def _tested(table: Table, claim: Claim, lines: list[Line]) -> list[ClaimResult]:
 
 def _compare(claim: Claim, of: Line, over: Line, selected_from: int) -> ClaimResult:
     values, left_out = _paired(claim, of, over)
-    effect = measure_effect(claim, *values, selected_from)
-    return ClaimResult(claim, of, over, selected_from, effect, fitting(claim.published, of.full_size), left_out)
+    published = fitting(claim.published, of.full_size)
+    effect = measure_effect(claim, *values, selected_from, min((value.value for value in published), default=None))
+    return ClaimResult(claim, of, over, selected_from, effect, published, left_out)
 
 
 def _rank(result: ClaimResult) -> tuple[int, float]:

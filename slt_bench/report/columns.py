@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import nan
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from slt_bench.common.text import flatten
@@ -15,6 +15,10 @@ from slt_bench.report.statistics import deviation
 
 _METRICS = ("top1", "top5", "loss", "last_top1", "bytes", "coded_bytes",
             "mask_packed_bytes", "mask_coded_bytes", "mask_bound_bytes")  # fmt: skip
+KEPT = (
+    "cell", "setting", "seed", "state", "reason", "method", "source", "sparsity", *_METRICS, "dying_edge_ratio",
+    "seconds_an_epoch", "seconds", "epoch", "requested.kept", "actual.kept", "identity", "code", "commit", "precision", "data.digest", "finished",
+)  # fmt: skip
 _RENAMED = {"asked": "requested", "realised": "actual"}  # keys of a record, as columns
 _ELSEWHERE = ("cell", "parameters", "epoch_seconds")  # keys of a record that other columns hold
 
@@ -47,7 +51,7 @@ def record_columns(record: dict[str, Any]) -> dict[str, Any]:
     """Collect the plain values of a search's record, with the seconds of its epochs in total; lists are left out."""
     named = {_RENAMED.get(name, name): value for name, value in record.items() if name not in _ELSEWHERE}
     plain = {name: value for name, value in flatten(named).items() if not isinstance(value, list)}
-    return plain | {"seconds": sum(record["epoch_seconds"])}
+    return plain | {"seconds": sum(record["epoch_seconds"]), "seconds_an_epoch": median(record["epoch_seconds"])}
 
 
 def line_columns(results: TableResults) -> list[dict[str, Any]]:

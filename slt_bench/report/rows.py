@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import mean
+from typing import Any
 
 from tabulate import tabulate
 
@@ -18,7 +19,9 @@ Row = dict[str, str]
 CLAIMS_NOTE = (
     "Effects are paired by seed, with Student's 95 % interval. A claim of “up to” is decided by the one pair of lines that is "
     "shown, with an interval at the level of all its pairs together (Bonferroni). A claim holds if the whole interval lies "
-    "beyond what must be exceeded, does not hold if it lies short of that, and is undecided otherwise, as with a single seed."
+    "beyond what must be exceeded, and does not hold if it lies short of that. Otherwise the published size is excluded if the "
+    "interval lies short of it, or the claim is undecided, as with a single seed. What follows from how tickets are made holds "
+    "by construction, and is no finding."
 )
 _UNITS = {"top1": " points", "dying_edge_ratio": "", "epoch_seconds": " s", "bytes": " bytes", "coded_bytes": " bytes",
           "mask_packed_bytes": " bytes"}  # fmt: skip
@@ -102,6 +105,17 @@ def claim_row(result: ClaimResult) -> Row:
         "must exceed": f"{result.effect.threshold:g}",
         "published": "; ".join(map(str, result.published)) or UNKNOWN,
         "verdict": result.effect.verdict,
+    }
+
+
+def claim_values(result: ClaimResult) -> dict[str, Any]:
+    """Say what a claim's effect and verdict are computed from, by the settings and columns of cells.csv."""
+    return {
+        "of": result.of.cell.setting,
+        "over": result.over.cell.setting,
+        "claim": result.claim.model_dump(mode="json", include={"metric", "compare", "beyond", "by_construction"}),
+        "selected from": result.pairs,
+        "published": result.effect.published,
     }
 
 

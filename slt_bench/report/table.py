@@ -10,7 +10,7 @@ from typing import Any
 
 from slt_bench.common.files import write_text
 from slt_bench.common.text import grouped
-from slt_bench.report.columns import line_columns
+from slt_bench.report.columns import KEPT, cell_columns, line_columns
 from slt_bench.report.lines import Line
 from slt_bench.report.results import TableResults
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, grid, line_rows
@@ -18,12 +18,16 @@ from slt_bench.report.statistics import deviation
 
 
 def write_table(results: TableResults, figures: list[str]) -> None:
-    """Write table.md, table.tex, table.csv and metrics.json of a table; table.md shows the figures of these names."""
+    """Write table.md, table.tex, table.csv, cells.csv and metrics.json of a table; table.md shows the figures of these names.
+
+    From the cells of cells.csv every mean, interval and verdict of the others can be computed again.
+    """
     directory = results.directory
     images = "".join(f"\n![{name}](figures/{name}.svg)\n" for name in figures)
     write_text(directory / "table.md", markdown(results) + images)
     write_text(directory / "table.tex", latex(results))
     write_text(directory / "table.csv", _csv(line_columns(results)))
+    write_text(directory / "cells.csv", _csv([{name: row.get(name) for name in KEPT} for row in cell_columns(results)]))
     write_text(directory / "metrics.json", json.dumps(metrics(results), indent=1, ensure_ascii=False) + "\n")
 
 

@@ -75,6 +75,27 @@ def test_verdicts(of: list[float], over: list[float], size: float | None, verdic
     assert found.size == (None if size is None else pytest.approx(size))
 
 
+@pytest.mark.parametrize(
+    ("values", "published", "verdict"),
+    [
+        ([0.2, -0.1, 0.1], 1.33, "published size excluded"),
+        ([0.2, -0.1, 0.1], 0.3, "undecided"),
+        ([0.2, -0.1, 0.1], None, "undecided"),
+        ([0.5, 0.6, 0.55], 1.33, "holds"),
+        ([-0.5, -0.6, -0.55], 1.33, "does not hold"),
+        ([0.1], 1.33, "undecided"),
+    ],
+)
+def test_a_published_size_may_be_excluded_where_zero_is_not(values: list[float], published: float | None, verdict: str) -> None:
+    assert measure_effect(CLAIM, values, [0.0] * len(values), 1, published).verdict == verdict
+
+
+def test_what_follows_from_the_construction_is_no_finding() -> None:
+    identity = RATIO.model_copy(update={"by_construction": True})
+    assert measure_effect(identity, [330.0, 330.0], [100.0, 100.0]).verdict == "by construction"
+    assert measure_effect(identity, [300.0, 300.0], [100.0, 100.0]).verdict == "does not hold", "and would be a fault"
+
+
 def test_ratios_are_geometric_and_may_be_exact() -> None:
     found = measure_effect(RATIO, [330.0, 330.0], [100.0, 100.0])
     assert (found.low, found.size, found.high) == pytest.approx((3.3, 3.3, 3.3)) and found.verdict == "holds"

@@ -12,6 +12,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import sha256
 from slt_bench.common.plugins import is_plugin
+from slt_bench.data.sources.fashion_mnist import fashion_mnist
 from slt_bench.data.sources.foreign import foreign_images
 from slt_bench.data.sources.imagenet import imagenet_release
 from slt_bench.data.sources.pictures import check_name, escaped, kind_of
@@ -42,9 +43,11 @@ def load_images(images: Images) -> ImageSet:
     if images.source == "image_folder":
         return image_folder(Path(images.path or ""), images)
     location = os.environ.get(images.variable or "")
+    if images.source == "fashion_mnist":
+        return fashion_mnist(location)
     if images.release is not None:
         return _cifar_or_folder(images, images.release, location)
-    if images.source == "imagenet_sample":
+    if images.source in ("imagenet_sample", "imagenette"):
         return image_folder(Path(location or ""), images)
     check_name(location or "", images.variable or "")
     train, test, classes, origin = imagenet_release(Path(location or ""))
@@ -66,14 +69,16 @@ def check_named(images: Images) -> None:
     if location and kind_of(Path(location)) == "nothing":
         raise BenchError(f"{variable} names {escaped(location)}, which does not exist")
     if variable and not location and images.release is None:
-        what = "the directory of the ImageNet release" if images.source == "imagenet" else "a directory or tar of sample images"
+        what = {"imagenet": "the directory of the ImageNet release", "imagenette": "its directory or tar"}.get(
+            images.source, "a directory or tar of sample images"
+        )
         raise BenchError(f"images of {images.source} cannot be downloaded: name {what} in the variable {variable}")
 
 
 def image_folder(path: Path, images: Images) -> ImageSet:
-    """Find the images of a directory or tar archive of split/class/image, with the splits train and test.
+    """Find the images of a directory or tar archive of split/class/image, with the splits train and test, or train and val.
 
-    Classes are in alphabetical order. What is left out is printed.
+    Where there is no test, val is taken for it. Classes are in alphabetical order. What is left out is printed.
 
     Args:
         path: the directory or archive.
@@ -88,6 +93,12 @@ def image_folder(path: Path, images: Images) -> ImageSet:
     """
     check_name(str(path), "the folder or archive of images")
     splits, left_out = picture_tree(path, ("train", "test"))
+    tested_on = ""
+    if not splits["test"]:
+        by_val, without_val = picture_tree(path, ("train", "val"))
+        if by_val["val"]:
+            splits, left_out, tested_on = {"train": by_val["train"], "test": by_val["val"]}, without_val, ", its val as test"
+            print(f"note: {escaped(str(path))} has no folder test: its folder val is the test set")
     if details := left_out.details():
         print(f"note: left out of {escaped(str(path))}: {details}")
     if not splits["test"] and images.test_images is not None:
@@ -95,7 +106,7 @@ def image_folder(path: Path, images: Images) -> ImageSet:
     check_classes(path, splits)
     classes = sorted(splits["train"])
     digest = f" (SHA-256 {sha256(path)[:12]})" if path.is_file() else ""
-    origin = f"images of {escaped(path.name)}{digest}{left_out.summary()}"
+    origin = f"images of {escaped(path.name)}{digest}{left_out.summary()}{tested_on}"
     train = _files(splits["train"], classes, images.size)
     if "test" in splits:
         return ImageSet(train, _files(splits["test"], classes, images.size), classes, origin)
