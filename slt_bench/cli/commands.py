@@ -199,11 +199,30 @@ def report(table: str | None) -> None:
 
 @commands.command()
 @click.argument("tables", nargs=-1, metavar="[TABLE...]", type=Name("table"))
-def results(tables: tuple[str, ...]) -> None:
+@click.option("--verify", is_flag=True, help="Evaluate the tickets that are kept in results/ again, and write nothing.")
+def results(tables: tuple[str, ...], verify: bool) -> None:
     """Keep the reports of complete tables, all if none is named, in results/, for the repository."""
+    if verify:
+        _verify(tables)
+        return
     experiments = _load()
     reports.keep_tables(experiments, [experiments.table(table).name for table in tables])
     print(f"wrote {paths.RESULTS}/")
+
+
+def _verify(tables: tuple[str, ...]) -> None:
+    """Check kept tickets, and fail if one gives another accuracy than it should."""
+    from slt_bench.run.verify import verify_results
+
+    checks = []
+    for check in verify_results(tables):
+        print(check, flush=True)
+        checks.append(check)
+    wrong = [check for check in checks if check.kind == "differs"]
+    compared = sum(check.kind in ("equal", "near") for check in checks)
+    print(f"{compared} of {len(checks)} tickets give the accuracy that is kept with them")
+    if wrong:
+        raise BenchError(str(wrong[0]).removeprefix("✗ "))
 
 
 @commands.command()

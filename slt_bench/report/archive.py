@@ -11,6 +11,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.report.kept_tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
 from slt_bench.report.rows import claim_row, claim_values, grid
 from slt_bench.report.statistics import UNKNOWN
@@ -52,7 +53,9 @@ def archive(results: TableResults) -> None:
             write_text(target / name, (source / name).read_text(encoding="utf-8"))
         for figure in figures:
             write_text(target / f"{figure}.svg", (source / "figures" / f"{figure}.svg").read_text(encoding="utf-8"))
-        write_text(target / "made.json", json.dumps(_summary(results), indent=1) + "\n")
+        summary = _summary(results) | {"tickets": keep_tickets(results, target)}
+        write_text(target / "made.json", json.dumps(summary, indent=1) + "\n")
+    check_size(paths.RESULTS)
 
 
 def _summary(results: TableResults) -> dict[str, Any]:

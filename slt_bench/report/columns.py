@@ -17,7 +17,8 @@ _METRICS = ("top1", "top5", "loss", "last_top1", "bytes", "coded_bytes",
             "mask_packed_bytes", "mask_coded_bytes", "mask_bound_bytes")  # fmt: skip
 KEPT = (
     "cell", "setting", "seed", "state", "reason", "method", "source", "sparsity", *_METRICS, "dying_edge_ratio",
-    "seconds_an_epoch", "seconds", "epoch", "requested.kept", "actual.kept", "identity", "code", "commit", "precision", "data.digest", "finished",
+    "seconds_an_epoch", "seconds", "epoch", "requested.kept", "actual.kept", "identity", "code", "commit", "precision",
+    "data.digest", "finished",
 )  # fmt: skip
 _RENAMED = {"asked": "requested", "realised": "actual"}  # keys of a record, as columns
 _ELSEWHERE = ("cell", "parameters", "epoch_seconds")  # keys of a record that other columns hold

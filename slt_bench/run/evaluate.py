@@ -40,7 +40,7 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     best = read_ticket(cell_directory / "ticket.safetensors")
     last = read_ticket(cell_directory / "last.safetensors", best)
     spec = best.ticket.spec
-    loader = _test_images(dataset_directory, spec, workers)
+    loader = load_test_images(dataset_directory, spec, workers)
     if loader is None:
         raise BenchError(f"the tickets in {cell_directory} were found on other classes or image sizes than {dataset_directory}")
     networks = [file.network.plain_module().to(loader.device) for file in (best, last)]
@@ -63,7 +63,7 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     return metrics
 
 
-def _test_images(directory: Path, spec: Spec, workers: int) -> Loader | None:
+def load_test_images(directory: Path, spec: Spec, workers: int) -> Loader | None:
     """Load the test images of a dataset as a ticket's network sees them; None if they are of other classes or sizes."""
     from slt_bench.data.manifest import read_manifest
     from slt_bench.data.resident import make_loader

@@ -82,6 +82,24 @@ def test_a_truncated_image_is_named(folder: Path) -> None:
         image_folder(folder, 16)
 
 
+def test_val_is_the_test_set_where_there_is_no_other(folder: Path, monkeypatch, capsys) -> None:
+    """As in the folders of Imagenette."""
+    monkeypatch.setenv("SLT_BENCH_IMAGENETTE", str(folder))
+    with_test = load_images(Images(source="imagenette"))
+    assert with_test.origin == "images of images" and "val" not in capsys.readouterr().out
+    (folder / "test").rename(folder / "val")
+    by_val = load_images(Images(source="imagenette"))
+    assert by_val.origin == "images of images, its val as test"
+    assert "has no folder test: its folder val is the test set" in capsys.readouterr().out
+    assert by_val.classes == with_test.classes and by_val.test.labels.tolist() == with_test.test.labels.tolist()
+    shutil.copytree(folder / "val", folder / "test")
+    both = load_images(Images(source="imagenette"))
+    assert both.origin.startswith("images of images") and "as test" not in both.origin
+    monkeypatch.delenv("SLT_BENCH_IMAGENETTE")
+    with pytest.raises(BenchError, match="name its directory or tar in the variable SLT_BENCH_IMAGENETTE"):
+        load_images(Images(source="imagenette"))
+
+
 def test_what_is_no_dataset_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="there is no image folder or archive"):
         image_folder(tmp_path / "nowhere", 8)

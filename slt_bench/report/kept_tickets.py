@@ -1,0 +1,62 @@
+"""Tickets that are kept with a table: one of each line, so that anybody can check its accuracy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from slt_bench.common.errors import BenchError
+from slt_bench.records.result import Result
+from slt_bench.report.results import TableResults
+
+FOLDER = "tickets"
+_MOST_BYTES = 10_000_000  # of all tickets in results/
+
+
+def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
+    """Write the ticket of the first seed of every line, with an entropy-coded mask; trained weights are no ticket.
+
+    Args:
+        results: of the table.
+        folder: where the files are written.
+
+    Returns:
+        A record of each: file, cell, accuracy, and the images that it was measured on.
+
+    Raises:
+        BenchError: a ticket is missing or damaged.
+    """
+    from slt_bench.ticket.file import read_ticket, save_ticket
+
+    records = []
+    for line in results.lines:
+        if not line.results or line.cell.search.learns == "weights":
+            continue
+        result = min(line.results, key=lambda result: result.cell.seed)
+        path = folder / FOLDER / f"{result.cell.id}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_ticket(read_ticket(result.cell.directory / "ticket.safetensors").ticket, path, "coded")
+        records.append(_record(result, path))
+    return records
+
+
+def _record(result: Result, path: Path) -> dict[str, Any]:
+    data, metrics = result.record["data"], result.metrics
+    return {
+        "file": f"{FOLDER}/{path.name}", "cell": result.cell.id, "setting": result.cell.setting, "top1": metrics["top1"],
+        "images": metrics["images"], "dataset": result.cell.dataset_name, "digest": data["digest"], "origin": data["origin"],
+        "bytes": path.stat().st_size,
+    }  # fmt: skip
+
+
+def check_size(root: Path) -> None:
+    """Check that the tickets in results/ are small enough for a repository.
+
+    Raises:
+        BenchError: they are not.
+    """
+    size = sum(path.stat().st_size for path in root.glob(f"*/{FOLDER}/*"))
+    if size > _MOST_BYTES:
+        raise BenchError(
+            f"the tickets in {root} take {size / 1e6:.1f} MB, more than {_MOST_BYTES / 1e6:.0f}: keep fewer tables"
+        )

@@ -1,0 +1,100 @@
+"""Kept tickets put to the test: evaluated again from their files and the images at hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+
+_NEAR = 0.002  # share of the images that may be classified otherwise by another machine's arithmetic
+_MARKS = {"equal": "✓", "near": "≈", "differs": "✗", "not compared": "-"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a kept ticket gave."""
+
+    file: Path
+    kind: Literal["equal", "near", "differs", "not compared"]
+    detail: str
+
+    def __str__(self) -> str:
+        """Write it as a line."""
+        return f"{_MARKS[self.kind]} {self.file}: {self.detail}"
+
+
+def verify_results(tables: Sequence[str]) -> Iterator[Check]:
+    """Evaluate the kept tickets of tables again, all if none is named.
+
+    Args:
+        tables: names of folders in results/.
+
+    Yields:
+        A check for each ticket.
+
+    Raises:
+        BenchError: a table is not kept, or keeps no tickets.
+    """
+    for table in tables or sorted(path.parent.name for path in paths.RESULTS.glob("*/made.json")):
+        folder = paths.RESULTS / table
+        tickets = _kept(folder)
+        if tables and not tickets:
+            raise BenchError(f"{folder} keeps no tickets: `slt-bench results {table}` keeps them")
+        for record in tickets:
+            yield _check(folder / record["file"], record)
+
+
+def _kept(folder: Path) -> list[dict[str, Any]]:
+    """Read what is said of the tickets of a kept table."""
+    path = folder / "made.json"
+    if not path.is_file():
+        raise BenchError(f"{folder} is no kept table: it has no made.json")
+    return list(json.loads(path.read_text(encoding="utf-8")).get("tickets", []))
+
+
+def _check(file: Path, record: dict[str, Any]) -> Check:
+    """Evaluate one ticket, where the images of its record are at hand."""
+    from slt_bench.data.manifest import read_manifest
+
+    directory = paths.dataset_dir(record["dataset"])
+    try:
+        manifest = read_manifest(directory)
+    except BenchError:
+        return Check(file, "not compared", f"{record['dataset']} is not prepared: `slt-bench prepare {record['dataset']}`")
+    if manifest.digest != record["digest"]:
+        theirs = f"its record has {record['origin']} ({record['digest'][:12]})"
+        return Check(file, "not compared", f"{directory} holds other images ({manifest.digest[:12]}): {theirs}")
+    try:
+        correct, images = _evaluate(file, directory)
+    except BenchError as error:
+        return Check(file, "differs", str(error))
+    expected = round(record["top1"] * record["images"] / 100)
+    found = f"expected {expected:,} of {record['images']:,} images, got {correct:,} of {images:,}"
+    if images != record["images"]:
+        return Check(file, "differs", found)
+    off = abs(correct - expected)
+    if not off:
+        return Check(file, "equal", f"{record['top1']:.2f} %, {correct:,} of {images:,} images")
+    return Check(file, "near" if off <= _NEAR * images else "differs", f"{found}: {off:,} otherwise")
+
+
+def _evaluate(file: Path, directory: Path) -> tuple[int, int]:
+    """Count the test images that a ticket's network classifies correctly, and all test images."""
+    from slt_bench.compute.precision import reproducible
+    from slt_bench.run.evaluate import load_test_images
+    from slt_bench.search.metrics import measure
+    from slt_bench.ticket.file import read_ticket
+
+    ticket = read_ticket(file)
+    spec = ticket.ticket.spec
+    loader = load_test_images(directory, spec, workers=1)
+    if loader is None:
+        raise BenchError("it is of other classes or image sizes")
+    with reproducible():
+        (metrics,) = measure([ticket.network.plain_module().to(loader.device)], loader, len(spec.classes))
+    return round(metrics.top1 * metrics.images / 100), metrics.images

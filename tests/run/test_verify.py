@@ -1,0 +1,116 @@
+"""Kept tickets give the accuracy that is kept with them, or it is said which do not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from slt_bench.cli.commands import invoke
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.experiment.cell import Cell
+from slt_bench.params.machine import Machine
+from slt_bench.report import kept_tickets
+from slt_bench.report.kept_tickets import check_size, keep_tickets
+from slt_bench.run.cells import evaluate_cell
+from slt_bench.run.verify import verify_results
+from slt_bench.search.run import search
+from tests.toys_results import read_results
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def kept(project: Path, make_cell: Callable[..., Cell]) -> Path:
+    """A table's folder in results/, with the ticket of one of two seeds."""
+    cells = [make_cell(seed=seed) for seed in (1, 0)]
+    for cell in cells:
+        search(cell)
+        evaluate_cell(Machine(), cell)
+    lines = [SimpleNamespace(results=read_results(cells), cell=cells[0]), SimpleNamespace(results=[], cell=cells[0])]
+    folder = paths.RESULTS / "one"
+    results: Any = SimpleNamespace(lines=lines)
+    folder.mkdir(parents=True)
+    (folder / "made.json").write_text(json.dumps({"tickets": keep_tickets(results, folder)}))
+    return folder
+
+
+def change(folder: Path, how: Change) -> None:
+    content = json.loads((folder / "made.json").read_text())
+    how(content["tickets"][0])
+    (folder / "made.json").write_text(json.dumps(content))
+
+
+def test_a_kept_ticket_gives_its_accuracy_again(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file,) = (kept / "tickets").iterdir()
+    assert file.name.endswith("_seed0.safetensors"), "the ticket of the first seed"
+    (check,) = verify_results(["one"])
+    assert check.kind == "equal" and str(check).startswith("✓ results/one/tickets/")
+    assert [each.kind for each in verify_results([])] == ["equal"], "all tables where none is named"
+    check_size(paths.RESULTS)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "says"),
+    [
+        (lambda record: record.update(top1=record["top1"] + 20), "differs", r"expected \d+ of 359 images, got \d+ of 359"),
+        (lambda record: record.update(images=358), "differs", "of 358 images, got"),
+        (lambda record: record.update(digest="f" * 64), "not compared", "holds other images"),
+        (
+            lambda record: record.update(dataset="cifar10"),
+            "not compared",
+            "`slt-bench prepare cifar10`",
+        ),
+        (lambda record: record.update(file="tickets/gone"), "differs", "gone"),
+    ],
+)
+def test_what_differs_is_named(kept: Path, how: Change, kind: str, says: str) -> None:
+    change(kept, how)
+    (check,) = verify_results(["one"])
+    assert check.kind == kind
+    assert re.search(says, str(check)), str(check)
+
+
+def test_an_image_that_another_machine_classifies_otherwise_is_near(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(kept, lambda record: record.update(top1=record["top1"] + 100 / 359))
+    monkeypatch.setattr("slt_bench.run.verify._NEAR", 0.003)
+    (check,) = verify_results(["one"])
+    assert check.kind == "near" and "1 otherwise" in check.detail
+
+
+def test_a_damaged_ticket_is_named(kept: Path) -> None:
+    (file,) = (kept / "tickets").iterdir()
+    content = bytearray(file.read_bytes())
+    content[-20] ^= 0xFF
+    file.write_bytes(content)
+    (check,) = verify_results(["one"])
+    assert check.kind == "differs" and file.name in str(check)
+
+
+def test_a_table_without_tickets(kept: Path) -> None:
+    (kept / "made.json").write_text("{}")
+    with pytest.raises(BenchError, match="keeps no tickets: `slt-bench results one` keeps them"):
+        list(verify_results(["one"]))
+    with pytest.raises(BenchError, match="is no kept table"):
+        list(verify_results(["two"]))
+    assert not list(verify_results([]))
+
+
+def test_tickets_that_are_too_much_for_a_repository(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_tickets, "_MOST_BYTES", 100)
+    with pytest.raises(BenchError, match="keep fewer tables"):
+        check_size(paths.RESULTS)
+
+
+def test_the_command_fails_where_a_ticket_differs(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke(["results", "--verify"])
+    assert "1 of 1 tickets give the accuracy that is kept with them" in capsys.readouterr().out
+    change(kept, lambda record: record.update(top1=record["top1"] + 20))
+    with pytest.raises(BenchError, match=r"results/one/tickets/.*expected"):
+        invoke(["results", "--verify"])
