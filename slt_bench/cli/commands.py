@@ -91,6 +91,10 @@ def plan(table: str | None) -> None:
         if table is not None:
             print("\n".join(f"  {cell_summary(entry)}" for entry in entries))
     print("\n".join(announcement(experiments, planned)))
+    if table is not None:
+        from slt_bench.run.decide import describe_open
+
+        print("\n".join(describe_open(experiments.table(table))))
 
 
 @commands.command()
@@ -112,8 +116,21 @@ def prepare(dataset: str) -> None:
 @click.option(
     "--workers", type=Count(MOST_WORKERS), metavar="N", help="Threads that load images, in place of those of params.yaml."
 )
-def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], executor: str, workers: int | None) -> None:
+@click.option("--decide", is_flag=True, help="Run cells, of more seeds too, where open claims can be decided most cheaply.")
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="With --decide: for how long.")
+def run(
+    targets: tuple[str, ...],
+    jobs: int | None,
+    devices: list[str],
+    executor: str,
+    workers: int | None,
+    decide: bool,
+    hours: float | None,
+) -> None:
     """Run what is left of tables or cells, several at a time; of a table, DVC takes the results over."""
+    if decide != (hours is not None):
+        raise BenchError("--decide and --hours H belong together: cells are run for so long at most")
+    from slt_bench.run.decide import decide_tables
     from slt_bench.run.many import Places
     from slt_bench.run.targets import run_targets
 
@@ -122,7 +139,10 @@ def run(targets: tuple[str, ...], jobs: int | None, devices: list[str], executor
     if workers is not None:
         machine = experiments.params.machine.model_copy(update={"workers": workers})
         experiments = replace(experiments, params=experiments.params.model_copy(update={"machine": machine}))
-    run_targets(experiments, targets, places)
+    if hours is None:
+        run_targets(experiments, targets, places)
+    else:
+        decide_tables(experiments, targets, hours, places)
 
 
 @commands.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import did_you_mean
@@ -21,6 +21,22 @@ class Experiment:
     cells: list[Cell]  # all that the table needs, each once; a parent comes before its children
     full_size: Experiment | None = None  # for a small table: the table that it repeats
     replaced: str = ""  # for a small table: the names that it replaces, as `new for old`
+    spare: list[list[Cell]] = field(default_factory=list)  # of each row: those of more seeds, which open claims may ask for
+
+    @property
+    def spare_cells(self) -> list[Cell]:
+        """The cells of more seeds than the table has, each once."""
+        return list({cell.id: cell for row in self.spare for cell in row}.values())
+
+    def with_more(self, cells: Iterable[Cell]) -> Experiment:
+        """Add some of the spare cells to the table's.
+
+        Args:
+            cells: which; those of other tables are left out.
+        """
+        wanted = {cell.id for cell in cells}
+        rows = [row + [cell for cell in more if cell.id in wanted] for row, more in zip(self.rows, self.spare, strict=True)]
+        return replace(self, rows=rows, cells=self.cells + [cell for cell in self.spare_cells if cell.id in wanted])
 
 
 @dataclass(frozen=True)

@@ -98,4 +98,20 @@ class _Expansion:
         if len(rows_by_id) == len(table.rows):
             for claim in table.claims:
                 self.problems += claim_problems(table, claim, rows_by_id, ("tables", name, "claims", claim), small)
-        return Experiment(name, table, rows, list(cells.values()))
+        spare = self._spare(name, table) if len(rows) == len(table.rows) else []
+        return Experiment(name, table, rows, list(cells.values()), spare=spare)
+
+    def _spare(self, name: str, table: Table) -> list[list[Cell]]:
+        """Expand the rows of claims that may be looked at more than once, to the seeds that the table does not have."""
+        most, seeds = {row.id: 0 for row in table.rows}, len(table.seeds)
+        for claim in table.claims.values():
+            for side in (claim.of, claim.over):
+                most[side.row] = max(most.get(side.row, 0), claim.sizes_of_looks(seeds)[-1] - seeds)
+        further = [seed for seed in range(len(table.seeds) + max(most.values())) if seed not in table.seeds]
+        spare = []
+        for index, row in enumerate(table.rows):
+            own = further[: most[row.id]] if row.id and not row.seeds else []
+            expanded = expand_row(self.params, name, table.model_copy(update={"seeds": own}), index) if own else []
+            # A cell that takes its roles from another one's ticket would need that one's further seeds too.
+            spare.append([cell for parent, cell in expanded if parent is None])
+        return spare

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from slt_bench.params.base import Axis, Model, Name, Ratio
+
+_GROWTH = 1.5  # of the number of seeds from one look to the next
 
 
 class Side(Model):
@@ -32,6 +35,15 @@ class Claim(Model):
     across: Literal["each", "most"] = Field(
         "each", description="each pair of lines, or (up to) the one with the largest effect"
     )
+    matters: float = Field(
+        0.0, ge=0, description="the least size beyond the threshold that matters: a claim does not hold where that is excluded"
+    )
+    looks: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="how often the seeds may be looked at, half as many again each time (`slt-bench run --decide`)",
+    )
     published: Axis[str] | None = Field(None, description="ids of the published sizes of the effect")
     by_construction: bool = Field(False, description="whether it follows from how tickets are made: an identity, no finding")
 
@@ -40,3 +52,14 @@ class Claim(Model):
         if self.compare == "ratio" and not self.metric.endswith(("bytes", "seconds")):
             raise ValueError(f"compare: ratio is for bytes and seconds; {self.metric} may be 0")
         return self
+
+    def sizes_of_looks(self, first: int) -> list[int]:
+        """List the numbers of seeds at which the claim is looked at, fixed beforehand.
+
+        Args:
+            first: of the first look, the seeds of the table.
+        """
+        sizes = [first]
+        while len(sizes) < self.looks:
+            sizes.append(max(sizes[-1] + 1, ceil(first * _GROWTH ** len(sizes))))
+        return sizes

@@ -32,16 +32,18 @@ class Effect:
     threshold: float  # that a claim says is exceeded
     published: float | None = None  # the least size that was published for it
     by_construction: bool = False  # whether it follows from how tickets are made
+    matters: float = 0.0  # the least size beyond the threshold that does
+    values: tuple[float, ...] = ()  # of each seed: differences, or logarithms of ratios
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict by the interval: beyond the threshold, short of it, or around it and short of what was published.
+        """The verdict by the interval: beyond the threshold, short of what matters, short of what was published, or none.
 
         What follows from how tickets are made is an identity, and no finding: it is not counted among the others.
         """
         if self.low is None or self.high is None:
             return "undecided"
-        if self.high < self.threshold:
+        if self.high < self.threshold + self.matters:
             return "does not hold"
         if self.low > self.threshold:
             return "by construction" if self.by_construction else "holds"
@@ -55,7 +57,7 @@ class ClaimResult:
     claim: Claim
     of: Line
     over: Line
-    pairs: int  # number of pairs that this one was selected from (Bonferroni factor), 1 where none was
+    pairs: int  # Bonferroni factor: pairs that this one was selected from, times looks; 1 where there is one of each
     effect: Effect
     published: list[Published]
     left_out: list[str]  # seeds without a pair, and why
@@ -86,7 +88,7 @@ def measure_effect(
     ends = interval(values, selected_from)
     low, high = (back(ends[0]), back(ends[1])) if ends is not None else (None, None)
     size = back(mean(values)) if values else None
-    return Effect(len(values), size, low, high, threshold, published, claim.by_construction)
+    return Effect(len(values), size, low, high, threshold, published, claim.by_construction, claim.matters, tuple(values))
 
 
 def test_claims(table: Table, lines: list[Line]) -> list[ClaimResult]:
@@ -99,12 +101,17 @@ def _tested(table: Table, claim: Claim, lines: list[Line]) -> list[ClaimResult]:
     of, over = ({line.cell.setting: line for line in lines if line.row == row} for row in rows)
     compared = pairs(table, claim, *([line.cell for line in side.values()] for side in (of, over)))
     selected_from = len(compared) if claim.across == "most" else 1
-    results = [_compare(claim, of[one.setting], over[other.setting], selected_from) for one, other in compared]
+    results = [_compare(table, claim, of[one.setting], over[other.setting], selected_from) for one, other in compared]
     return results if claim.across == "each" else [max(results, key=_rank)]
 
 
-def _compare(claim: Claim, of: Line, over: Line, selected_from: int) -> ClaimResult:
+def _compare(table: Table, claim: Claim, of: Line, over: Line, selected_from: int) -> ClaimResult:
     values, left_out = _paired(claim, of, over)
+    if claim.looks > 1:  # at the numbers of seeds that were fixed beforehand alone, and all looks together at the level of one
+        sizes = [size for size in claim.sizes_of_looks(len(table.seeds)) if size <= len(values[0])]
+        looked_at = sizes[-1] if sizes else 1
+        values = values[0][:looked_at], values[1][:looked_at]
+        selected_from *= claim.looks
     published = fitting(claim.published, of.full_size)
     effect = measure_effect(claim, *values, selected_from, min((value.value for value in published), default=None))
     return ClaimResult(claim, of, over, selected_from, effect, published, left_out)

@@ -62,6 +62,7 @@ class TableResults:
 
 def table_results(experiment: Experiment) -> TableResults:
     """Read the results of a table's cells and test its claims on them."""
+    experiment = experiment.with_more(cell for cell in experiment.spare_cells if (cell.directory / "search.json").is_file())
     outcomes = read_outcomes(experiment.cells)
     lines = table_lines(experiment, outcomes)
     return TableResults(

@@ -17,7 +17,8 @@ from slt_bench.report.statistics import UNKNOWN, interval, mean_and_deviation
 Row = dict[str, str]
 
 CLAIMS_NOTE = (
-    "Effects are paired by seed, with Student's 95 % interval. A claim of “up to” is decided by the one pair of lines that is "
+    "Effects are paired by seed, with Student's 95 % interval; where a claim may be looked at several times, with more seeds "
+    "each time, the interval is that of all looks together. A claim of “up to” is decided by the one pair of lines that is "
     "shown, with an interval at the level of all its pairs together (Bonferroni). A claim holds if the whole interval lies "
     "beyond what must be exceeded, and does not hold if it lies short of that. Otherwise the published size is excluded if the "
     "interval lies short of it, or the claim is undecided, as with a single seed. What follows from how tickets are made holds "
@@ -113,7 +114,8 @@ def claim_values(result: ClaimResult) -> dict[str, Any]:
     return {
         "of": result.of.cell.setting,
         "over": result.over.cell.setting,
-        "claim": result.claim.model_dump(mode="json", include={"metric", "compare", "beyond", "by_construction"}),
+        "claim": result.claim.model_dump(mode="json", include={"metric", "compare", "beyond", "by_construction", "matters"}),
+        "n": result.effect.n,
         "selected from": result.pairs,
         "published": result.effect.published,
     }

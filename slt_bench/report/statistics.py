@@ -33,9 +33,20 @@ def interval(values: Sequence[float], selected_from: int = 1) -> tuple[float, fl
     Returns:
         The lower and the upper end.
     """
-    if (n := len(values)) < 2:
+    if len(values) < 2:
         return None
+    width = half_width(stdev(values), len(values), selected_from)
+    return mean(values) - width, mean(values) + width
+
+
+def half_width(spread: float, count: int, selected_from: int = 1) -> float:
+    """Compute half the width of Student's 95 % interval of a mean.
+
+    Args:
+        spread: sample standard deviation.
+        count: number of values, at least 2.
+        selected_from: number of series, or of looks, that this one was selected from; the level is that of all together.
+    """
     from scipy.stats import t
 
-    width = float(t.ppf(1 - (1 - LEVEL) / selected_from / 2, n - 1)) * stdev(values) / sqrt(n)
-    return mean(values) - width, mean(values) + width
+    return float(t.ppf(1 - (1 - LEVEL) / selected_from / 2, count - 1)) * spread / sqrt(count)

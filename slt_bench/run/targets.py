@@ -99,7 +99,7 @@ def _announce(experiments: Experiments, cells: Sequence[Cell], places: Places) -
 def _search(experiments: Experiments, tables: Sequence[str], cells: Sequence[Cell], places: Places) -> None:
     """Run the cells that have no result, after results of removed cells are set aside and shared ones copied."""
     for table in tables:
-        for directory in set_aside(table, experiments.tables[table].cells):
+        for directory in set_aside(table, [*experiments.tables[table].cells, *experiments.tables[table].spare_cells]):
             print(f"note: {table} declares {directory.name} no more; its result lies in {directory.parent}")
     taken = take_from_others(cells)
     if taken:

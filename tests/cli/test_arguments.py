@@ -28,18 +28,21 @@ def test_what_cannot_be_is_refused(option: str, value: str, message: str) -> Non
 
 
 def test_what_can_be_is_taken() -> None:
-    options = ["--jobs", "4", "--workers", "256", "--devices", "0,1,GPU-0a1b/2", "--executor", "tcp://head:8786"]
-    given = commands.commands["run"].make_context("run", ["one", "two", *options]).params
+    options = ["--jobs", "4", "--workers", "256", "--devices", "0,1,GPU-0a1b/2", "--executor", "tcp://head:8786", "--decide"]
+    given = commands.commands["run"].make_context("run", ["one", "two", *options, "--hours", "1.5"]).params
     assert given == {
         "targets": ("one", "two"),
         "jobs": 4,
         "workers": 256,
         "executor": "tcp://head:8786",
         "devices": ["0", "1", "GPU-0a1b/2"],
+        "decide": True,
+        "hours": 1.5,
     }
     assert Machine(workers=given["workers"])
     none = commands.commands["run"].make_context("run", ["one"]).params
-    assert none == {"targets": ("one",), "jobs": None, "workers": None, "devices": [], "executor": "local"}
+    left_out = {"jobs": None, "workers": None, "devices": [], "executor": "local", "decide": False, "hours": None}
+    assert none == {"targets": ("one",), **left_out}
 
 
 @pytest.mark.parametrize("given", ["", "{}", "[]", "nonsense", '{"machine": 1, "cell": {}}', "[" * 100_000])

@@ -43,7 +43,7 @@ def check(path: Path) -> int:
         claim = Claim(text=kept["claim"], of=ROW, over=ROW, **source["claim"])
         name = column(claim.metric)
         sides = [{row["seed"]: float(row[name]) for row in cells[source[side]] if row[name]} for side in ("of", "over")]
-        seeds = [seed for seed in sides[0] if seed in sides[1]]
+        seeds = sorted((seed for seed in sides[0] if seed in sides[1]), key=int)[: source["n"]]
         effect = measure_effect(
             claim, *([side[seed] for seed in seeds] for side in sides), source["selected from"], source["published"]
         )

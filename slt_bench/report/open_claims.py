@@ -1,0 +1,87 @@
+"""Open claims: what it would take to decide them, by what was measured so far.
+
+A claim with several looks is looked at with numbers of seeds that are fixed beforehand, each time with an interval at the level
+1 - 0.05 / looks. By Bonferroni's inequality the chance that any of them misses the truth is 0.05 at most, whenever one stops
+(group-sequential testing with an error that is spent evenly: Lan and DeMets 1983, Biometrika 70). So looking again does not
+raise the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import log
+from statistics import mean, stdev
+
+from slt_bench.experiment.cell import Cell
+from slt_bench.report.claims import ClaimResult
+from slt_bench.report.results import TableResults
+from slt_bench.report.statistics import half_width
+
+OPEN = ("undecided", "published size excluded")
+
+
+@dataclass(frozen=True)
+class OpenClaim:
+    """A claim without a verdict, and its next looks."""
+
+    result: ClaimResult
+    sizes: list[int]  # numbers of seeds of the looks that are left
+    decided_at: int | None  # the least of these that would decide it, if further seeds are like those so far; None: none
+    cells: list[Cell]  # that the next look needs and that have no result
+
+
+def open_claims(results: TableResults) -> Iterator[OpenClaim]:
+    """List the open claims of a table that may be looked at again, or have not got their first look."""
+    seeds = len(results.experiment.table.seeds)
+    for result in results.claims:
+        if result.effect.verdict not in OPEN:
+            continue
+        sizes = [size for size in result.claim.sizes_of_looks(seeds) if size > result.effect.n]
+        cells = _missing(results, result, sizes[0]) if sizes else []
+        yield OpenClaim(result, sizes, next((size for size in sizes if would_decide(result, size)), None), cells)
+
+
+def would_decide(result: ClaimResult, size: int) -> bool:
+    """Whether so many seeds would decide a claim, if mean and spread stay as they are; with less than two, who knows."""
+    effect = result.effect
+    if effect.n < 2:
+        return True
+    is_ratio = result.claim.compare == "ratio"
+    low, high = effect.threshold, effect.threshold + effect.matters
+    if is_ratio:
+        low, high = log(low), log(high)
+    centre, width = mean(effect.values), half_width(stdev(effect.values), size, result.pairs)
+    return centre - width > low or centre + width < high
+
+
+def _missing(results: TableResults, result: ClaimResult, size: int) -> list[Cell]:
+    """List the cells of both lines without a result that a look with `size` seeds needs: those of the first usable seeds."""
+    experiment = results.experiment
+    settings = (result.of.cell.setting, result.over.cell.setting)
+    cells = {(cell.setting, cell.seed): cell for cell in (*experiment.cells, *experiment.spare_cells)}
+    seeds = sorted({seed for setting, seed in cells if setting in settings})
+    lines = (result.of, result.over)
+    gone = {(one.cell.setting, one.cell.seed) for line in lines for one in line.absent if one.kind == "diverged"}
+    usable = [seed for seed in seeds if all((setting, seed) in cells and (setting, seed) not in gone for setting in settings)]
+    done = {(one.cell.setting, one.cell.seed) for line in lines for one in line.results}
+    wanted = [(setting, seed) for seed in usable[:size] for setting in dict.fromkeys(settings)]
+    return [cells[key] for key in wanted if key not in done]
+
+
+def describe(claim: OpenClaim, seconds: float | None) -> str:
+    """Write an open claim as a line: what decides it, and how long that takes.
+
+    Args:
+        claim: the claim.
+        seconds: that its missing cells take; None where nothing like them has run.
+    """
+    result = claim.result
+    name = f"{result.claim.text} ({result.of.cell.setting} over {result.over.cell.setting})"
+    if not claim.sizes:
+        return f"stays {result.effect.verdict}: {name}; it may be looked at no more (looks: {result.claim.looks})"
+    if claim.decided_at is None:
+        return f"hopeless: {name}; by what was measured, {claim.sizes[-1]} seeds do not decide it"
+    hours = f"about {seconds / 3600:.2f} hours" if seconds is not None else "a time that is not known yet"
+    next_look = f"next with {claim.sizes[0]} seeds, {len(claim.cells)} cells more, {hours}"
+    return f"open: {name}; {next_look}; {claim.decided_at} would decide it"

@@ -1,0 +1,115 @@
+"""Seeds until decided: which cells are run, and when it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slt_bench.cli.commands import invoke
+from slt_bench.common.errors import BenchError
+from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.load import load_experiments
+from slt_bench.report.open_claims import open_claims
+from slt_bench.report.results import table_results
+from slt_bench.run import decide as deciding
+from slt_bench.run.decide import decide, describe_open
+from slt_bench.run.many import Places
+from tests.report.test_claims import TEXT
+from tests.report.test_report import pretend
+
+CLAIMS = """\
+    claims:
+      frozen: {text: frozen is better, of: {row: frozen}, over: {row: dense}, matters: 1, looks: 3}
+"""
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(TEXT + CLAIMS)
+    return load_experiments(Path("params.yaml"))
+
+
+class Runs:
+    """Cells that take no time and have the accuracy that somebody says."""
+
+    def __init__(self, accuracy: Any) -> None:
+        self.accuracy, self.calls = accuracy, list[list[Cell]]()
+
+    def __call__(self, machine: object, cells: Sequence[Cell], places: Places) -> list[Any]:
+        self.calls.append(list(cells))
+        for cell in cells:
+            pretend(cell, self.accuracy(cell))
+        return []
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({cell.seed for cells in self.calls for cell in cells})
+
+
+def is_frozen(cell: Cell) -> bool:
+    return cell.source.freezing_ratio > 0
+
+
+def run(params: Experiments, accuracy: Any, monkeypatch: pytest.MonkeyPatch, hours: float = 1.0) -> Runs:
+    runs = Runs(accuracy)
+    monkeypatch.setattr(deciding, "run_cells", runs)
+    decide(params, "one", hours, Places(jobs=2))
+    return runs
+
+
+def test_a_clear_effect_needs_no_more_seeds_than_the_table_has(params, monkeypatch, capsys) -> None:
+    runs = run(params, lambda cell: 60.0 + 10 * is_frozen(cell) + 0.01 * cell.seed * is_frozen(cell), monkeypatch)
+    assert runs.seeds == [0, 1], "the table's own"
+    assert {cell.sparsity for cells in runs.calls for cell in cells} == {0.3, 0.5}
+    assert "all claims are decided" in capsys.readouterr().out
+
+
+def test_an_uncertain_one_gets_more_and_no_more_than_its_looks(params, monkeypatch, capsys) -> None:
+    noise = {0: 0.8, 1: 1.6, 2: 1.1, 3: 0.9, 4: 1.0, 5: 1.0}
+    runs = run(params, lambda cell: 60.0 + (noise[cell.seed] if is_frozen(cell) else 0.0), monkeypatch)
+    assert set(runs.seeds) > {0, 1} and max(runs.seeds) <= 4, "three looks: 2, 3 and 5 seeds"
+    told = capsys.readouterr().out
+    assert "next with 3 seeds, 2 cells more" in told
+    results = table_results(params.tables["one"])
+    assert all(len(line.cells) >= 3 for line in results.lines if line.label != "weight training"), "they stand in the table"
+
+
+def test_what_no_look_can_decide_is_left(params, monkeypatch, capsys) -> None:
+    spread = {0: -9.0, 1: 10.0}
+    runs = run(params, lambda cell: 60.0 + (spread[cell.seed] if is_frozen(cell) else 0.0), monkeypatch)
+    assert runs.seeds == [0, 1] and "hopeless: frozen is better" in capsys.readouterr().out
+
+
+def test_it_stops_when_the_hours_are_over(params, monkeypatch, capsys) -> None:
+    """Of cells of which the first says how long they take."""
+    monkeypatch.setattr(deciding, "seconds_of", lambda _, claims: [7200.0] * len(claims))
+    runs = run(params, lambda _: 60.0, monkeypatch, hours=0.5)
+    assert not runs.calls and "the hours do not suffice" in capsys.readouterr().out
+
+
+def test_where_nothing_ran_one_cell_a_process_tells_the_time(params, monkeypatch) -> None:
+    runs = run(params, lambda cell: 60.0 + 10 * is_frozen(cell), monkeypatch)
+    assert len(runs.calls[0]) == 2
+
+
+def test_the_plan_tells_what_an_open_claim_needs(params, capsys) -> None:
+    assert all("a time that is not known yet" in line for line in describe_open(params.tables["one"]))
+    for cell in params.tables["one"].cells:
+        pretend(cell, 60.0 + (1.0 + 0.4 * cell.seed) * is_frozen(cell))
+    (first, *_) = open_claims(table_results(params.tables["one"]))
+    assert first.sizes == [3, 5] and {cell.seed for cell in first.cells} == {2}
+    invoke(["plan", "one"])
+    assert "next with 3 seeds, 2 cells more, about 0.00 hours" in capsys.readouterr().out
+
+
+def test_options_that_belong_together(params) -> None:
+    for options in (["--decide"], ["--hours", "1"]):
+        with pytest.raises(BenchError, match="--decide and --hours H belong together"):
+            invoke(["run", "one", *options])
+    with pytest.raises(BenchError, match="there is no table"):
+        invoke(["run", "one_seed", "--decide", "--hours", "1"])
