@@ -235,7 +235,7 @@ def _verify(tables: tuple[str, ...]) -> None:
     from slt_bench.run.verify import verify_results
 
     checks = []
-    for check in verify_results(tables):
+    for check in verify_results(_load(), tables):
         print(check, flush=True)
         checks.append(check)
     wrong = [check for check in checks if check.kind == "differs"]

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.run.datasets import is_at_hand, prepare_dataset
 
 _NEAR = 0.002  # share of the images that may be classified otherwise by another machine's arithmetic
 _MARKS = {"equal": "✓", "near": "≈", "differs": "✗", "not compared": "-"}
@@ -28,10 +30,11 @@ class Check:
         return f"{_MARKS[self.kind]} {self.file}: {self.detail}"
 
 
-def verify_results(tables: Sequence[str]) -> Iterator[Check]:
-    """Evaluate the kept tickets of tables again, all if none is named.
+def verify_results(experiments: Experiments, tables: Sequence[str]) -> Iterator[Check]:
+    """Evaluate the kept tickets of tables again, all if none is named; images that are at hand are prepared.
 
     Args:
+        experiments: the datasets.
         tables: names of folders in results/.
 
     Yields:
@@ -45,6 +48,9 @@ def verify_results(tables: Sequence[str]) -> Iterator[Check]:
         tickets = _kept(folder)
         if tables and not tickets:
             raise BenchError(f"{folder} keeps no tickets: `slt-bench results {table}` keeps them")
+        for name in dict.fromkeys(record["dataset"] for record in tickets):
+            if not (paths.dataset_dir(name) / "manifest.json").is_file() and is_at_hand(experiments, name):
+                prepare_dataset(experiments, name)
         for record in tickets:
             yield _check(folder / record["file"], record)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from slt_bench.cli.commands import invoke
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.load import load_experiments
 from slt_bench.params.machine import Machine
 from slt_bench.report import kept_tickets
 from slt_bench.report.kept_tickets import check_size, keep_tickets
@@ -23,6 +25,7 @@ from slt_bench.run.verify import verify_results
 from slt_bench.search.run import search
 from tests.toys_results import read_results
 
+DECLARED = load_experiments(Path(__file__).parents[2] / "params.yaml")
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -50,9 +53,9 @@ def change(folder: Path, how: Change) -> None:
 def test_a_kept_ticket_gives_its_accuracy_again(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file,) = (kept / "tickets").iterdir()
     assert file.name.endswith("_seed0.safetensors"), "the ticket of the first seed"
-    (check,) = verify_results(["one"])
+    (check,) = verify_results(DECLARED, ["one"])
     assert check.kind == "equal" and str(check).startswith("✓ results/one/tickets/")
-    assert [each.kind for each in verify_results([])] == ["equal"], "all tables where none is named"
+    assert [each.kind for each in verify_results(DECLARED, [])] == ["equal"], "all tables where none is named"
     check_size(paths.RESULTS)
 
 
@@ -72,7 +75,7 @@ def test_a_kept_ticket_gives_its_accuracy_again(kept: Path, capsys: pytest.Captu
 )
 def test_what_differs_is_named(kept: Path, how: Change, kind: str, says: str) -> None:
     change(kept, how)
-    (check,) = verify_results(["one"])
+    (check,) = verify_results(DECLARED, ["one"])
     assert check.kind == kind
     assert re.search(says, str(check)), str(check)
 
@@ -80,7 +83,7 @@ def test_what_differs_is_named(kept: Path, how: Change, kind: str, says: str) ->
 def test_an_image_that_another_machine_classifies_otherwise_is_near(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change(kept, lambda record: record.update(top1=record["top1"] + 100 / 359))
     monkeypatch.setattr("slt_bench.run.verify._NEAR", 0.003)
-    (check,) = verify_results(["one"])
+    (check,) = verify_results(DECLARED, ["one"])
     assert check.kind == "near" and "1 otherwise" in check.detail
 
 
@@ -89,17 +92,17 @@ def test_a_damaged_ticket_is_named(kept: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-20] ^= 0xFF
     file.write_bytes(content)
-    (check,) = verify_results(["one"])
+    (check,) = verify_results(DECLARED, ["one"])
     assert check.kind == "differs" and file.name in str(check)
 
 
 def test_a_table_without_tickets(kept: Path) -> None:
     (kept / "made.json").write_text("{}")
     with pytest.raises(BenchError, match="keeps no tickets: `slt-bench results one` keeps them"):
-        list(verify_results(["one"]))
+        list(verify_results(DECLARED, ["one"]))
     with pytest.raises(BenchError, match="is no kept table"):
-        list(verify_results(["two"]))
-    assert not list(verify_results([]))
+        list(verify_results(DECLARED, ["two"]))
+    assert not list(verify_results(DECLARED, []))
 
 
 def test_tickets_that_are_too_much_for_a_repository(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +111,15 @@ def test_tickets_that_are_too_much_for_a_repository(kept: Path, monkeypatch: pyt
         check_size(paths.RESULTS)
 
 
+def test_images_that_are_at_hand_are_prepared(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """These are other digits than the kept ticket's."""
+    Path("data/digits").unlink()
+    (check,) = verify_results(DECLARED, ["one"])
+    assert "digits: 1,150 train" in capsys.readouterr().out and check.kind in ("equal", "not compared")
+
+
 def test_the_command_fails_where_a_ticket_differs(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(Path(__file__).parents[2] / "params.yaml", "params.yaml")
     invoke(["results", "--verify"])
     assert "1 of 1 tickets give the accuracy that is kept with them" in capsys.readouterr().out
     change(kept, lambda record: record.update(top1=record["top1"] + 20))
