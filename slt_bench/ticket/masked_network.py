@@ -65,8 +65,6 @@ class MaskedNetwork(nn.Module):
         """Allocate the memory that every step uses again."""
         dense = self.free is None
         self._free_effective = self.effective if dense else torch.empty_like(self.free_weights, dtype=self.effective.dtype)
-        self._gradient = torch.empty_like(self.source.weights) if with_gradient else None
-        self._free_gradient = torch.empty_like(self.free_weights) if with_gradient and not dense else None
         self._collectable: Tensor | None = None
         device = self.mask.device
         self._sizes, self._locked_counts, self._free_counts = (
@@ -172,22 +170,21 @@ class MaskedNetwork(nn.Module):
         Args:
             gradients: of each layer, in the shape of its weight.
         """
-        assert self._gradient is not None
-        assert self._collectable is None, "collect each gradient before the next backward pass: its memory is reused"
+        assert self._collectable is None, "collect each gradient before the next backward pass"
+        # Made anew: by now the memory of the activations is free, which the largest moment of a step needs.
+        whole = torch.empty_like(self.source.weights)
         for layer, gradient, factor in zip(self.source.layers, gradients, self._scales.unbind(), strict=True):
-            layer_gradient = layer.view(self._gradient)
+            layer_gradient = layer.view(whole)
             layer_gradient.copy_(gradient)
             if self.scale != "none":
                 layer_gradient.mul_(factor)
-        self._collectable = self._gradient
-        if self.free is not None and self._free_gradient is not None:
-            self._collectable = torch.index_select(self._gradient, 0, self.free, out=self._free_gradient)
+        self._collectable = whole if self.free is None else torch.index_select(whole, 0, self.free)
 
     def collect_gradient(self) -> Tensor:
         """Hand over what the last backward pass left: the gradient of the loss by each free weight * mask, before scaling.
 
         Returns:
-            float32[N_free], dropped edges included; the caller may change it, and the next backward pass overwrites it.
+            float32[N_free], dropped edges included; it is the caller's.
         """
         gradient, self._collectable = self._collectable, None
         assert gradient is not None, "there was no backward pass"
