@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -45,6 +46,7 @@ def _section(results: TableResults) -> dict[str, Any]:
         "cells": sum(len(line.cells) for line in lines),
         "dates": " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
         "warnings": results.warnings,
+        "verdicts": sorted(Counter(claim.effect.verdict for claim in results.claims).items()),
         "claims": [_claim(results, claim) for claim in results.claims],
         "header": list(rows[0]),
         "rows": [{"id": _anchor(table, index), "cells": list(row.values())} for index, row in enumerate(rows)],

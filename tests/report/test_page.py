@@ -32,6 +32,16 @@ addEventListener("load", () => setTimeout(() => {
   tell("errors", errors.join("; "));
   tell("images", images.filter(i => i.complete && i.naturalWidth > 0).length + "/" + images.length);
   tell("dead", dead.length); tell("wide", document.documentElement.scrollWidth - innerWidth);
+  const table = document.querySelector("#one table"), rows = () => [...table.tBodies[0].rows];
+  const texts = column => rows().map(row => row.cells[column].textContent);
+  const heads = [...table.tHead.rows[0].cells], accuracy = heads.findIndex(head => head.textContent.startsWith("test top-1"));
+  heads[accuracy].firstChild.click(); const up = texts(accuracy).map(parseFloat);
+  heads[accuracy].firstChild.click(); const down = texts(accuracy).map(parseFloat);
+  const rises = values => values.every((value, i) => !i || !(values[i - 1] > value));
+  tell("sorted", rises(up) && rises([...down].reverse()) && up.length > 3 && up[0] < up[up.length - 1]);
+  const search = document.querySelector("#one input");
+  search.value = "weight TRAINING"; search.dispatchEvent(new Event("input"));
+  tell("found", rows().length + "/" + rows().filter(row => !row.hidden).length);
   location.hash = "#one-line-2"; setTimeout(() => tell("opened", document.getElementById("one-line-2").open), 100);
 }, 100));
 </script>"""
@@ -113,9 +123,9 @@ def test_results_are_kept_with_what_made_them(params: Experiments, monkeypatch: 
 @pytest.mark.parametrize("width", [390, 1400])
 def test_in_a_browser(params: Experiments, width: int, tmp_path: Path) -> None:
     for name in ("one", "one-small"):
-        for cell in params.tables[name].cells:
+        for number, cell in enumerate(params.tables[name].cells):
             if not cell.directory.exists():
-                pretend(cell, 60.0 + cell.seed)
+                pretend(cell, 60.0 + 7 * number % 40)
     page = report_all(params)
     probed = tmp_path / "probed.html"
     probed.write_text(page.read_text().replace("<head>", "<head>" + PROBE))
@@ -134,4 +144,5 @@ def test_in_a_browser(params: Experiments, width: int, tmp_path: Path) -> None:
     )
     images = page.read_text().count("<img ")
     assert told["errors"] == "" and told["images"] == f"{images}/{images}" and images > 10, told
+    assert told["sorted"] == "true" and re.fullmatch(r"[5-9]/1", told["found"]), told
     assert told["dead"] == "0" and told["opened"] == "true" and int(told["wide"]) <= 0, told
