@@ -32,12 +32,13 @@ class Waiting:
         Yields:
             The batches.
         """
-        asked = time.perf_counter()
+        asked: float | None = None  # the first batch of an epoch is waited for in any case, and once for the compiler too
         for batch in batches:
             got = time.perf_counter()
             yield batch
             done = time.perf_counter()
-            self._count(got - asked, done - got)
+            if asked is not None:
+                self._count(got - asked, done - got)
             asked = done
 
     def _count(self, waited: float, worked: float) -> None:
