@@ -56,7 +56,7 @@ SMALL = Size({"Conv2, batch 4": Case("conv2", 4, width=0.125)}, (1_000,), 2, ("e
 def environment(size: Size) -> Finding:
     """Versions and hardware."""
     facts = environment_of_records()
-    rows = [[name, str(value)] for name, value in facts.items() if name != "libraries"]
+    rows = [[name, str(value)] for name, value in facts.items() if name not in ("libraries", "tf32")]
     rows += [[name, value or "missing"] for name, value in facts["libraries"].items()]
     if ON_GPU:
         free, total = torch.cuda.mem_get_info()

@@ -1,0 +1,89 @@
+"""Commands that show and keep what came out: tickets, tables, pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slt_bench.cli.group import commands, load
+from slt_bench.cli.types import Name
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.run import reports
+
+if TYPE_CHECKING:
+    from slt_bench.experiment.experiments import Experiment
+
+
+@commands.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--write", type=click.Path(path_type=Path), metavar="OUT", help="Write it again, in another form.")
+@click.option("--mask", type=click.Choice(["packed", "coded"]), help="With --write; coded: entropy-coded.")
+@click.option("--statistics", type=click.Choice(["float32", "float16"]), help="With --write; of the batch norms.")
+@click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="Import a module that the ticket's network is from.")
+def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | None, plugins: tuple[str, ...]) -> None:
+    """Verify a ticket file and show what is in it."""
+    from slt_bench.common.plugins import import_plugin
+    from slt_bench.ticket.describe import describe
+    from slt_bench.ticket.file import read_ticket, save_ticket
+
+    if write is None and (mask or statistics):
+        raise BenchError("--mask and --statistics say how a ticket is written: give --write OUT with them")
+    for plugin in plugins:
+        import_plugin(plugin)
+    ticket_file = read_ticket(file)
+    print(describe(ticket_file))
+    if write is not None:
+        save_ticket(ticket_file.ticket, write, mask or "packed", statistics or "float32")  # type: ignore[arg-type]  # click's choices
+        print(f"wrote {write}: {read_ticket(write).size:,} bytes")
+
+
+@commands.command()
+@click.argument("table", required=False, type=Name("table"))
+def report(table: str | None) -> None:
+    """Write a table and its figures from the result files; without a table, of all, and a page of all."""
+    experiments = load()
+    if table is None:
+        print(f"wrote {reports.report_all(experiments)}")
+    else:
+        print(reports.report_table(experiments.table(table)))
+
+
+@commands.command()
+@click.argument("tables", nargs=-1, metavar="[TABLE...]", type=Name("table"))
+@click.option("--verify", is_flag=True, help="Evaluate the tickets that are kept in results/ again, and write nothing.")
+def results(tables: tuple[str, ...], verify: bool) -> None:
+    """Keep the reports of complete tables, all if none is named, in results/, for the repository."""
+    if verify:
+        _verify(tables)
+        return
+    experiments = load()
+    reports.keep_tables(experiments, [experiments.table(table).name for table in tables])
+    print(f"wrote {paths.RESULTS}/")
+
+
+def _verify(tables: tuple[str, ...]) -> None:
+    """Check kept tickets, and fail if one gives another accuracy than it should."""
+    from slt_bench.run.verify import verify_results
+
+    checks = []
+    for check in verify_results(load(), tables):
+        print(check, flush=True)
+        checks.append(check)
+    wrong = [check for check in checks if check.kind == "differs"]
+    compared = sum(check.kind in ("equal", "near") for check in checks)
+    print(f"{compared} of {len(checks)} tickets give the accuracy that is kept with them")
+    if wrong:
+        raise BenchError(str(wrong[0]).removeprefix("✗ "))
+
+
+@commands.command()
+@click.argument("table", required=False, type=Name("table"))
+def track(table: str | None) -> None:
+    """Rebuild MLflow's view of the result files, without duplicates."""
+    experiments = load()
+    requested: list[Experiment] = list(experiments.tables.values()) if table is None else [experiments.table(table)]
+    for experiment in requested:
+        reports.track_table(experiment, required=True)
