@@ -98,8 +98,17 @@ class _Expansion:
         if len(rows_by_id) == len(table.rows):
             for claim in table.claims:
                 self.problems += claim_problems(table, claim, rows_by_id, ("tables", name, "claims", claim), small)
+        self._check_precision(name, list(cells.values()))
         spare = self._spare(name, table) if len(rows) == len(table.rows) else []
         return Experiment(name, table, rows, list(cells.values()), spare=spare)
+
+    def _check_precision(self, name: str, cells: list[Cell]) -> None:
+        """Refuse a table whose cells compute with different numbers: what is compared would differ in that too."""
+        recipes = {cell.recipe.precision: cell.recipe_name for cell in reversed(cells)}
+        if len(recipes) > 1:
+            different = ", ".join(f"{recipe} in {precision}" for precision, recipe in recipes.items())
+            message = f"recipes of one table must compute in one precision, these do not: {different}"
+            self.problems.append(Infeasible(("tables", name, "recipe"), message))
 
     def _spare(self, name: str, table: Table) -> list[list[Cell]]:
         """Expand the rows of claims that may be looked at more than once, to the seeds that the table does not have."""

@@ -124,6 +124,29 @@ def refused(file: Path, good: str, old: str, new: str, message: str) -> None:
     assert str(file) in str(caught.value)
 
 
+def test_a_table_computes_in_one_precision(file: Path) -> None:
+    other = "  rounded: {epochs: 2, batch_size: 64, learning_rate: 0.1, weight_decay: 1e-4, precision: tf32}\nsearches:\n"
+    two = GOOD.replace("searches:\n", other, 1)
+    message = r":\d+: tables\.one\.recipe: recipes of one table must compute in one precision, .*rounded in tf32"
+    refused(file, two, "search: training", "search: training, recipe: rounded", message)
+    file.write_text(two.replace("recipe: quick", "recipe: rounded"))
+    assert {cell.recipe.precision for cell in load_experiments(file).tables["one"].cells} == {"tf32"}
+
+
+def test_a_claim_may_ask_for_more_seeds(file: Path) -> None:
+    text = GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", "{id: ep, search: ep, sparsity: [0.3, 0.5]}")
+    text = text.replace("{search: training}", "{id: training, search: training}")
+    claims = "    claims:\n      a: {text: a, of: {row: training}, over: {row: ep}, looks: %s}\n"
+    for looks, spare in ((1, set()), (3, {2, 3, 4})):
+        file.write_text(text + claims % looks)
+        experiment = load_experiments(file).tables["one"]
+        assert {cell.seed for cell in experiment.spare_cells} == spare
+        assert all(cell.seed in (0, 1) for cell in experiment.cells)
+    more = experiment.with_more([cell for cell in experiment.spare_cells if cell.seed == 3])
+    assert [len(row) for row in more.rows[:2]] == [3, 6] and len(more.cells) == len(experiment.cells) + 3
+    refused(file, text + claims % 3, "looks: 3", "looks: 9", r"looks: must be less than or equal to 8")
+
+
 def test_a_missing_and_an_empty_file(file: Path) -> None:
     with pytest.raises(BenchError, match="is missing: run the command in the root"):
         load_experiments(file)
