@@ -74,7 +74,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (directory / "loop").symlink_to("loop")
     before = Path.cwd()
     os.chdir(directory)
-    examine()  # what takes seconds is loaded once
+    examine()  # what takes seconds is loaded once, and so is dask
+    __import__("distributed")
     yield directory
     os.chdir(before)
 

@@ -115,8 +115,8 @@ def test_the_id_of_a_source_is_the_name_of_a_folder() -> None:
          "did you mean 'epl'?, got 'elp'"),
         ("layout: epl", "layout: 'math:pi'", "'math:pi' is no layout: a function is needed"),
         ("layout: epl", "layout: 'no_lab:x'", "'no_lab:x' cannot be imported: ModuleNotFoundError: No module named 'no_lab'"),
-        ("source: digits", "source: digitss", "must be 'digits', 'cifar10', 'cifar100', 'image_folder', 'imagenet' or "
-         "'imagenet_sample', or module:name of your own; did you mean 'digits'?, got 'digitss'"),
+        ("source: digits", "source: digitss", "must be 'digits', 'cifar10', 'cifar100', 'fashion_mnist', 'image_folder', "
+         "'imagenet', 'imagenet_sample' or 'imagenette', or module:name of your own; did you mean 'digits'?, got 'digitss'"),
         ("source: digits", "source: 'math:pi'", "'math:pi' is no source of images: a function is needed"),
         ("source: digits", "source: digits, options: {a: 1}", "options are for a source of your own, module:name"),
     ],
