@@ -66,9 +66,9 @@ def test_a_kept_ticket_gives_its_accuracy_again(kept: Path, capsys: pytest.Captu
         (lambda record: record.update(images=358), "differs", "of 358 images, got"),
         (lambda record: record.update(digest="f" * 64), "not compared", "holds other images"),
         (
-            lambda record: record.update(dataset="cifar10"),
+            lambda record: record.update(dataset="imagenet"),
             "not compared",
-            "`slt-bench prepare cifar10`",
+            "`slt-bench prepare imagenet`",
         ),
         (lambda record: record.update(file="tickets/gone"), "differs", "gone"),
     ],
