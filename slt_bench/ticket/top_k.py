@@ -91,10 +91,8 @@ class TopK:
             if above < count <= above + inside:
                 self._width = max(_NARROWEST, width // 2) if inside > _FEW else width
                 return *scan.collect(low, high), count - above
-            middle += (
-                3 * width if above >= count else -3 * width
-            )  # the next bracket is twice as wide and begins where this ends
-            width *= 2
+            middle += 3 * width if above >= count else -3 * width
+            width *= 2  # the next bracket begins where this one ends
         self._width = _NARROWEST
         low = scan.kth_largest(count) - 1
         above, _ = scan.compare(low, low + 1)
