@@ -15,6 +15,7 @@ import pytest
 from slt_bench.cli.commands import invoke
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.data.manifest import read_manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.machine import Machine
@@ -120,8 +121,12 @@ def test_images_that_are_at_hand_are_prepared(kept: Path, capsys: pytest.Capture
 
 def test_the_command_fails_where_a_ticket_differs(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(Path(__file__).parents[2] / "params.yaml", "params.yaml")
+    manifest = read_manifest(paths.dataset_dir("digits"))
     invoke(["results", "--verify"])
     assert "1 of 1 tickets give the accuracy that is kept with them" in capsys.readouterr().out
-    change(kept, lambda record: record.update(top1=record["top1"] + 20))
+    change(kept, lambda record: record.update(digest="f" * 64))
+    invoke(["results", "--verify"])
+    assert "0 of 1 tickets give the accuracy that is kept with them; 1 were not compared" in capsys.readouterr().out
+    change(kept, lambda record: record.update(digest=manifest.digest, top1=record["top1"] + 20))
     with pytest.raises(BenchError, match=r"results/one/tickets/.*expected"):
         invoke(["results", "--verify"])
