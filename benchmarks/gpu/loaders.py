@@ -22,9 +22,10 @@ def rates(directory: Path, rounds: int) -> list[list[Any]]:
     path, device, rows = directory / "train.beton", torch.device(DEVICE), []
     if not path.is_file():
         return [[directory.name, "not prepared", "", ""]]
-    for kind, workers in ((ResidentLoader, 1), (Loader, 1), (Loader, 8)):
-        loader = kind(path, VIEW, 128, 0, workers, device=device)
-        rows.append([directory.name, kind.__name__, workers, f"{_rate(loader, 10 * rounds):,.0f}"])
+    for is_resident, workers in ((True, 1), (False, 1), (False, 8)):
+        loader = Loader(path, VIEW, 128, 0, workers, device=device)
+        loader = ResidentLoader(loader) if is_resident else loader
+        rows.append([directory.name, type(loader).__name__, workers, f"{_rate(loader, 10 * rounds):,.0f}"])
     return rows
 
 

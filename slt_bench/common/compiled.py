@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, TypeVar
@@ -22,8 +23,14 @@ def cache_directory(folder: Path) -> str:
     """
     home = Path.home() if os.access(Path.home(), os.W_OK) else Path(gettempdir())
     base = os.environ.get("NUMBA_CACHE_DIR", str(home / ".cache" / "slt-bench" / "numba"))
+    return str(Path(base) / _version(folder))
+
+
+@cache
+def _version(folder: Path) -> str:
+    """Compute a digest of all Python files in a folder, once for all of its loops."""
     content = b"".join(file.read_bytes() for file in sorted(folder.glob("*.py")))
-    return str(Path(base) / hashlib.sha256(content).hexdigest()[:12])
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def compiled(function: F) -> F:

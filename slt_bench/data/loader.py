@@ -52,7 +52,7 @@ class Loader:
     ) -> None:
         self._transform = Transform(path, view, training=seed is not None)
         self.indices = self._transform.check_indices(np.arange(len(self._transform.labels)) if indices is None else indices)
-        self.images, self.batch_size = len(self.indices), batch_size
+        self.path, self.images, self.batch_size = path, len(self.indices), batch_size
         self.view, self.seed, self.workers, self.share, self.device = view, seed, workers, share, device
         self._mean = np.array(view.mean, np.float32) * np.float32(255)
         self._inverse_std = 1 / (np.array(view.std, np.float32) * np.float32(255))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,23 +13,21 @@ from slt_bench.data.decode.augment import draw_crops
 from slt_bench.data.decode.transform import Transform
 from slt_bench.data.loader import Loader
 from slt_bench.data.prefetch import prefetch
-from slt_bench.params.datasets import View
 
 _SHARE = 0.25  # of the device's free memory that images may take
 _AT_A_TIME = 1024  # images that are copied together
 
 
 class ResidentLoader(Loader):
-    """The batches of a `Loader`, byte for byte, of images that lie on its device; their view keeps the size they are stored in.
+    """The batches of a `Loader`, byte for byte, of images that lie on its device; they keep the size they are stored in.
 
     Args:
-        path: as `Loader` takes it, like all others.
-        view: whose resolution is None.
-        others: the other arguments of `Loader`.
+        loader: whose view has no resolution; its images are copied.
     """
 
-    def __init__(self, path: Path, view: View, *others: Any, **named: Any) -> None:
-        super().__init__(path, view, *others, **named)
+    def __init__(self, loader: Loader) -> None:
+        vars(self).update(vars(loader))  # a loader of the same images, whose file need not be read again
+        path, view = self.path, self.view
         assert view.resolution is None, "images that are resized are not resident"
         self._padding = view.crop_padding if self.seed is not None else 0
         whole = Transform(path, view, training=False)
@@ -90,21 +86,10 @@ class ResidentLoader(Loader):
         return on_device, torch.arange(height, device=self.device) + top[:, None], columns
 
 
-def make_loader(
-    path: Path,
-    view: View,
-    batch_size: int,
-    seed: int | None = None,
-    workers: int = 1,
-    indices: NDArray[np.int64] | None = None,
-    share: tuple[int, int] = (0, 1),
-    device: torch.device | None = None,
-) -> Loader:
-    """Make a loader whose images lie on the device where that is a GPU that has room for them; arguments as `Loader`'s."""
-    there = device or torch.device("cpu")
-    arguments = (path, view, batch_size, seed, workers, indices, share, there)
-    loader = Loader(*arguments)
-    if there.type != "cuda" or view.resolution is not None:
+def resident_if_possible(loader: Loader) -> Loader:
+    """Copy the images of a loader to its device, where that is a GPU that has room for them; else return the loader."""
+    device = torch.device(loader.device)
+    if device.type != "cuda" or loader.view.resolution is not None:
         return loader
-    fits = loader.bytes_of_pixels <= _SHARE * torch.cuda.mem_get_info(there)[0]
-    return ResidentLoader(*arguments) if fits else loader
+    fits = loader.bytes_of_pixels <= _SHARE * torch.cuda.mem_get_info(device)[0]
+    return ResidentLoader(loader) if fits else loader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from slt_bench.common.files import write_text
 from slt_bench.compute.precision import reproducible
 from slt_bench.records.checksums import NAME as CHECKSUMS
 from slt_bench.records.checksums import write_checksums
-from slt_bench.search.metrics import measure
+from slt_bench.search.metrics import Metrics, measure
 
 if TYPE_CHECKING:
     from slt_bench.data.loader import Loader
@@ -40,12 +41,7 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     best = read_ticket(cell_directory / "ticket.safetensors")
     last = read_ticket(cell_directory / "last.safetensors", best)
     spec = best.ticket.spec
-    loader = load_test_images(dataset_directory, spec, workers)
-    if loader is None:
-        raise BenchError(f"the tickets in {cell_directory} were found on other classes or image sizes than {dataset_directory}")
-    networks = [file.network.plain_module().to(loader.device) for file in (best, last)]
-    with reproducible():
-        of_best, of_last = measure(networks, loader, len(spec.classes))
+    of_best, of_last = measure_tickets((best, last), dataset_directory, f"the tickets in {cell_directory}", workers)
     metrics = {
         "top1": of_best.top1,
         "top5": of_best.top5,
@@ -63,10 +59,32 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     return metrics
 
 
-def load_test_images(directory: Path, spec: Spec, workers: int) -> Loader | None:
+def measure_tickets(files: Sequence[TicketFile], directory: Path, what: str, workers: int = 1) -> list[Metrics]:
+    """Measure the networks of tickets on the test images of a dataset, which are read once.
+
+    Args:
+        files: tickets of one network, classes and image size.
+        directory: with test.beton and its manifest.
+        what: is measured, as the message calls it.
+        workers: threads that load images.
+
+    Raises:
+        BenchError: the images are missing or damaged, or of other classes or sizes.
+    """
+    spec = files[0].ticket.spec
+    loader = _load_test_images(directory, spec, workers)
+    if loader is None:
+        raise BenchError(f"{what} were found on other classes or image sizes than {directory}")
+    networks = [file.network.plain_module().to(loader.device) for file in files]
+    with reproducible():
+        return measure(networks, loader, len(spec.classes))
+
+
+def _load_test_images(directory: Path, spec: Spec, workers: int) -> Loader | None:
     """Load the test images of a dataset as a ticket's network sees them; None if they are of other classes or sizes."""
+    from slt_bench.data.loader import Loader
     from slt_bench.data.manifest import read_manifest
-    from slt_bench.data.resident import make_loader
+    from slt_bench.data.resident import resident_if_possible
     from slt_bench.data.verify import verify_file
     from slt_bench.params.datasets import View
 
@@ -76,7 +94,8 @@ def load_test_images(directory: Path, spec: Spec, workers: int) -> Loader | None
     resolution = spec.image_size if spec.resize is not None else None
     view = View(mean=spec.mean, std=spec.std, resolution=resolution, resize=spec.resize)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return make_loader(verify_file(directory, "test", manifest), view, batch_size=256, workers=workers, device=device)
+    path = verify_file(directory, "test", manifest)
+    return resident_if_possible(Loader(path, view, batch_size=256, workers=workers, device=device))
 
 
 def _sizes(file: TicketFile) -> dict[str, Any]:

@@ -66,6 +66,8 @@ def _kept(folder: Path) -> list[dict[str, Any]]:
 def _check(file: Path, record: dict[str, Any]) -> Check:
     """Evaluate one ticket, where the images of its record are at hand."""
     from slt_bench.data.manifest import read_manifest
+    from slt_bench.run.evaluate import measure_tickets
+    from slt_bench.ticket.file import read_ticket
 
     directory = paths.dataset_dir(record["dataset"])
     try:
@@ -76,9 +78,10 @@ def _check(file: Path, record: dict[str, Any]) -> Check:
         theirs = f"its record has {record['origin']} ({record['digest'][:12]})"
         return Check(file, "not compared", f"{directory} holds other images ({manifest.digest[:12]}): {theirs}")
     try:
-        correct, images = _evaluate(file, directory)
+        (metrics,) = measure_tickets([read_ticket(file)], directory, "it and its network")
     except BenchError as error:
         return Check(file, "differs", str(error))
+    correct, images = round(metrics.top1 * metrics.images / 100), metrics.images
     expected = round(record["top1"] * record["images"] / 100)
     found = f"expected {expected:,} of {record['images']:,} images, got {correct:,} of {images:,}"
     if images != record["images"]:
@@ -87,20 +90,3 @@ def _check(file: Path, record: dict[str, Any]) -> Check:
     if not off:
         return Check(file, "equal", f"{record['top1']:.2f} %, {correct:,} of {images:,} images")
     return Check(file, "near" if off <= _NEAR * images else "differs", f"{found}: {off:,} otherwise")
-
-
-def _evaluate(file: Path, directory: Path) -> tuple[int, int]:
-    """Count the test images that a ticket's network classifies correctly, and all test images."""
-    from slt_bench.compute.precision import reproducible
-    from slt_bench.run.evaluate import load_test_images
-    from slt_bench.search.metrics import measure
-    from slt_bench.ticket.file import read_ticket
-
-    ticket = read_ticket(file)
-    spec = ticket.ticket.spec
-    loader = load_test_images(directory, spec, workers=1)
-    if loader is None:
-        raise BenchError("it is of other classes or image sizes")
-    with reproducible():
-        (metrics,) = measure([ticket.network.plain_module().to(loader.device)], loader, len(spec.classes))
-    return round(metrics.top1 * metrics.images / 100), metrics.images

@@ -17,8 +17,9 @@ from slt_bench.common.errors import Interrupted, Preempted
 from slt_bench.common.files import check_writable, exclusive, write_text
 from slt_bench.compute.precision import precision_name, reproducible
 from slt_bench.compute.world import ALONE, World
+from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest, check_manifest, read_manifest
-from slt_bench.data.resident import make_loader
+from slt_bench.data.resident import resident_if_possible
 from slt_bench.data.verify import verify_file
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
@@ -137,10 +138,11 @@ def _trainer(cell: Cell, manifest: Manifest, machine: Machine, world: World) -> 
     recipe, dataset, workers = cell.recipe, paths.dataset_dir(cell.dataset_name), machine.workers
     name, indices = manifest.split(recipe.train_on)
     path, share = verify_file(dataset, name, manifest), (world.rank, world.size)
-    train = make_loader(path, cell.dataset, recipe.batch_size, cell.seed, workers, indices, share, device=device)
+    train = resident_if_possible(Loader(path, cell.dataset, recipe.batch_size, cell.seed, workers, indices, share, device))
     val = None
     if recipe.train_on == "train":
-        val = make_loader(path, cell.dataset, 256, None, workers, manifest.split("val")[1], share, device=device)
+        held_out = manifest.split("val")[1]
+        val = resident_if_possible(Loader(path, cell.dataset, 256, None, workers, held_out, share, device))
     return Trainer(cell, manifest, train, val, device, world, machine.graphs)
 
 

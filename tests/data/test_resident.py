@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from slt_bench.data.loader import Loader
-from slt_bench.data.resident import ResidentLoader, make_loader
+from slt_bench.data.resident import ResidentLoader, resident_if_possible
 from tests.toys_images import DIGITS
 
 CROPS = DIGITS.model_copy(update={"crop_padding": 2, "flip": True})
@@ -19,7 +19,7 @@ CROPS = DIGITS.model_copy(update={"crop_padding": 2, "flip": True})
 @pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (1, 2)])
 def test_training_batches_are_the_same_bytes(digits_directory: Path, indices, rank: int, world_size: int) -> None:
     arguments = (digits_directory / "train.beton", CROPS, 64, 3, 1, indices, (rank, world_size))
-    reading, resident = Loader(*arguments), ResidentLoader(*arguments)
+    reading, resident = Loader(*arguments), ResidentLoader(Loader(*arguments))
     for epoch, first in ((0, 0), (5, 2)):
         pairs = list(zip(reading.epoch(epoch, first), resident.epoch(epoch, first), strict=True))
         assert pairs
@@ -28,16 +28,18 @@ def test_training_batches_are_the_same_bytes(digits_directory: Path, indices, ra
 
 
 def test_an_evaluation_sees_every_image_once_in_order(digits_directory: Path) -> None:
-    reading, resident = (kind(digits_directory / "test.beton", CROPS, 100) for kind in (Loader, ResidentLoader))
+    reading = Loader(digits_directory / "test.beton", CROPS, 100)
+    resident = ResidentLoader(reading)
     for (images, labels), (there, labels_there) in zip(reading.epoch(), resident.epoch(), strict=True):
         assert torch.equal(images, there) and torch.equal(labels, labels_there)
 
 
 def test_the_size_is_known_before_anything_is_copied(digits_directory: Path) -> None:
-    loader = ResidentLoader(digits_directory / "train.beton", CROPS, 64, 3)
+    loader = ResidentLoader(Loader(digits_directory / "train.beton", CROPS, 64, 3))
     assert loader.bytes_of_pixels == loader._pixels.nbytes == 1438 * 12 * 12 * 3
 
 
 def test_a_cpu_reads_images_again_for_every_epoch(digits_directory: Path) -> None:
     """On a CPU that is as fast, and takes no memory."""
-    assert type(make_loader(digits_directory / "test.beton", DIGITS, 100, device=torch.device("cpu"))) is Loader
+    loader = Loader(digits_directory / "test.beton", DIGITS, 100)
+    assert resident_if_possible(loader) is loader and type(loader) is Loader
