@@ -53,14 +53,15 @@ def report(table: str | None) -> None:
 
 @commands.command()
 @click.argument("tables", nargs=-1, metavar="[TABLE...]", type=Name("table"))
+@click.option("--partial", is_flag=True, help="Keep tables that are not complete too; they say what is left out.")
 @click.option("--verify", is_flag=True, help="Evaluate the tickets that are kept in results/ again, and write nothing.")
-def results(tables: tuple[str, ...], verify: bool) -> None:
+def results(tables: tuple[str, ...], partial: bool, verify: bool) -> None:
     """Keep the reports of complete tables, all if none is named, in results/, for the repository."""
     if verify:
         _verify(tables)
         return
     experiments = load()
-    reports.keep_tables(experiments, [experiments.table(table).name for table in tables])
+    reports.keep_tables(experiments, [experiments.table(table).name for table in tables], partial)
     print(f"wrote {paths.RESULTS}/")
 
 

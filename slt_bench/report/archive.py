@@ -1,4 +1,4 @@
-"""results/: reports of complete tables, small enough for the repository, and the part of README.md that lists them."""
+"""results/: reports of tables, small enough for the repository, and the part of README.md that lists them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,25 @@ _BEGIN, _END = "<!-- begin: written by `slt-bench results` -->\n", "<!-- end -->
 _README = Path("README.md")
 
 
-def complete_tables(experiments: Experiments, names: list[str]) -> list[TableResults]:
+def tables_to_keep(experiments: Experiments, names: list[str], partial: bool = False) -> list[TableResults]:
     """Read the results of the named tables, or of all that are complete if none is named.
 
+    Args:
+        experiments: all that params.yaml declares.
+        names: of tables.
+        partial: whether tables that have results, but not of all their cells, are kept too.
+
     Raises:
-        BenchError: a named table is not complete.
+        BenchError: a named table is not complete, or has no result at all.
     """
     tables = [table_results(experiments.table(name)) for name in names or experiments.tables]
-    complete = [results for results in tables if _is_complete(results)]
-    missing = [results.name for results in tables if results not in complete]
+    ready = [results for results in tables if (results.lines_with_results if partial else _is_complete(results))]
+    missing = [results for results in tables if results not in ready]
     if names and missing:
-        raise BenchError(f"table {missing[0]} has cells without a current result: `slt-bench run {missing[0]}` makes them")
-    return complete
+        name, begun = missing[0].name, bool(missing[0].lines_with_results)
+        keep = f", `slt-bench results {name} --partial` keeps those that there are" if begun else ""
+        raise BenchError(f"table {name} has cells without a current result: `slt-bench run {name}` makes them{keep}")
+    return ready
 
 
 def _is_complete(results: TableResults) -> bool:
@@ -65,6 +72,7 @@ def _summary(results: TableResults) -> dict[str, Any]:
     dataset = results.experiment.table.dataset
     return {
         "cells": len(records),
+        "declared": len({cell.id for line in results.lines for cell in line.cells}),
         "dates": sorted({record["finished"][:10] for record in records}),
         "hardware": sorted({f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores" for machine in machines}),
         "torch": sorted({machine["libraries"]["torch"] for machine in machines}),
@@ -86,6 +94,8 @@ def list_archived(experiments: Experiments) -> None:
     for table in gone:
         summaries[table]["title"] += " (under an earlier declaration)"
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(summaries, '')}\n{_claims(summaries)}")
+    if not _README.is_file():  # a project of somebody's own
+        return
     text = _README.read_text(encoding="utf-8")
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
@@ -98,7 +108,7 @@ def _index(summaries: dict[str, dict[str, Any]], root: str) -> str:
         {
             "table": f"[{table}]({root}{table}/table.md)",
             "what": summary["title"],
-            "cells": str(summary["cells"]),
+            "cells": _number_of_cells(summary),
             "claims": _counted([claim["verdict"] for claim in summary["claims"]]),
             "date": summary["dates"][-1],
             "hardware": "; ".join(summary["hardware"]) + f", {summary['hours']:g} hours of one process",
@@ -108,6 +118,11 @@ def _index(summaries: dict[str, dict[str, Any]], root: str) -> str:
         for table, summary in summaries.items()
     ]
     return grid(rows) + "\n"
+
+
+def _number_of_cells(summary: dict[str, Any]) -> str:
+    cells, declared = summary["cells"], summary.get("declared", summary["cells"])
+    return str(cells) if cells >= declared else f"{cells} of {declared}"
 
 
 def _counted(verdicts: list[str]) -> str:

@@ -57,16 +57,21 @@ def report_all(experiments: Experiments) -> Path:
     return paths.PAGE
 
 
-def keep_tables(experiments: Experiments, tables: list[str]) -> None:
+def keep_tables(experiments: Experiments, tables: list[str], partial: bool = False) -> None:
     """Report tables, all that are complete if none is named, and copy the reports into results/.
 
+    Args:
+        experiments: all that params.yaml declares.
+        tables: their names.
+        partial: whether tables that are not complete are kept too; their reports say what is left out.
+
     Raises:
-        BenchError: a named table is not complete.
+        BenchError: a named table is not complete, or has no result at all.
     """
-    from slt_bench.report.archive import archive, complete_tables, list_archived
+    from slt_bench.report.archive import archive, list_archived, tables_to_keep
     from slt_bench.report.write import write_report
 
-    for results in complete_tables(experiments, tables):
+    for results in tables_to_keep(experiments, tables, partial):
         write_report(results)
         archive(results)
     list_archived(experiments)

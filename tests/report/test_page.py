@@ -96,9 +96,17 @@ def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Exper
 @pytest.mark.figures
 def test_results_are_kept_with_what_made_them(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "keep_tickets", lambda *_: [])  # nothing was searched: see tests/run/test_verify.py
-    with pytest.raises(BenchError, match="table one has cells without a current result: `slt-bench run one` makes them"):
+    for partial in (False, True):
+        with pytest.raises(BenchError, match="one has cells without a current result: `slt-bench run one` makes them$"):
+            keep_tables(params, ["one"], partial)
+    first, *others = params.tables["one"].cells
+    pretend(first, 60.0 + first.seed)
+    with pytest.raises(BenchError, match="`slt-bench results one --partial` keeps those that there are"):
         keep_tables(params, ["one"])
-    for cell in params.tables["one"].cells:
+    keep_tables(params, ["one"], partial=True)
+    assert re.search(r"LEFT OUT: \d+ of (\d+) cells: ", (paths.RESULTS / "one/table.md").read_text())
+    assert re.search(r"\| 1 of \d+ +\|", (paths.RESULTS / "README.md").read_text())
+    for cell in others:
         pretend(cell, 60.0 + cell.seed)
     Path("README.md").write_text("before\n<!-- begin: written by `slt-bench results` -->\nold\n<!-- end -->\nafter\n")
     keep_tables(params, ["one"])
