@@ -54,11 +54,20 @@ def report(table: str | None) -> None:
 @commands.command()
 @click.argument("tables", nargs=-1, metavar="[TABLE...]", type=Name("table"))
 @click.option("--partial", is_flag=True, help="Keep tables that are not complete too; they say what is left out.")
+@click.option(
+    "--site",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write results/ as a static site into this folder, and nothing else.",
+)
 @click.option("--verify", is_flag=True, help="Evaluate the tickets that are kept in results/ again, and write nothing.")
-def results(tables: tuple[str, ...], partial: bool, verify: bool) -> None:
+def results(tables: tuple[str, ...], partial: bool, site: Path | None, verify: bool) -> None:
     """Keep the reports of complete tables, all if none is named, in results/, for the repository."""
     if verify:
         _verify(tables)
+        return
+    if site:
+        reports.write_results_site(site)
+        print(f"wrote {site / 'index.html'}")
         return
     experiments = load()
     reports.keep_tables(experiments, [experiments.table(table).name for table in tables], partial)

@@ -10,13 +10,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from slt_bench.common.files import write_text
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.history import Epoch
 from slt_bench.records.result import Absent, Result
 from slt_bench.report.claims import ClaimResult
+from slt_bench.report.html import pages
 from slt_bench.report.lines import Line
 from slt_bench.report.results import TableResults
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, line_rows
@@ -26,12 +25,9 @@ _PROVENANCE = ("identity", "code", "commit", "started", "finished", "environment
 
 def write_page(tables: Sequence[TableResults], path: Path) -> None:
     """Write a page of the results of these tables, whose figures have been drawn."""
-    environment = Environment(
-        loader=PackageLoader("slt_bench", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     title = tables[0].title if len(tables) == 1 else "slt-bench: strong lottery tickets"
     sections = [_section(results) for results in tables]
-    page = environment.get_template("page.html").render(title=title, claims_note=CLAIMS_NOTE, tables=sections)
+    page = pages().get_template("page.html").render(title=title, claims_note=CLAIMS_NOTE, tables=sections)
     write_text(path, page)
 
 

@@ -68,13 +68,25 @@ def keep_tables(experiments: Experiments, tables: list[str], partial: bool = Fal
     Raises:
         BenchError: a named table is not complete, or has no result at all.
     """
-    from slt_bench.report.archive import archive, list_archived, tables_to_keep
+    from slt_bench.kept.archive import archive, list_archived, tables_to_keep
     from slt_bench.report.write import write_report
 
     for results in tables_to_keep(experiments, tables, partial):
         write_report(results)
         archive(results)
     list_archived(experiments)
+
+
+def write_results_site(target: Path) -> None:
+    """Write the tables in results/ as a static site.
+
+    Raises:
+        BenchError: results/ keeps no table, or the folder is there and is no site.
+    """
+    from slt_bench.kept.site import write_site
+    from slt_bench.kept.table import kept_tables
+
+    write_site(kept_tables(paths.RESULTS), target)
 
 
 def track_table(experiment: Experiment, required: bool = False) -> None:

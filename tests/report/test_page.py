@@ -12,12 +12,9 @@ from pathlib import Path
 import pytest
 
 from slt_bench.common import paths
-from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
-from slt_bench.report import archive
-from slt_bench.report.archive import list_archived
-from slt_bench.run.reports import keep_tables, report_all, report_table
+from slt_bench.run.reports import report_all, report_table
 from tests.report.test_claims import CLAIMS, TEXT
 from tests.report.test_report import pretend
 
@@ -91,38 +88,6 @@ def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Exper
     rows = list(csv.DictReader((paths.table_dir("one-small") / "table.csv").open()))
     assert {row["small_budget"] for row in rows} == {"other seeds"}
     assert "at a small budget" in markdown and "1.33 gain" in markdown
-
-
-@pytest.mark.figures
-def test_results_are_kept_with_what_made_them(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "keep_tickets", lambda *_: [])  # nothing was searched: see tests/run/test_verify.py
-    for partial in (False, True):
-        with pytest.raises(BenchError, match="one has cells without a current result: `slt-bench run one` makes them$"):
-            keep_tables(params, ["one"], partial)
-    first, *others = params.tables["one"].cells
-    pretend(first, 60.0 + first.seed)
-    with pytest.raises(BenchError, match="`slt-bench results one --partial` keeps those that there are"):
-        keep_tables(params, ["one"])
-    keep_tables(params, ["one"], partial=True)
-    assert re.search(r"LEFT OUT: \d+ of (\d+) cells: ", (paths.RESULTS / "one/table.md").read_text())
-    assert re.search(r"\| 1 of \d+ +\|", (paths.RESULTS / "README.md").read_text())
-    for cell in others:
-        pretend(cell, 60.0 + cell.seed)
-    Path("README.md").write_text("before\n<!-- begin: written by `slt-bench results` -->\nold\n<!-- end -->\nafter\n")
-    keep_tables(params, ["one"])
-    readme, index = Path("README.md").read_text(), (paths.RESULTS / "README.md").read_text()
-    assert readme.startswith("before\n") and readme.endswith("<!-- end -->\nafter\n") and "\nold\n" not in readme
-    for part in ("2026-01-01", "one, 2 cores", "abc", "undecided"):
-        assert part in readme and part in index, part
-    assert "frozen is better" in index
-    assert "(results/one/table.md)" in readme and "(one/table.md)" in index
-    shown = (paths.RESULTS / "one/table.md").read_text()
-    for figure in re.findall(r"!\[.*?\]\((.*?)\)", shown):
-        assert (paths.RESULTS / "one" / figure).is_file()
-    (paths.RESULTS / "one").rename(paths.RESULTS / "other")  # of a table that is declared no more
-    list_archived(params)
-    assert "(results/other/table.md)" in Path("README.md").read_text()
-    assert "One (under an earlier declaration)" in (paths.RESULTS / "README.md").read_text()
 
 
 @pytest.mark.slow

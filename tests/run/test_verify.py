@@ -18,9 +18,9 @@ from slt_bench.common.errors import BenchError
 from slt_bench.data.manifest import read_manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.load import load_experiments
+from slt_bench.kept import tickets
+from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.params.machine import Machine
-from slt_bench.report import kept_tickets
-from slt_bench.report.kept_tickets import check_size, keep_tickets
 from slt_bench.run.cells import evaluate_cell
 from slt_bench.run.verify import verify_results
 from slt_bench.search.run import search
@@ -107,7 +107,7 @@ def test_a_table_without_tickets(kept: Path) -> None:
 
 
 def test_tickets_that_are_too_much_for_a_repository(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_tickets, "_MOST_BYTES", 100)
+    monkeypatch.setattr(tickets, "_MOST_BYTES", 100)
     with pytest.raises(BenchError, match="keep fewer tables"):
         check_size(paths.RESULTS)
 

@@ -11,7 +11,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiments
-from slt_bench.report.kept_tickets import check_size, keep_tickets
+from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
 from slt_bench.report.rows import claim_row, claim_values, grid
 from slt_bench.report.statistics import UNKNOWN

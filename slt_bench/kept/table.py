@@ -1,0 +1,91 @@
+"""A kept table as one value, read from its folder in results/."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slt_bench.common.errors import BenchError
+from slt_bench.common.text import grouped
+from slt_bench.report.rows import CLAIMS_NOTE, Row
+
+MADE = "made.json"
+_NEEDED = {"title", "cells", "dates", "hours", "hardware", "data", "claims"}  # keys of it
+
+
+@dataclass(frozen=True)
+class KeptTable:
+    """What is kept of a table: its lines as readers see them, its claims, and the values of its cells."""
+
+    folder: Path
+    made: dict[str, Any]  # when, on what and with which code it was made, its claims, and its tickets
+    warnings: list[str]  # to stand above the table
+    notes: list[str]  # to stand below it
+    rows: list[Row]  # one a line
+    settings: list[str]  # of the lines
+    cells: dict[str, list[Row]]  # a row each, by settings; none where a table was kept without them
+    figures: list[str]  # names of files
+
+    @property
+    def name(self) -> str:
+        """The table's name in params.yaml."""
+        return self.folder.name
+
+    @property
+    def tickets(self) -> dict[str, str]:
+        """The files of the kept tickets, relative to the folder, by the ids of their cells."""
+        return {record["cell"]: record["file"] for record in self.made.get("tickets", [])}
+
+
+def kept_tables(root: Path) -> list[KeptTable]:
+    """Read all tables that are kept in a folder, in the order of their names.
+
+    Raises:
+        BenchError: none is, or one is damaged.
+    """
+    folders = sorted(path.parent for path in root.glob(f"*/{MADE}"))
+    if not folders:
+        raise BenchError(f"{root}/ keeps no table: `slt-bench results` keeps those that are complete")
+    return [read_kept(folder) for folder in folders]
+
+
+def read_kept(folder: Path) -> KeptTable:
+    """Read a kept table.
+
+    Raises:
+        BenchError: a file is missing or damaged.
+    """
+    cells = folder / "cells.csv"
+    try:
+        made = dict(json.loads((folder / MADE).read_text(encoding="utf-8")))
+        if missing := sorted(_NEEDED - made.keys()):
+            raise LookupError(f"{MADE} lacks {', '.join(missing)}")
+        blocks = (folder / "table.md").read_text(encoding="utf-8").strip().split("\n\n")
+        grids = [number for number, block in enumerate(blocks) if block.startswith("|")]
+        notes = [block for block in blocks[grids[0] + 1 :] if not block.startswith(("|", "#", "![")) and block != CLAIMS_NOTE]
+        return KeptTable(
+            folder=folder,
+            made=made,
+            warnings=blocks[1 : grids[0]],
+            notes=notes,
+            rows=_read_grid(blocks[grids[0]]),
+            settings=[row["setting"] for row in _read_csv(folder / "table.csv")],
+            cells=grouped(_read_csv(cells), lambda row: row["setting"]) if cells.is_file() else {},
+            figures=sorted(path.name for path in folder.glob("*.svg")),
+        )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BenchError(f"{folder} is no kept table: {type(error).__name__}: {error}") from None
+
+
+def _read_csv(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _read_grid(block: str) -> list[Row]:
+    """Read a grid as `rows.grid` lays it out in Markdown."""
+    header, _, *rows = ([text.strip() for text in line.strip("|").split("|")] for line in block.splitlines())
+    return [dict(zip(header, row, strict=True)) for row in rows]

@@ -1,0 +1,46 @@
+"""Reports are kept with what made them, whole or in part."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.kept.archive import list_archived
+from slt_bench.run.reports import keep_tables
+from tests.report.test_report import pretend
+
+
+@pytest.mark.figures
+def test_results_are_kept_with_what_made_them(params: Experiments) -> None:
+    for partial in (False, True):
+        with pytest.raises(BenchError, match=r"one has cells without a current result: `slt-bench run one` makes them$"):
+            keep_tables(params, ["one"], partial)
+    first, *others = params.tables["one"].cells
+    pretend(first, 60.0 + first.seed)
+    with pytest.raises(BenchError, match="`slt-bench results one --partial` keeps those that there are"):
+        keep_tables(params, ["one"])
+    keep_tables(params, ["one"], partial=True)
+    assert re.search(r"LEFT OUT: \d+ of (\d+) cells: ", (paths.RESULTS / "one/table.md").read_text())
+    assert re.search(r"\| 1 of \d+ +\|", (paths.RESULTS / "README.md").read_text())
+    for cell in others:
+        pretend(cell, 60.0 + cell.seed)
+    Path("README.md").write_text("before\n<!-- begin: written by `slt-bench results` -->\nold\n<!-- end -->\nafter\n")
+    keep_tables(params, ["one"])
+    readme, index = Path("README.md").read_text(), (paths.RESULTS / "README.md").read_text()
+    assert readme.startswith("before\n") and readme.endswith("<!-- end -->\nafter\n") and "\nold\n" not in readme
+    for part in ("2026-01-01", "one, 2 cores", "abc", "undecided"):
+        assert part in readme and part in index, part
+    assert "frozen is better" in index
+    assert "(results/one/table.md)" in readme and "(one/table.md)" in index
+    shown = (paths.RESULTS / "one/table.md").read_text()
+    for figure in re.findall(r"!\[.*?\]\((.*?)\)", shown):
+        assert (paths.RESULTS / "one" / figure).is_file()
+    (paths.RESULTS / "one").rename(paths.RESULTS / "other")  # of a table that is declared no more
+    list_archived(params)
+    assert "(results/other/table.md)" in Path("README.md").read_text()
+    assert "One (under an earlier declaration)" in (paths.RESULTS / "README.md").read_text()

@@ -1,0 +1,133 @@
+"""The static site of kept tables: all links lead somewhere, every number to its cells, and a browser does not complain."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from slt_bench.cli.commands import invoke
+from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.kept.site import write_site
+from slt_bench.kept.table import kept_tables, read_kept
+from slt_bench.run.reports import keep_tables
+from tests.report.test_page import CHROMIUM
+from tests.report.test_report import pretend
+
+PROBE = """<script>
+const errors = [];
+addEventListener("error", event => errors.push(event.message || "not loaded: " + event.target.outerHTML.slice(0, 80)), true);
+addEventListener("load", () => setTimeout(() => {
+  const tell = (name, value) => document.documentElement.setAttribute("data-" + name, value);
+  const [tables, claims] = document.querySelectorAll("table"), search = document.querySelectorAll("input")[1];
+  search.value = "frozen IS better"; search.dispatchEvent(new Event("input"));
+  const rows = [...claims.tBodies[0].rows];
+  tell("found", rows.filter(row => !row.hidden).length + "/" + rows.length); tell("tables", tables.tBodies[0].rows.length);
+  tables.querySelectorAll("button")[2].click(); tell("sorted", tables.querySelectorAll("[aria-sort=ascending]").length);
+  tell("errors", errors.join("; ")); tell("wide", document.documentElement.scrollWidth - innerWidth);
+}, 100));
+</script>"""
+
+
+class Page(HTMLParser):
+    """The links and anchors of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.anchors |= {value or "" for name, value in attrs if name == "id"}
+
+
+@pytest.fixture
+def site(params: Experiments, tmp_path: Path) -> Path:
+    for cell in params.tables["one"].cells:
+        pretend(cell, 60.0 + cell.seed)
+    keep_tables(params, ["one"])
+    folder = paths.RESULTS / "one"
+    made = json.loads((folder / "made.json").read_text())
+    (folder / "tickets").mkdir()
+    (folder / "tickets/some.safetensors").touch()
+    made["tickets"] = [{"file": "tickets/some.safetensors", "cell": params.tables["one"].cells[2].id}]
+    (folder / "made.json").write_text(json.dumps(made))
+    older = paths.RESULTS / "older"  # of a time when less was kept
+    older.mkdir()
+    for name in ("table.md", "table.csv"):
+        (older / name).write_text((folder / name).read_text())
+    del made["tickets"], made["declared"]
+    for claim in made["claims"]:
+        del claim["computed from"]
+    (older / "made.json").write_text(json.dumps(made))
+    invoke(["results", "--site", "site"])
+    return tmp_path / "site"
+
+
+@pytest.mark.figures
+def test_every_link_leads_somewhere(site: Path) -> None:
+    pages = [site / "index.html", site / "one/index.html", site / "older/index.html"]
+    count = 0
+    for page in pages:
+        for link in Page(page).links:
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.is_file(), (page, link)
+            assert not anchor or anchor in Page(target).anchors, (page, link)
+            count += 1
+    assert count > 60
+    one = pages[1].read_text()
+    for part in (
+        "tickets/some.safetensors",
+        "<td>61.0</td>",
+        "c0de",
+        "<code>slt-bench run one</code>",
+        "accuracy-sparsity.svg",
+    ):
+        assert part in one, part
+    assert "were not kept" in pages[2].read_text() and "were not kept" not in one
+
+
+@pytest.mark.figures
+def test_a_site_is_replaced_and_nothing_else_is(site: Path, tmp_path: Path) -> None:
+    (site / "left over").touch()
+    invoke(["results", "--site", "site"])
+    assert not (site / "left over").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").touch()
+    with pytest.raises(BenchError, match="mine is there and is no site of slt-bench: give a folder that does not exist yet"):
+        write_site(kept_tables(paths.RESULTS), Path("mine"))
+    assert (tmp_path / "mine/thesis.txt").is_file()
+
+
+def test_what_is_no_kept_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="keeps no table: `slt-bench results` keeps those that are complete"):
+        kept_tables(tmp_path)
+    (tmp_path / "one").mkdir()
+    for content in ("", "[]", "{}"):
+        (tmp_path / "one/made.json").write_text(content)
+        with pytest.raises(BenchError, match=r"one is no kept table: (JSONDecodeError|LookupError: made.json lacks cells)"):
+            read_kept(tmp_path / "one")
+
+
+@pytest.mark.slow
+@pytest.mark.figures
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_in_a_browser(site: Path, tmp_path: Path) -> None:
+    page = site / "index.html"
+    page.write_text(page.read_text().replace("<head>", "<head>" + PROBE))
+    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1366,800",
+               f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000", "--dump-dom"]  # fmt: skip
+    dom = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120).stdout
+    told = dict(re.findall(r'data-(\w+)="([^"]*)"', dom))
+    assert told["errors"] == "" and told["tables"] == "2" and told["sorted"] == "1" and int(told["wide"]) <= 0, told
+    found, rows = map(int, told["found"].split("/"))
+    assert 0 < found < rows, told
