@@ -20,6 +20,7 @@ _FIGURES = ("accuracy-size", "accuracy-coded-size", "accuracy-sparsity", "accura
 _CLAIM_COLUMNS = ("claim", "of", "over", "effect", "n", "must exceed", "published", "verdict")
 _BEGIN, _END = "<!-- begin: written by `slt-bench results` -->\n", "<!-- end -->"
 _README = Path("README.md")
+_IN_README = ("table", "what", "cells", "claims", "date")
 
 
 def tables_to_keep(experiments: Experiments, names: list[str], partial: bool = False) -> list[TableResults]:
@@ -91,6 +92,7 @@ def list_archived(experiments: Experiments) -> None:
     gone = sorted(files.keys() - experiments.tables.keys())  # kept as they came out, though no table is declared so any more
     tables = [*(table for table in experiments.tables if table in files), *gone]
     summaries = {table: json.loads(files[table].read_text(encoding="utf-8")) for table in tables}
+    summaries = dict(sorted(summaries.items(), key=lambda item: bool(item[1].get("small"))))  # what means something comes first
     for table in gone:
         summaries[table]["title"] += " (under an earlier declaration)"
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(summaries, '')}\n{_claims(summaries)}")
@@ -100,10 +102,12 @@ def list_archived(experiments: Experiments) -> None:
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if begin and end:
-        write_text(_README, f"{before}{begin}\n{_index(summaries, f'{paths.RESULTS}/')}\n{end}{after}")
+        index = _index(summaries, f"{paths.RESULTS}/", _IN_README)
+        write_text(_README, f"{before}{begin}\n{index}\n{end}{after}")
 
 
-def _index(summaries: dict[str, dict[str, Any]], root: str) -> str:
+def _index(summaries: dict[str, dict[str, Any]], root: str, columns: tuple[str, ...] | None = None) -> str:
+    """List kept tables, each with a link from `root`; with all columns, or some."""
     rows = [
         {
             "table": f"[{table}]({root}{table}/table.md)",
@@ -117,7 +121,7 @@ def _index(summaries: dict[str, dict[str, Any]], root: str) -> str:
         }
         for table, summary in summaries.items()
     ]
-    return grid(rows) + "\n"
+    return grid([{name: row[name] for name in columns or row} for row in rows]) + "\n"
 
 
 def _number_of_cells(summary: dict[str, Any]) -> str:

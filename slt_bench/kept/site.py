@@ -17,6 +17,7 @@ from slt_bench.report.rows import CLAIMS_NOTE
 _MARK = "slt-bench-site"  # a file in every site: a folder without it is somebody's own
 _SHOWN = ("seed", "state", "reason", "top1", "last_top1", "bytes", "coded_bytes", "dying_edge_ratio", "seconds", "identity",
           "code", "commit", "finished")  # fmt: skip  # columns of cells.csv that a page shows
+_DIGITS = {"top1": 2, "last_top1": 2, "dying_edge_ratio": 4, "seconds": 0}  # of a number that a page rounds
 
 
 def write_site(tables: Sequence[KeptTable], target: Path) -> None:
@@ -90,6 +91,13 @@ def _table(table: KeptTable) -> dict[str, Any]:
 
 def _cells(table: KeptTable, setting: str) -> list[dict[str, Any]]:
     return [
-        {"values": [row[name] for name in _SHOWN], "ticket": table.tickets.get(row["cell"])}
+        {"values": [_shown(name, row[name]) for name in _SHOWN], "ticket": table.tickets.get(row["cell"])}
         for row in table.cells.get(setting, [])
     ]
+
+
+def _shown(name: str, text: str) -> str:
+    """Shorten what cells.csv holds in full: numbers, and a time to its day."""
+    if name == "finished":
+        return text[:10]
+    return f"{float(text):.{_DIGITS[name]}f}" if name in _DIGITS and text else text

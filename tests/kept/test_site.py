@@ -87,7 +87,7 @@ def test_every_link_leads_somewhere(site: Path) -> None:
     one = pages[1].read_text()
     for part in (
         "tickets/some.safetensors",
-        "<td>61.0</td>",
+        "<td>61.00</td>",
         "c0de",
         "<code>slt-bench run one</code>",
         "accuracy-sparsity.svg",
