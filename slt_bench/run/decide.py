@@ -60,11 +60,14 @@ def decide(experiments: Experiments, table: str, hours: float, places: Places) -
         left, jobs = deadline - time.monotonic(), places.jobs or 1
         claims = list(open_claims(table_results(experiment)))
         times = seconds_of(experiment, claims)
-        choice = cheapest(claims, times, left * jobs)
-        if choice is None:
+        order = cheapest(claims, times, left * jobs)
+        if not order:
             break
-        print(describe(claims[choice], times[choice]), flush=True)
-        cells = claims[choice].cells if times[choice] is not None else claims[choice].cells[:jobs]  # these tell the time
+        first = order[0]
+        print(describe(claims[first], times[first]), flush=True)
+        cells = filled([claims[number].cells for number in order], jobs)
+        if times[first] is None:
+            cells = cells[:jobs]  # these tell the time
         failures = run_cells(experiments.params.machine, cells, places)
         if failures:
             raise BenchError(f"{len(failures)} cells failed, {failures[0].cell.id} first: {failures[0].reason}")
@@ -72,8 +75,8 @@ def decide(experiments: Experiments, table: str, hours: float, places: Places) -
         print(line, flush=True)
 
 
-def cheapest(claims: Sequence[OpenClaim], times: Sequence[float | None], seconds: float) -> int | None:
-    """Choose the claim to look at next: of those that more seeds would decide, the one that takes least; None for none.
+def cheapest(claims: Sequence[OpenClaim], times: Sequence[float | None], seconds: float) -> list[int]:
+    """Order the claims that more seeds would decide by what their next look takes, the cheapest first.
 
     Args:
         claims: open ones.
@@ -85,7 +88,23 @@ def cheapest(claims: Sequence[OpenClaim], times: Sequence[float | None], seconds
         for number, claim in enumerate(claims)
         if claim.cells and claim.decided_at is not None and (times[number] or 0.0) <= seconds and seconds > 0
     ]
-    return min(candidates)[1] if candidates else None
+    return [number for _, number in sorted(candidates)]
+
+
+def filled(cells: Sequence[Sequence[Cell]], jobs: int) -> list[Cell]:
+    """Take the cells of the first claim, and of those after it as many as keep all jobs busy to the end.
+
+    Args:
+        cells: that each claim needs, in the order of the claims.
+        jobs: at a time.
+    """
+    first, *others = cells
+    chosen = {cell.id: cell for cell in first}
+    for cell in (cell for those in others for cell in those):
+        if len(chosen) % jobs == 0:
+            break
+        chosen.setdefault(cell.id, cell)
+    return list(chosen.values())
 
 
 def state_of(claims: Sequence[OpenClaim], times: Sequence[float | None], seconds: float) -> list[str]:

@@ -16,7 +16,7 @@ from slt_bench.experiment.load import load_experiments
 from slt_bench.report.open_claims import open_claims
 from slt_bench.report.results import table_results
 from slt_bench.run import decide as deciding
-from slt_bench.run.decide import decide, describe_open
+from slt_bench.run.decide import decide, describe_open, filled
 from slt_bench.run.many import Places
 from tests.report.test_claims import TEXT
 from tests.report.test_report import pretend
@@ -95,6 +95,13 @@ def test_it_stops_when_the_hours_are_over(params, monkeypatch, capsys) -> None:
 def test_where_nothing_ran_one_cell_a_process_tells_the_time(params, monkeypatch) -> None:
     runs = run(params, lambda cell: 60.0 + 10 * is_frozen(cell), monkeypatch)
     assert len(runs.calls[0]) == 2
+
+
+def test_no_process_is_idle_while_a_claim_takes_its_cells(params) -> None:
+    cells = params.tables["one"].cells
+    assert filled([cells[:3], cells[2:6]], 2) == cells[:4], "the fourth belongs to the next claim"
+    assert filled([cells[:2], cells[2:6]], 2) == cells[:2]
+    assert filled([cells[:1], cells[:1], cells[1:3]], 4) == cells[:3], "as far as there are any"
 
 
 def test_the_plan_tells_what_an_open_claim_needs(params, capsys) -> None:
