@@ -66,17 +66,17 @@ def _axes(cell: Cell, by_share: bool) -> _Axes:
     return cell.network_name, cell.recipe_name, kept, round(cell.source.freezing_ratio, 9)
 
 
-def misplaced(names: list[str] | None, cells: list[Cell], location: Location, small: bool) -> Iterator[Infeasible]:
+def misplaced(names: list[str] | None, cells: list[Cell], location: Location, repeated: bool) -> Iterator[Infeasible]:
     """Find published values that may not stand beside any of a row's cells.
 
-    A value may stand beside cells of its dataset, network and sparsity. In a small table it stands beside those that take
-    their place, and only its name is checked.
+    A value may stand beside cells of its dataset, network and sparsity. In a table that repeats another one it stands beside
+    those that take their place, and only its name is checked.
 
     Args:
         names: ids of the published values; None for none.
         cells: the row's.
         location: of the names, in params.yaml.
-        small: whether the table is a small one.
+        repeated: whether the table has the rows of another one.
 
     Yields:
         The mistakes.
@@ -85,7 +85,7 @@ def misplaced(names: list[str] | None, cells: list[Cell], location: Location, sm
     for name in names or []:
         if name not in known:
             yield Infeasible(location, f"'{name}' is not a known value{did_you_mean(name, known)}")
-        elif not small and not any(known[name].fits_cell(cell) for cell in cells):
+        elif not repeated and not any(known[name].fits_cell(cell) for cell in cells):
             value = known[name]
             kinds = {f"{cell.network.kind} on {cell.dataset.images.source} at {cell.sparsity:g}" for cell in cells}
             sparsity = f" at {value.sparsity:g}" if value.sparsity is not None else ""
@@ -94,7 +94,7 @@ def misplaced(names: list[str] | None, cells: list[Cell], location: Location, sm
 
 
 def claim_problems(
-    table: Table, name: str, rows: dict[str, list[Cell]], location: Location, small: bool
+    table: Table, name: str, rows: dict[str, list[Cell]], location: Location, repeated: bool
 ) -> Iterator[Infeasible]:
     """Find the mistakes in a claim: rows, sparsities and pairs that do not exist, published values of something else.
 
@@ -103,7 +103,7 @@ def claim_problems(
         name: the claim's.
         rows: the cells of each row, by its id.
         location: of the claim, in params.yaml.
-        small: whether the table is a small one.
+        repeated: whether the table has the rows of another one.
 
     Yields:
         The mistakes.
@@ -118,7 +118,7 @@ def claim_problems(
         else:
             sides.append(side)
     if claim.of.row in rows:
-        yield from misplaced(claim.published, rows[claim.of.row], (*location, "published"), small)
+        yield from misplaced(claim.published, rows[claim.of.row], (*location, "published"), repeated)
     if len(sides) < 2:
         return
     settings = [list({cell.setting: cell for cell in rows[side.row]}.values()) for side in sides]

@@ -19,7 +19,7 @@ from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.experiment.grid import expand_row
 from slt_bench.experiment.mistakes import infeasible, invalid
 from slt_bench.experiment.size import check_size
-from slt_bench.params.tables import Params, SmallTable, Table
+from slt_bench.params.tables import LikeTable, Params, Table
 
 
 def load_experiments(path: Path = paths.PARAMS) -> Experiments:
@@ -58,28 +58,30 @@ class _Expansion:
         self.params, self.problems, self.tables = params, list[Infeasible](), dict[str, Experiment]()
         for name, table in params.tables.items():
             if isinstance(table, Table):
-                self.tables[name] = self._expand(name, table, small=False)
+                self.tables[name] = self._expand(name, table, repeated=False)
         for name, table in params.tables.items():
-            if isinstance(table, SmallTable):
-                self._expand_small(name, table)
+            if isinstance(table, LikeTable):
+                self._expand_like(name, table)
         self.tables = {name: self.tables[name] for name in params.tables if name in self.tables}
 
-    def _expand_small(self, name: str, small: SmallTable) -> None:
-        location, full = ("tables", name), self.params.tables.get(small.like)
+    def _expand_like(self, name: str, table: LikeTable) -> None:
+        location, full = ("tables", name), self.params.tables.get(table.like)
         if not isinstance(full, Table):
-            known = [other for other, table in self.params.tables.items() if isinstance(table, Table)]
-            reason = "is itself like another one" if full else f"does not exist{did_you_mean(small.like, known)}"
-            message = f"table '{small.like}' {reason} (there are: {', '.join(known)})"
+            known = [other for other, value in self.params.tables.items() if isinstance(value, Table)]
+            reason = "is itself like another one" if full else f"does not exist{did_you_mean(table.like, known)}"
+            message = f"table '{table.like}' {reason} (there are: {', '.join(known)})"
             self.problems.append(Infeasible((*location, "like"), message))
             return
         before = len(self.problems)
-        experiment = self._expand(name, small.shrink(full), small=True)
-        self.tables[name] = replace(experiment, full_size=self.tables[small.like], replaced=small.replacements(full))
+        experiment = self._expand(name, table.applied_to(full), repeated=True)
+        if table.budget == "small":
+            experiment = replace(experiment, full_size=self.tables[table.like], replaced=table.replacements(full))
+        self.tables[name] = experiment
         for problem in self.problems[before:]:  # its rows are written in the other table
             axis = problem.location[-1]
             problem.location = (*location, axis) if axis == "dataset" else location
 
-    def _expand(self, name: str, table: Table, small: bool) -> Experiment:
+    def _expand(self, name: str, table: Table, repeated: bool) -> Experiment:
         rows, cells, rows_by_id = list[list[Cell]](), dict[str, Cell](), dict[str, list[Cell]]()
         for index, row in enumerate(table.rows):
             location: Location = ("tables", name, "rows", index)
@@ -94,10 +96,10 @@ class _Expansion:
                 cells.setdefault(cell.id, cell)
             rows.append(list({cell.id: cell for _, cell in expanded}.values()))
             rows_by_id[row.id or str(index)] = rows[-1]
-            self.problems += misplaced(row.published, rows[-1], (*location, "published"), small)
+            self.problems += misplaced(row.published, rows[-1], (*location, "published"), repeated)
         if len(rows_by_id) == len(table.rows):
             for claim in table.claims:
-                self.problems += claim_problems(table, claim, rows_by_id, ("tables", name, "claims", claim), small)
+                self.problems += claim_problems(table, claim, rows_by_id, ("tables", name, "claims", claim), repeated)
         self._check_precision(name, list(cells.values()))
         spare = self._spare(name, table) if len(rows) == len(table.rows) else []
         return Experiment(name, table, rows, list(cells.values()), spare=spare)

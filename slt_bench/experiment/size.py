@@ -29,7 +29,7 @@ def check_size(value: Any) -> None:
 
 
 def _rows(value: Any) -> Iterator[tuple[Location, int]]:
-    """Yield the location and the number of cells of each row; those of a small table are the other table's rows."""
+    """Yield the location and the number of cells of each row; a table like another one has its rows."""
     tables = _get(value, "tables")
     for name, table in tables.items() if isinstance(tables, dict) else ():
         like = _get(table, "like")

@@ -1,8 +1,8 @@
-"""Tables: each row spans a grid of cells; a small table repeats another one at a small budget."""
+"""Tables: each row spans a grid of cells; a table like another one repeats its rows and claims."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -55,11 +55,14 @@ class Table(Model):
     claims: dict[Name, Claim] = Field(default_factory=dict)
 
 
-class SmallTable(Model):
-    """A table at a small budget, for a laptop: the rows and claims of another table, with some names replaced."""
+class LikeTable(Model):
+    """The rows and claims of another table, with some names replaced: that table at a small budget, or one of its own."""
 
     like: Name = Field(description="the table whose rows and claims are repeated")
-    title: str | None = Field(None, description="if absent, the title of the other table, at a small budget")
+    budget: Literal["small", "own"] = Field(
+        "small", description="small: it stands for the other table; own: it asks the same of other images or networks"
+    )
+    title: str | None = Field(None, description="if absent, the other table's, at a small budget or on other images")
     dataset: Name
     seeds: list[Seed] = Field(min_length=1)
     note: str = ""
@@ -69,15 +72,15 @@ class SmallTable(Model):
         default_factory=dict, description="search of the other table: its replacement, where a parameter counts steps or epochs"
     )
 
-    def shrink(self, table: Table) -> Table:
-        """Return `table`, the one that this is like, at the small budget."""
+    def applied_to(self, table: Table) -> Table:
+        """Return `table`, the one that this is like, with the names replaced."""
         rows = [
             row.model_copy(
                 update=self._axes(row) | {"source": self._source(row.source)} | ({"seeds": self.seeds} if row.seeds else {})
             )
             for row in table.rows
         ]
-        title = self.title or f"{table.title}, at a small budget"
+        title = self.title or f"{table.title}, {'at a small budget' if self.budget == 'small' else f'on {self.dataset}'}"
         changes = {"title": title, "dataset": self.dataset, "note": self.note, "seeds": self.seeds, "rows": rows}
         return table.model_copy(update=self._axes(table) | changes)
 
@@ -102,11 +105,11 @@ class SmallTable(Model):
 
 
 def _kind(value: Any) -> str:
-    like = "like" in value if isinstance(value, dict) else isinstance(value, SmallTable)
-    return "SmallTable" if like else "Table"
+    like = "like" in value if isinstance(value, dict) else isinstance(value, LikeTable)
+    return "LikeTable" if like else "Table"
 
 
-AnyTable = Annotated[Annotated[Table, Tag("Table")] | Annotated[SmallTable, Tag("SmallTable")], Discriminator(_kind)]
+AnyTable = Annotated[Annotated[Table, Tag("Table")] | Annotated[LikeTable, Tag("LikeTable")], Discriminator(_kind)]
 
 
 class Params(Model):

@@ -254,6 +254,10 @@ def test_a_small_table_has_the_same_rows_at_its_own_budget(file: Path) -> None:
     settings = [list(dict.fromkeys(cell.setting for cell in cells)) for cells in (full, small)]
     assert [name.replace("tiny", "tinier").replace("quick", "quicker") for name in settings[0]] == settings[1]
     assert {cell.seed for cell in small} == {4} and {cell.network.width for cell in small} == {0.125}
+    file.write_text(text + SMALL.replace("like: one\n", "like: one\n    budget: own\n"))
+    own = load_experiments(file).tables["one-small"]
+    assert own.full_size is None and own.replaced == "" and own.cells == small, "it stands for itself"
+    assert own.table.title == "One, on digits"
     for old, new, message in (
         (
             "like: one",
@@ -267,7 +271,11 @@ def test_a_small_table_has_the_same_rows_at_its_own_budget(file: Path) -> None:
             r":26: tables\.one-small\.dataset: 'digit' is not declared",
         ),
         ("tiny: tinier", "tiny: tinyest", r":24: tables\.one-small: 'tinyest' is not declared"),
-        ("    like: one\n", "    like: one\n    rows: []\n", r"tables\.one-small\.rows: unknown key \(allowed: dataset, like,"),
+        (
+            "    like: one\n",
+            "    like: one\n    rows: []\n",
+            r"tables\.one-small\.rows: unknown key \(allowed: budget, dataset, like,",
+        ),
         ("  one-small:\n    like", "small:\n  one:\n    like", r":24: small: is no key any more; .*`like: TABLE`"),
     ):
         other = file.with_name("other.yaml")
