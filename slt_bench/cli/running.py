@@ -30,12 +30,13 @@ def check() -> None:
 def plan(table: str | None) -> None:
     """List what is done, stale and missing, and the time left: of each table, or of each cell of one."""
     from slt_bench.common.text import grouped
+    from slt_bench.records.begun import begun
     from slt_bench.run.announce import announcement, cell_summary, table_summary
     from slt_bench.run.plan import plan
 
     experiments = load()
     tables = list(experiments.tables) if table is None else [experiments.table(table).name]
-    planned = plan([cell for name in tables for cell in experiments.tables[name].cells])
+    planned = plan([cell for name in tables for cell in begun(experiments.tables[name]).cells])
     for name, entries in grouped(planned, lambda entry: entry.cell.table).items():
         print(table_summary(experiments.tables[name], entries))
         if table is not None:
@@ -44,7 +45,8 @@ def plan(table: str | None) -> None:
     if table is not None:
         from slt_bench.run.decide import describe_open
 
-        print("\n".join(describe_open(experiments.table(table))))
+        for line in describe_open(experiments.table(table)):
+            print(line)
 
 
 @commands.command()

@@ -66,12 +66,14 @@ class Experiments:
         return cells
 
     def cell(self, cell_id: str) -> Cell:
-        """Look up a cell by its id; a cell of several tables belongs to the first of them.
+        """Look up a cell by its id, those of more seeds included; a cell of several tables belongs to the first of them.
 
         Raises:
             BenchError: there is no cell of that id.
         """
         cells = self.cells()
+        for table in self.tables.values() if cell_id not in cells else ():
+            cells |= {cell.id: cell for cell in table.spare_cells if cell.id == cell_id and cell.id not in cells}
         if cell_id not in cells:
             hint = did_you_mean(cell_id, [*cells, *self.tables])
             raise BenchError(f"there is no cell '{cell_id}'{hint}; `slt-bench plan` lists them")

@@ -117,8 +117,8 @@ class _Expansion:
         most, seeds = {row.id: 0 for row in table.rows}, len(table.seeds)
         for claim in table.claims.values():
             for side in (claim.of, claim.over):
-                most[side.row] = max(most.get(side.row, 0), claim.sizes_of_looks(seeds)[-1] - seeds)
-        further = [seed for seed in range(len(table.seeds) + max(most.values())) if seed not in table.seeds]
+                most[side.row] = max(most.get(side.row, 0), claim.sizes_of_looks(seeds)[-1] - seeds + claim.reserve)
+        further = table.seed_order(seeds + max(most.values()))[seeds:]
         spare = []
         for index, row in enumerate(table.rows):
             own = further[: most[row.id]] if row.id and not row.seeds else []

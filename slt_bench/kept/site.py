@@ -12,11 +12,11 @@ from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.kept.table import KeptTable
 from slt_bench.report.html import pages
-from slt_bench.report.rows import CLAIMS_NOTE
 
 _MARK = "slt-bench-site"  # a file in every site: a folder without it is somebody's own
 _SHOWN = ("seed", "state", "reason", "top1", "last_top1", "bytes", "coded_bytes", "dying_edge_ratio", "seconds", "identity",
           "code", "commit", "finished")  # fmt: skip  # columns of cells.csv that a page shows
+_DECLARED = {"network", "method", "source", "sparsity", "published"}  # columns that no cell measured
 _DIGITS = {"top1": 2, "last_top1": 2, "dying_edge_ratio": 4, "seconds": 0}  # of a number that a page rounds
 
 
@@ -37,13 +37,12 @@ def write_site(tables: Sequence[KeptTable], target: Path) -> None:
         write_text(folder / _MARK, "written by `slt-bench results --site`\n")
         for table in tables:
             shutil.copytree(table.folder, folder / table.name)
-            page = templates.get_template("table.html").render(_table(table), claims_note=CLAIMS_NOTE)
+            page = templates.get_template("table.html").render(_table(table))
             write_text(folder / table.name / "index.html", page)
         index = templates.get_template("index.html").render(
             title="slt-bench: strong lottery tickets",
             tables=[_entry(table) for table in tables],
             claims=[claim | {"table": table.name} for table in tables for claim in table.made["claims"]],
-            claims_note=CLAIMS_NOTE,
         )
         write_text(folder / "index.html", index)
 
@@ -62,6 +61,7 @@ def _entry(table: KeptTable) -> dict[str, Any]:
         "hardware": "; ".join(made["hardware"]),
         "data": "; ".join(made["data"]),
         "tickets": len(table.tickets),
+        "keeps_cells": bool(table.cells),
     }
 
 
@@ -80,8 +80,10 @@ def _table(table: KeptTable) -> dict[str, Any]:
         **_entry(table),
         "made": table.made,
         "warnings": table.warnings,
+        "claims_note": table.claims_note,
         "notes": table.notes,
         "header": list(table.rows[0]),
+        "measured": [name not in _DECLARED for name in table.rows[0]],
         "lines": lines,
         "shown": _SHOWN,
         "figures": table.figures,

@@ -10,10 +10,11 @@ from typing import Any
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import grouped
-from slt_bench.report.rows import CLAIMS_NOTE, Row
+from slt_bench.report.rows import Row
 
 MADE = "made.json"
 _NEEDED = {"title", "cells", "dates", "hours", "hardware", "data", "claims"}  # keys of it
+_OF_A_TICKET = {"file", "cell", "top1", "images", "dataset", "digest", "origin"}  # keys of a ticket's record
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class KeptTable:
     folder: Path
     made: dict[str, Any]  # when, on what and with which code it was made, its claims, and its tickets
     warnings: list[str]  # to stand above the table
+    claims_note: str  # how its claims were tested; empty where it has none
     notes: list[str]  # to stand below it
     rows: list[Row]  # one a line
     settings: list[str]  # of the lines
@@ -37,7 +39,25 @@ class KeptTable:
     @property
     def tickets(self) -> dict[str, str]:
         """The files of the kept tickets, relative to the folder, by the ids of their cells."""
-        return {record["cell"]: record["file"] for record in self.made.get("tickets", [])}
+        return {record["cell"]: record["file"] for record in self.made["tickets"]}
+
+
+def read_made(folder: Path) -> dict[str, Any]:
+    """Read how a kept table was made, and what is said of its tickets.
+
+    Raises:
+        BenchError: it is missing or damaged.
+    """
+    try:
+        made = dict(json.loads((folder / MADE).read_text(encoding="utf-8")))
+        records = made.setdefault("tickets", [])
+        if missing := sorted({name for record in records for name in _OF_A_TICKET - dict(record).keys()}):
+            raise LookupError(f"a ticket's record lacks {', '.join(missing)}")
+    except FileNotFoundError:
+        raise BenchError(f"{folder} is no kept table: it has no {MADE}") from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BenchError(f"{folder / MADE} is damaged: {type(error).__name__}: {error}") from None
+    return made
 
 
 def kept_tables(root: Path) -> list[KeptTable]:
@@ -58,18 +78,19 @@ def read_kept(folder: Path) -> KeptTable:
     Raises:
         BenchError: a file is missing or damaged.
     """
-    cells = folder / "cells.csv"
+    cells, made = folder / "cells.csv", read_made(folder)
     try:
-        made = dict(json.loads((folder / MADE).read_text(encoding="utf-8")))
         if missing := sorted(_NEEDED - made.keys()):
             raise LookupError(f"{MADE} lacks {', '.join(missing)}")
         blocks = (folder / "table.md").read_text(encoding="utf-8").strip().split("\n\n")
         grids = [number for number, block in enumerate(blocks) if block.startswith("|")]
-        notes = [block for block in blocks[grids[0] + 1 :] if not block.startswith(("|", "#", "![")) and block != CLAIMS_NOTE]
+        notes = [block for block in blocks[grids[0] + 1 :] if not block.startswith(("|", "#", "!["))]
+        claims_note = notes.pop(0) if made["claims"] else ""
         return KeptTable(
             folder=folder,
             made=made,
             warnings=blocks[1 : grids[0]],
+            claims_note=claims_note,
             notes=notes,
             rows=_read_grid(blocks[grids[0]]),
             settings=[row["setting"] for row in _read_csv(folder / "table.csv")],

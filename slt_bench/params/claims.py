@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from slt_bench.params.base import Axis, Model, Name, Ratio
 
 _GROWTH = 1.5  # of the number of seeds from one look to the next
+_RESERVE = 2  # seeds that stand by for those that diverge, where a claim may be looked at more than once
 
 
 class Side(Model):
@@ -52,6 +53,11 @@ class Claim(Model):
         if self.compare == "ratio" and not self.metric.endswith(("bytes", "seconds")):
             raise ValueError(f"compare: ratio is for bytes and seconds; {self.metric} may be 0")
         return self
+
+    @property
+    def reserve(self) -> int:
+        """Number of seeds that stand by for those that diverge."""
+        return _RESERVE if self.looks > 1 else 0
 
     def sizes_of_looks(self, first: int) -> list[int]:
         """List the numbers of seeds at which the claim is looked at, fixed beforehand.

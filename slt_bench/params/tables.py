@@ -54,6 +54,15 @@ class Table(Model):
     rows: list[Row] = Field(min_length=1)
     claims: dict[Name, Claim] = Field(default_factory=dict)
 
+    def seeds_of(self, row: Row) -> list[int]:
+        """Return the seeds of a row: its own, or the table's."""
+        return row.seeds or self.seeds
+
+    def seed_order(self, count: int) -> list[int]:
+        """Order the seeds that claims may ask for: the table's own, then the least others; `count` in all."""
+        others = (seed for seed in range(len(self.seeds) + count) if seed not in self.seeds)
+        return [*self.seeds, *others][:count]
+
 
 class LikeTable(Model):
     """The rows and claims of another table, with some names replaced: that table at a small budget, or one of its own."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, inf, log
 from statistics import mean
 from typing import Literal, get_args
 
-from slt_bench.common.text import grouped
 from slt_bench.experiment.claims import pairs, row_of
 from slt_bench.experiment.published import Published, fitting
 from slt_bench.params.claims import Claim
 from slt_bench.params.tables import Table
-from slt_bench.records.result import Result
 from slt_bench.report.lines import Line
+from slt_bench.report.looks import looks_at, missing_from
 from slt_bench.report.statistics import interval
 
-Verdict = Literal["does not hold", "undecided", "published size excluded", "holds", "by construction"]
+Verdict = Literal[
+    "does not hold", "published size excluded", "undecided", "holds", "by construction"
+]  # of pairs, the best last
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
@@ -37,17 +38,22 @@ class Effect:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict by the interval: beyond the threshold, short of what matters, short of what was published, or none.
+        """The verdict by the interval: beyond the threshold, else short of what matters, or of what was published, or none.
 
         What follows from how tickets are made is an identity, and no finding: it is not counted among the others.
         """
         if self.low is None or self.high is None:
             return "undecided"
-        if self.high < self.threshold + self.matters:
-            return "does not hold"
         if self.low > self.threshold:
             return "by construction" if self.by_construction else "holds"
+        if self.high < self.threshold + self.matters:
+            return "does not hold"
         return "published size excluded" if self.published is not None and self.high < self.published else "undecided"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more seeds could still decide the claim."""
+        return self.verdict in ("undecided", "published size excluded")
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,11 @@ class ClaimResult:
     pairs: int  # Bonferroni factor: pairs that this one was selected from, times looks; 1 where there is one of each
     effect: Effect
     published: list[Published]
-    left_out: list[str]  # seeds without a pair, and why
+    left_out: list[str]  # seeds that are not tested, and why
+    seeds: tuple[int, ...]  # that are tested
+    look: int  # number of the look, from 1; 0 before the first, and where there is one alone
+    further: list[int]  # numbers of seeds of the looks that are left; none where it is decided
+    usable: list[int]  # the seeds of all looks, in their order
 
 
 def measure_effect(
@@ -106,15 +116,28 @@ def _tested(table: Table, claim: Claim, lines: list[Line]) -> list[ClaimResult]:
 
 
 def _compare(table: Table, claim: Claim, of: Line, over: Line, selected_from: int) -> ClaimResult:
-    values, left_out = _paired(claim, of, over)
-    if claim.looks > 1:  # at the numbers of seeds that were fixed beforehand alone, and all looks together at the level of one
-        sizes = [size for size in claim.sizes_of_looks(len(table.seeds)) if size <= len(values[0])]
-        looked_at = sizes[-1] if sizes else 1
-        values = values[0][:looked_at], values[1][:looked_at]
-        selected_from *= claim.looks
-    published = fitting(claim.published, of.full_size)
-    effect = measure_effect(claim, *values, selected_from, min((value.value for value in published), default=None))
-    return ClaimResult(claim, of, over, selected_from, effect, published, left_out)
+    looks, factor, published = (
+        looks_at(table, claim, of, over),
+        selected_from * claim.looks,
+        fitting(claim.published, of.full_size),
+    )
+    least = min((value.value for value in published), default=None)
+
+    def effect_on(seeds: Sequence[int]) -> Effect:
+        first, second = ([looks.values[seed][side] for seed in seeds] for side in (0, 1))
+        return measure_effect(claim, first, second, factor, least)
+
+    tested = looks.done[: looks.sizes[0]] if looks.sizes else looks.done
+    effect, number = effect_on(tested), 0
+    if claim.looks > 1:
+        effect = replace(effect, low=None, high=None)  # before the first look nothing is decided
+        for seeds in looks.taken:
+            tested, effect, number = seeds, effect_on(seeds), number + 1
+            if not effect.is_open:  # the first look that decides stands
+                break
+    further = looks.sizes[len(looks.taken) :] if effect.is_open else []
+    left_out = missing_from(looks, table, of, over, tested)
+    return ClaimResult(claim, of, over, factor, effect, published, left_out, tuple(tested), number, further, looks.usable)
 
 
 def _rank(result: ClaimResult) -> tuple[int, float]:
@@ -124,30 +147,3 @@ def _rank(result: ClaimResult) -> tuple[int, float]:
     """
     size = result.effect.size
     return _VERDICTS.index(result.effect.verdict), -inf if size is None else size
-
-
-def _paired(claim: Claim, of: Line, over: Line) -> tuple[tuple[list[float], list[float]], list[str]]:
-    """Collect the values of the seeds that both lines have, and the other seeds with the reason."""
-    sides = [{result.cell.seed: value for result in line.results if (value := _value(claim, result)) is not None}
-             for line in (of, over)]  # fmt: skip
-    seeds = sorted({cell.seed for line in (of, over) for cell in line.cells})
-    both = [seed for seed in seeds if all(seed in side for side in sides)]
-    reasons = [(seed, _reason(claim, line, seed)) for seed in seeds if seed not in both
-               for line, side in zip((of, over), sides, strict=True) if seed not in side]  # fmt: skip
-    left_out = [f"seed{'s' if len(same) > 1 else ''} {', '.join(str(seed) for seed, _ in same)} ({reason})"
-                for reason, same in grouped(dict.fromkeys(reasons), lambda pair: pair[1]).items()]  # fmt: skip
-    return ([sides[0][seed] for seed in both], [sides[1][seed] for seed in both]), left_out
-
-
-def _reason(claim: Claim, line: Line, seed: int) -> str:
-    absent = next((str(outcome) for outcome in line.absent if outcome.cell.seed == seed), None)
-    is_declared = any(cell.seed == seed for cell in line.cells)
-    return f"{line.label}: {absent or (f'has no {claim.metric}' if is_declared else 'is not declared')}"
-
-
-def _value(claim: Claim, result: Result) -> float | None:
-    """Look up the claim's metric; None where there is none: trained weights have no mask, 0 bytes have no ratio."""
-    if claim.metric == "epoch_seconds":
-        return result.epoch_seconds
-    value = (result.record if claim.metric == "dying_edge_ratio" else result.metrics).get(claim.metric)
-    return None if value is None or (claim.compare == "ratio" and not value) else float(value)

@@ -1,9 +1,9 @@
 """Open claims: what it would take to decide them, by what was measured so far.
 
-A claim with several looks is looked at with numbers of seeds that are fixed beforehand, each time with an interval at the level
-1 - 0.05 / looks. By Bonferroni's inequality the chance that any of them misses the truth is 0.05 at most, whenever one stops
+A claim with several looks is looked at with seeds that are fixed beforehand (`looks`), each time with an interval at the level
+1 - 0.05 / looks, until one decides it. By Bonferroni's inequality the chance that any of them misses the truth is 0.05 at most
 (group-sequential testing with an error that is spent evenly: Lan and DeMets 1983, Biometrika 70). So looking again does not
-raise the error.
+raise the error. Where a claim is selected from several pairs ("up to"), they share that error too.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from slt_bench.report.claims import ClaimResult
 from slt_bench.report.results import TableResults
 from slt_bench.report.statistics import half_width
 
-OPEN = ("undecided", "published size excluded")
-
 
 @dataclass(frozen=True)
 class OpenClaim:
@@ -33,13 +31,11 @@ class OpenClaim:
 
 def open_claims(results: TableResults) -> Iterator[OpenClaim]:
     """List the open claims of a table that may be looked at again, or have not got their first look."""
-    seeds = len(results.experiment.table.seeds)
     for result in results.claims:
-        if result.effect.verdict not in OPEN:
-            continue
-        sizes = [size for size in result.claim.sizes_of_looks(seeds) if size > result.effect.n]
-        cells = _missing(results, result, sizes[0]) if sizes else []
-        yield OpenClaim(result, sizes, next((size for size in sizes if would_decide(result, size)), None), cells)
+        if result.effect.is_open:
+            sizes = result.further
+            cells = _missing(results, result, sizes[0]) if sizes else []
+            yield OpenClaim(result, sizes, next((size for size in sizes if would_decide(result, size)), None), cells)
 
 
 def would_decide(result: ClaimResult, size: int) -> bool:
@@ -56,17 +52,12 @@ def would_decide(result: ClaimResult, size: int) -> bool:
 
 
 def _missing(results: TableResults, result: ClaimResult, size: int) -> list[Cell]:
-    """List the cells of both lines without a result that a look with `size` seeds needs: those of the first usable seeds."""
-    experiment = results.experiment
-    settings = (result.of.cell.setting, result.over.cell.setting)
+    """List the cells of both lines without a result that a look with `size` seeds needs."""
+    experiment, lines = results.experiment, (result.of, result.over)
     cells = {(cell.setting, cell.seed): cell for cell in (*experiment.cells, *experiment.spare_cells)}
-    seeds = sorted({seed for setting, seed in cells if setting in settings})
-    lines = (result.of, result.over)
-    gone = {(one.cell.setting, one.cell.seed) for line in lines for one in line.absent if one.kind == "diverged"}
-    usable = [seed for seed in seeds if all((setting, seed) in cells and (setting, seed) not in gone for setting in settings)]
     done = {(one.cell.setting, one.cell.seed) for line in lines for one in line.results}
-    wanted = [(setting, seed) for seed in usable[:size] for setting in dict.fromkeys(settings)]
-    return [cells[key] for key in wanted if key not in done]
+    wanted = [(line.cell.setting, seed) for seed in result.usable[:size] for line in lines]
+    return [cells[key] for key in dict.fromkeys(wanted) if key not in done]
 
 
 def describe(claim: OpenClaim, seconds: float | None) -> str:
@@ -79,7 +70,7 @@ def describe(claim: OpenClaim, seconds: float | None) -> str:
     result = claim.result
     name = f"{result.claim.text} ({result.of.cell.setting} over {result.over.cell.setting})"
     if not claim.sizes:
-        return f"stays {result.effect.verdict}: {name}; it may be looked at no more (looks: {result.claim.looks})"
+        return f"stays {result.effect.verdict}: {name}; all its seeds are there (looks: {result.claim.looks})"
     if claim.decided_at is None:
         return f"hopeless: {name}; by what was measured, {claim.sizes[-1]} seeds do not decide it"
     hours = f"about {seconds / 3600:.2f} hours" if seconds is not None else "a time that is not known yet"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from slt_bench.common import paths
 from slt_bench.experiment.experiments import Experiment
+from slt_bench.records.begun import begun
 from slt_bench.records.result import Result, read_outcomes
 from slt_bench.report.claims import ClaimResult, test_claims
 from slt_bench.report.lines import Line, Outcomes, table_lines
@@ -61,9 +62,11 @@ class TableResults:
 
 
 def table_results(experiment: Experiment) -> TableResults:
-    """Read the results of a table's cells and test its claims on them."""
-    experiment = experiment.with_more(cell for cell in experiment.spare_cells if (cell.directory / "search.json").is_file())
-    outcomes = read_outcomes(experiment.cells)
+    """Read the results of a table's cells and test its claims on them; of more seeds, those whose cells came to an end."""
+    read = read_outcomes(begun(experiment).cells)
+    ended = {name for name, outcome in read.items() if isinstance(outcome, Result) or outcome.kind == "diverged"}
+    experiment = experiment.with_more(cell for cell in experiment.spare_cells if cell.id in ended)
+    outcomes = {cell.id: read[cell.id] for cell in experiment.cells}
     lines = table_lines(experiment, outcomes)
     return TableResults(
         experiment=experiment,

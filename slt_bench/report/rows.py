@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import mean
 from typing import Any
 
@@ -17,12 +18,13 @@ from slt_bench.report.statistics import UNKNOWN, interval, mean_and_deviation
 Row = dict[str, str]
 
 CLAIMS_NOTE = (
-    "Effects are paired by seed, with Student's 95 % interval; where a claim may be looked at several times, with more seeds "
-    "each time, the interval is that of all looks together. A claim of “up to” is decided by the one pair of lines that is "
-    "shown, with an interval at the level of all its pairs together (Bonferroni). A claim holds if the whole interval lies "
-    "beyond what must be exceeded, and does not hold if it lies short of that. Otherwise the published size is excluded if the "
-    "interval lies short of it, or the claim is undecided, as with a single seed. What follows from how tickets are made holds "
-    "by construction, and is no finding."
+    "Effects are paired by seed, with Student's 95 % interval; where a claim may be looked at several times, with numbers of "
+    "seeds that are fixed beforehand, the interval is that of all looks together, and the first look that decides stands. A "
+    "claim of “up to” is decided by the one pair of lines that is shown, with an interval at the level of all its pairs "
+    "together (Bonferroni). A claim holds if the whole interval lies beyond what must be exceeded. It does not hold if the "
+    "interval lies short of that, or reaches beyond it by less than what matters. Otherwise the published size is excluded if "
+    "the interval lies short of it, or the claim is undecided, as with a single seed. What follows from how tickets are made "
+    "holds by construction, and is no finding."
 )
 _UNITS = {"top1": " points", "dying_edge_ratio": "", "epoch_seconds": " s", "bytes": " bytes", "coded_bytes": " bytes",
           "mask_packed_bytes": " bytes"}  # fmt: skip
@@ -40,7 +42,9 @@ def line_rows(results: TableResults) -> list[Row]:
     has_images = len({line.is_validated for line in lines}) > 1
     return [
         ({"network": line.cell.network_name} if has_networks else {})
-        | _line_row(line, results.is_comparable)
+        | _line_row(
+            line, results.experiment.table.seeds_of(results.experiment.table.rows[line.row]) if results.is_comparable else []
+        )
         | ({"train images": training_images(line)} if has_images else {})
         for line in lines
     ]
@@ -52,10 +56,12 @@ def short_rows(results: TableResults) -> list[Row]:
     return [{name: row[name] for name in columns if name in row} for row in line_rows(results)]
 
 
-def _line_row(line: Line, is_comparable: bool) -> Row:
+def _line_row(line: Line, compared: list[int]) -> Row:
+    """Write a line's row; `compared` are the seeds that are compared with published values, none where that means nothing."""
     record = line.results[0].record if line.results else None
     is_ticket = line.cell.search.learns != "weights"
-    differences = [_difference(line, value) for value in line.published] if is_comparable else []
+    own = replace(line, results=[result for result in line.results if result.cell.seed in compared])
+    differences = [_difference(own, value) for value in line.published] if compared else []
     coded = line.optional("coded_bytes") if is_ticket else []
     return {
         **dict(zip(("method", "source", "sparsity"), line.columns, strict=True)),
@@ -102,11 +108,21 @@ def claim_row(result: ClaimResult) -> Row:
         "of": _side(result.of, result.over),
         "over": _side(result.over, result.of),
         "effect": _effect(result),
-        "n": f"{result.effect.n}{left_out}",
-        "must exceed": f"{result.effect.threshold:g}",
+        "n": f"{result.effect.n}{_look(result)}{left_out}",
+        "must exceed": f"{result.effect.threshold:g}{_what_matters(result)}",
         "published": "; ".join(map(str, result.published)) or UNKNOWN,
         "verdict": result.effect.verdict,
     }
+
+
+def _look(result: ClaimResult) -> str:
+    if result.claim.looks == 1:
+        return ""
+    return f" (look {result.look} of {result.claim.looks})" if result.look else " (before the first look)"
+
+
+def _what_matters(result: ClaimResult) -> str:
+    return f" (by {result.claim.matters:g} to matter)" if result.claim.matters else ""
 
 
 def claim_values(result: ClaimResult) -> dict[str, Any]:
@@ -116,6 +132,8 @@ def claim_values(result: ClaimResult) -> dict[str, Any]:
         "over": result.over.cell.setting,
         "claim": result.claim.model_dump(mode="json", include={"metric", "compare", "beyond", "by_construction", "matters"}),
         "n": result.effect.n,
+        "seeds": list(result.seeds),
+        "before the first look": result.claim.looks > 1 and not result.look,
         "selected from": result.pairs,
         "published": result.effect.published,
     }

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
-from slt_bench.common.errors import BenchError
+from slt_bench.engine.executors import LOCAL
+from slt_bench.engine.head import Failure
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiment, Experiments
+from slt_bench.records.begun import begun
 from slt_bench.report.open_claims import OpenClaim, describe, open_claims
 from slt_bench.report.results import table_results
 from slt_bench.run.datasets import prepare_missing
-from slt_bench.run.many import Places, chosen, run_cells
+from slt_bench.run.many import Places, chosen
 from slt_bench.run.plan import plan
 from slt_bench.run.reports import show_table
+from slt_bench.run.targets import report_failures, search_cells
+
+Times = Mapping[str, float | None]  # cell -> seconds of a process
+
+_MANY = 1000  # cells at a time, on a cluster whose size is its own affair
 
 
 def decide_tables(experiments: Experiments, targets: Sequence[str], hours: float, places: Places) -> None:
@@ -26,104 +33,125 @@ def decide_tables(experiments: Experiments, targets: Sequence[str], hours: float
         places: where the cells run.
 
     Raises:
-        BenchError: a target is no table, or cells failed.
+        BenchError: a target is no table; or, at the end, cells failed.
     """
-    tables = [experiments.table(target) for target in targets]
+    tables, failures = [experiments.table(target) for target in targets], list[Failure]()
     deadline = time.monotonic() + 3600 * hours
     for experiment in tables:
         prepare_missing(experiments, experiment.cells)
-        decide(experiments, experiment.name, (deadline - time.monotonic()) / 3600, places)
+        failures += decide(experiments, experiment.name, (deadline - time.monotonic()) / 3600, places)
         show_table(experiment)
+    report_failures(failures)
 
 
 def describe_open(experiment: Experiment) -> list[str]:
     """Write a line for each open claim of a table: what it takes to decide it."""
     claims = list(open_claims(table_results(experiment)))
-    return [describe(claim, seconds) for claim, seconds in zip(claims, seconds_of(experiment, claims), strict=True)]
+    seconds = seconds_of(experiment, claims)
+    return [describe(claim, _total(claim.cells, seconds)) for claim in claims]
 
 
-def decide(experiments: Experiments, table: str, hours: float, places: Places) -> None:
-    """Run cells of a table until all claims are decided, hopeless, or the time is over.
+def decide(experiments: Experiments, table: str, hours: float, places: Places) -> list[Failure]:
+    """Run cells of a table until all claims are decided, hopeless, or the time is over; returns the cells that failed.
 
     Args:
         experiments: all that params.yaml declares.
         table: name of the table.
-        hours: of the clock, from now on.
+        hours: of the clock, from now on; a cell is begun only if it is expected to end within them.
         places: where the cells run.
-
-    Raises:
-        BenchError: cells failed.
     """
     experiment, deadline = experiments.table(table), time.monotonic() + 3600 * hours
-    places = chosen(experiments.params.machine, places)
+    places, failures = chosen(experiments.params.machine, places), list[Failure]()
+    jobs = places.jobs or 1 if places.executor == LOCAL else _MANY
     while True:
-        left, jobs = deadline - time.monotonic(), places.jobs or 1
+        left = deadline - time.monotonic()
         claims = list(open_claims(table_results(experiment)))
-        times = seconds_of(experiment, claims)
-        order = cheapest(claims, times, left * jobs)
+        seconds = seconds_of(experiment, claims)
+        failed = {failure.cell.id for failure in failures}
+        order = cheapest(claims, seconds, left, jobs, failed)
         if not order:
             break
-        first = order[0]
-        print(describe(claims[first], times[first]), flush=True)
-        cells = filled([claims[number].cells for number in order], jobs)
-        if times[first] is None:
+        total = _total(order[0].cells, seconds)
+        print(describe(order[0], total), flush=True)
+        cells = filled([claim.cells for claim in order], jobs, seconds, left)
+        if total is None:
             cells = cells[:jobs]  # these tell the time
-        failures = run_cells(experiments.params.machine, cells, places)
-        if failures:
-            raise BenchError(f"{len(failures)} cells failed, {failures[0].cell.id} first: {failures[0].reason}")
-    for line in state_of(claims, times, left * jobs):
+        failures += search_cells(experiments, [table], cells, places)
+    for line in state_of(experiment, claims, seconds, left, jobs, failed):
         print(line, flush=True)
+    return failures
 
 
-def cheapest(claims: Sequence[OpenClaim], times: Sequence[float | None], seconds: float) -> list[int]:
+def cheapest(
+    claims: Sequence[OpenClaim], seconds: Times, left: float, jobs: int, failed: Set[str] = frozenset()
+) -> list[OpenClaim]:
     """Order the claims that more seeds would decide by what their next look takes, the cheapest first.
 
     Args:
         claims: open ones.
-        times: seconds of one process that the next look of each takes; None where it is not known, which is tried first.
-        seconds: of one process that are left.
+        seconds: of each cell, by its id; None where it is not known, which is tried first.
+        left: seconds of the clock.
+        jobs: cells at a time.
+        failed: ids of cells that failed in this run; a claim that needs one waits for another run.
     """
-    candidates = [
-        (times[number] or 0.0, number)
-        for number, claim in enumerate(claims)
-        if claim.cells and claim.decided_at is not None and (times[number] or 0.0) <= seconds and seconds > 0
-    ]
-    return [number for _, number in sorted(candidates)]
+    fitting = [
+        claim
+        for claim in claims
+        if claim.cells and claim.decided_at is not None and left > 0 and _clock(claim.cells, seconds, jobs) <= left
+        and not failed & {cell.id for cell in claim.cells}
+    ]  # fmt: skip
+    return sorted(fitting, key=lambda claim: _total(claim.cells, seconds) or 0.0)
 
 
-def filled(cells: Sequence[Sequence[Cell]], jobs: int) -> list[Cell]:
+def filled(cells: Sequence[Sequence[Cell]], jobs: int, seconds: Times, left: float) -> list[Cell]:
     """Take the cells of the first claim, and of those after it as many as keep all jobs busy to the end.
 
     Args:
         cells: that each claim needs, in the order of the claims.
         jobs: at a time.
+        seconds: of each cell, by its id.
+        left: seconds of the clock; what takes longer is not added.
     """
     first, *others = cells
-    chosen = {cell.id: cell for cell in first}
+    taken = {cell.id: cell for cell in first}
     for cell in (cell for those in others for cell in those):
-        if len(chosen) % jobs == 0:
+        if len(taken) % jobs == 0:
             break
-        chosen.setdefault(cell.id, cell)
-    return list(chosen.values())
+        if _clock([*taken.values(), cell], seconds, jobs) <= left:
+            taken.setdefault(cell.id, cell)
+    return list(taken.values())
 
 
-def state_of(claims: Sequence[OpenClaim], times: Sequence[float | None], seconds: float) -> list[str]:
+def state_of(
+    experiment: Experiment, claims: Sequence[OpenClaim], seconds: Times, left: float, jobs: int, failed: Set[str]
+) -> list[str]:
     """Say why no more seeds are run: a line for each open claim."""
     if not claims:
-        return ["all claims are decided"]
+        return ["all claims are decided" if experiment.table.claims else f"{experiment.name} has no claims to decide"]
     lines = []
-    for claim, needed in zip(claims, times, strict=True):
-        late = claim.decided_at is not None and claim.cells and (needed or 0.0) > seconds
-        lines.append(describe(claim, needed) + ("; the hours do not suffice" if late else ""))
+    for claim in claims:
+        late = claim.decided_at is not None and claim.cells and _clock(claim.cells, seconds, jobs) > left
+        line = describe(claim, _total(claim.cells, seconds))
+        if failed & {cell.id for cell in claim.cells}:
+            line += "; a cell of it failed"
+        lines.append(line + ("; the hours do not suffice" if late else ""))
     return lines
 
 
-def seconds_of(experiment: Experiment, claims: Sequence[OpenClaim]) -> list[float | None]:
-    """Estimate the seconds of one process that the next look of each claim takes, by what ran of the table."""
-    cells: dict[str, Cell] = {cell.id: cell for claim in claims for cell in claim.cells}
-    planned = {entry.cell.id: entry.seconds for entry in plan([*experiment.cells, *cells.values()])}
-    times: list[float | None] = []
-    for claim in claims:
-        known = [seconds for cell in claim.cells if (seconds := planned[cell.id]) is not None]
-        times.append(sum(known) if len(known) == len(claim.cells) else None)
-    return times
+def seconds_of(experiment: Experiment, claims: Sequence[OpenClaim]) -> Times:
+    """Estimate the seconds of each cell that the next looks need, by what ran of the table; None if nothing like it did."""
+    cells = {cell.id: cell for claim in claims for cell in claim.cells}
+    planned = plan([*begun(experiment).cells, *cells.values()])
+    return {entry.cell.id: entry.seconds for entry in planned}
+
+
+def _total(cells: Sequence[Cell], seconds: Times) -> float | None:
+    """Add up the seconds of cells; None where one is not known."""
+    known = [value for cell in cells if (value := seconds[cell.id]) is not None]
+    return sum(known) if len(known) == len(cells) else None
+
+
+def _clock(cells: Sequence[Cell], seconds: Times, jobs: int) -> float:
+    """Estimate the seconds of the clock that cells take, as far as known: no cell is shared out among jobs."""
+    known = [value for cell in cells if (value := seconds[cell.id]) is not None]
+    return max([sum(known) / jobs, *known])

@@ -9,6 +9,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.engine.head import Failure
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.records.begun import begun
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.provenance import parent_digest
 from slt_bench.records.shared import set_aside, take_from_others
@@ -46,7 +47,7 @@ def run_targets(experiments: Experiments, targets: Sequence[str], places: Places
         dvc.reproduce(*(f"prepare@{name}" for name in dict.fromkeys(cell.dataset_name for cell in cells)))
     else:
         prepare_missing(experiments, cells)
-    _search(experiments, tables, cells, places)
+    report_failures(search_cells(experiments, tables, cells, places), len(cells))
     if through_dvc:
         dvc.reproduce(*(f"table@{table}" for table in tables))
         return
@@ -64,16 +65,16 @@ def search_table(experiments: Experiments, table: str) -> None:
     Raises:
         BenchError: as `run_targets`.
     """
-    cells = experiments.table(table).cells
+    cells = begun(experiments.table(table)).cells
     places = chosen(experiments.params.machine, Places())
     if dvc.ANNOUNCED not in os.environ:
         _announce(experiments, cells, places)
-    _search(experiments, [table], cells, places)
+    report_failures(search_cells(experiments, [table], cells, places), len(cells))
 
 
 def _cells_of(experiments: Experiments, targets: Sequence[str]) -> list[Cell]:
-    """Collect the cells of targets, those of tables first; a parent comes before its children."""
-    cells = [cell for target in targets if target in experiments.tables for cell in experiments.tables[target].cells]
+    """Collect the cells of targets, those of tables first, begun ones of more seeds too; a parent comes before its children."""
+    cells = [cell for target in targets if target in experiments.tables for cell in begun(experiments.tables[target]).cells]
     for target in targets:
         if target not in experiments.tables:
             cells += [cell for cell in _with_parent(experiments, target) if cell not in cells]
@@ -96,18 +97,38 @@ def _announce(experiments: Experiments, cells: Sequence[Cell], places: Places) -
         print(line, flush=True)
 
 
-def _search(experiments: Experiments, tables: Sequence[str], cells: Sequence[Cell], places: Places) -> None:
-    """Run the cells that have no result, after results of removed cells are set aside and shared ones copied."""
+def search_cells(experiments: Experiments, tables: Sequence[str], cells: Sequence[Cell], places: Places) -> list[Failure]:
+    """Run the cells that have no result, after results of removed cells are set aside and shared ones copied.
+
+    Args:
+        experiments: all that params.yaml declares.
+        tables: whose removed cells are set aside.
+        cells: the cells, parents before their children.
+        places: where they run.
+
+    Returns:
+        The cells that failed.
+    """
     for table in tables:
         for directory in set_aside(table, [*experiments.tables[table].cells, *experiments.tables[table].spare_cells]):
             print(f"note: {table} declares {directory.name} no more; its result lies in {directory.parent}")
     taken = take_from_others(cells)
     if taken:
         print(f"{len(taken)} results are there already, in other tables or set aside")
-    failures = run_cells(experiments.params.machine, cells, places)
+    return run_cells(experiments.params.machine, cells, places)
+
+
+def report_failures(failures: Sequence[Failure], count: int | None = None) -> None:
+    """Raise an error that lists the cells that failed, each with the reason and its log, if there are any.
+
+    Args:
+        failures: the cells.
+        count: number of all cells, for the message.
+    """
     if failures:
         lines = "\n".join(f"  {_described(failure)}" for failure in failures)
-        raise BenchError(f"{len(failures)} of {len(cells)} cells failed; the same command tries them again:\n{lines}")
+        of = f" of {count}" if count else ""
+        raise BenchError(f"{len(failures)}{of} cells failed; the same command tries them again:\n{lines}")
 
 
 def _described(failure: Failure) -> str:

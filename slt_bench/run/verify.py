@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.kept.table import MADE, read_made
 from slt_bench.run.datasets import is_at_hand, prepare_dataset
 
 _NEAR = 0.002  # share of the images that may be classified otherwise by another machine's arithmetic
@@ -43,9 +43,9 @@ def verify_results(experiments: Experiments, tables: Sequence[str]) -> Iterator[
     Raises:
         BenchError: a table is not kept, or keeps no tickets.
     """
-    for table in tables or sorted(path.parent.name for path in paths.RESULTS.glob("*/made.json")):
+    for table in tables or sorted(path.parent.name for path in paths.RESULTS.glob(f"*/{MADE}")):
         folder = paths.RESULTS / table
-        tickets = _kept(folder)
+        tickets = read_made(folder)["tickets"]
         if tables and not tickets:
             raise BenchError(f"{folder} keeps no tickets: `slt-bench results {table}` keeps them")
         for name in dict.fromkeys(record["dataset"] for record in tickets):
@@ -53,14 +53,6 @@ def verify_results(experiments: Experiments, tables: Sequence[str]) -> Iterator[
                 prepare_dataset(experiments, name)
         for record in tickets:
             yield _check(folder / record["file"], record)
-
-
-def _kept(folder: Path) -> list[dict[str, Any]]:
-    """Read what is said of the tickets of a kept table."""
-    path = folder / "made.json"
-    if not path.is_file():
-        raise BenchError(f"{folder} is no kept table: it has no made.json")
-    return list(json.loads(path.read_text(encoding="utf-8")).get("tickets", []))
 
 
 def _check(file: Path, record: dict[str, Any]) -> Check:
@@ -72,8 +64,8 @@ def _check(file: Path, record: dict[str, Any]) -> Check:
     directory = paths.dataset_dir(record["dataset"])
     try:
         manifest = read_manifest(directory)
-    except BenchError:
-        return Check(file, "not compared", f"{record['dataset']} is not prepared: `slt-bench prepare {record['dataset']}`")
+    except BenchError as error:
+        return Check(file, "not compared", str(error))
     if manifest.digest != record["digest"]:
         theirs = f"its record has {record['origin']} ({record['digest'][:12]})"
         return Check(file, "not compared", f"{directory} holds other images ({manifest.digest[:12]}): {theirs}")

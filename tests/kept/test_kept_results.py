@@ -43,7 +43,11 @@ def check(path: Path) -> int:
         claim = Claim(text=kept["claim"], of=ROW, over=ROW, **source["claim"])
         name = column(claim.metric)
         sides = [{row["seed"]: float(row[name]) for row in cells[source[side]] if row[name]} for side in ("of", "over")]
-        seeds = sorted((seed for seed in sides[0] if seed in sides[1]), key=int)[: source["n"]]
+        both = sorted((seed for seed in sides[0] if seed in sides[1]), key=int)
+        seeds = [str(seed) for seed in source["seeds"]] if "seeds" in source else both[: source["n"]]
+        if source.get("before the first look"):
+            assert kept["verdict"] == "undecided" and "[" not in kept["effect"], kept
+            continue
         effect = measure_effect(
             claim, *([side[seed] for seed in seeds] for side in sides), source["selected from"], source["published"]
         )

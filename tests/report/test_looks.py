@@ -1,13 +1,26 @@
-"""Looking several times does not raise the error: a simulation of the stopping rule."""
+"""Looking several times does not raise the error: a simulation of the stopping rule, and the seeds that are looked at."""
 
 from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.load import load_experiments
 from slt_bench.params.claims import Claim, Side
-from slt_bench.report.claims import measure_effect
+from slt_bench.report.claims import _VERDICTS as VERDICTS
+from slt_bench.report.claims import ClaimResult, measure_effect
+from slt_bench.report.open_claims import describe, open_claims
+from slt_bench.report.results import table_results
+from slt_bench.report.rows import claim_row
+from tests.report.test_claims import TEXT
+from tests.report.test_report import diverge, pretend
 
 RUNS, FIRST = 2000, 3
 
@@ -27,10 +40,10 @@ def simulate(tested: Claim, draws: NDArray[np.float64]) -> tuple[dict[str, float
     seeds = []
     for row in draws:
         for size in tested.sizes_of_looks(FIRST):
-            verdict = measure_effect(tested, list(row[:size]), [0.0] * size, tested.looks).verdict
-            if verdict != "undecided":
+            effect = measure_effect(tested, list(row[:size]), [0.0] * size, tested.looks)
+            if not effect.is_open:
                 break
-        ends.append(verdict)
+        ends.append(effect.verdict)
         seeds.append(size)
     return {kind: ends.count(kind) / len(ends) for kind in set(ends)}, float(np.mean(seeds))
 
@@ -82,3 +95,100 @@ def test_an_effect_too_small_to_matter_does_not_hold() -> None:
 )
 def test_the_numbers_of_seeds_are_fixed_beforehand(first: int, looks: int, sizes: list[int]) -> None:
     assert claim(looks=looks).sizes_of_looks(first) == sizes
+
+
+CLAIMS = """\
+    claims:
+      frozen: {text: is better, of: {row: frozen, sparsity: 0.5}, over: {row: dense, sparsity: 0.5}, matters: 1, looks: 3}
+      once: {text: looked at once, of: {row: frozen, sparsity: 0.5}, over: {row: dense, sparsity: 0.5}}
+"""
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text((TEXT + CLAIMS).replace("seeds: [0, 1]", "seeds: [5, 6]"))
+    return load_experiments(Path("params.yaml"))
+
+
+def run(params: Experiments, seeds: list[int], gain: Callable[[int], float]) -> None:
+    """Cells of both lines seem to have run, with this gain of the frozen one by its seed."""
+    experiment = params.tables["one"]
+    for cell in (*experiment.cells, *experiment.spare_cells):
+        if cell.seed in seeds and cell.sparsity == 0.5 and cell.search.kind == "edge-popup" and not cell.directory.exists():
+            pretend(cell, 60.0 + (gain(cell.seed) if cell.source.freezing_ratio else 0.0))
+
+
+def claims_of(params: Experiments) -> list[ClaimResult]:
+    return table_results(params.tables["one"]).claims[:2]
+
+
+def cells_of(params: Experiments, seed: int) -> list[Cell]:
+    experiment = params.tables["one"]
+    return [cell for cell in (*experiment.cells, *experiment.spare_cells) if cell.seed == seed and cell.directory.exists()]
+
+
+def test_the_tables_own_seeds_come_first_then_the_least_others(params: Experiments) -> None:
+    (frozen, once) = claims_of(params)
+    assert frozen.usable == [5, 6, 0, 1, 2, 3, 4] and frozen.further == [2, 3, 5] and once.usable == [5, 6]
+    (claim, *_) = open_claims(table_results(params.tables["one"]))
+    assert {cell.seed for cell in claim.cells} == {5, 6}
+
+
+def test_no_look_is_taken_before_all_of_its_seeds_have_run(params: Experiments) -> None:
+    gains = {5: 2.0, 6: 2.2, 0: 30.0, 1: -9.0}
+    run(params, [5, 0, 1], gains.__getitem__)
+    (frozen, once) = claims_of(params)
+    assert frozen.look == 0 and frozen.effect.low is None and frozen.effect.verdict == "undecided"
+    assert frozen.further == [2, 3, 5] and once.effect.n == 1
+    run(params, [6], gains.__getitem__)
+    (frozen, once) = claims_of(params)
+    assert frozen.look == 2 and frozen.seeds == (5, 6, 0), "the first look decided nothing"
+    assert frozen.left_out == ["seed 1 (of no look, or of a later one)"]
+    assert once.seeds == (5, 6), "a claim that is looked at once takes the seeds of its table"
+    assert claim_row(frozen)["n"].startswith("3 (look 2 of 3)") and claim_row(frozen)["must exceed"] == "0 (by 1 to matter)"
+
+
+def test_the_first_look_that_decides_stands(params: Experiments) -> None:
+    gains = {5: 10.0, 6: 10.1, 0: -40.0}
+    run(params, [5, 6], gains.__getitem__)
+    assert claims_of(params)[0].effect.verdict == "holds"
+    run(params, [0], gains.__getitem__)  # that another claim asked for
+    (frozen, _) = claims_of(params)
+    assert (frozen.effect.verdict, frozen.effect.n, frozen.look, frozen.further) == ("holds", 2, 1, [])
+
+
+def test_a_seed_that_diverged_is_replaced_by_the_next(params: Experiments) -> None:
+    run(params, [5, 0], lambda seed: 3.0 + seed / 100)
+    diverge(
+        next(cell for cell in params.tables["one"].cells if cell.seed == 6 and cell.id.endswith("dense_ep_quick_s50_seed6"))
+    )
+    (frozen, once) = claims_of(params)
+    assert frozen.usable[:3] == [5, 0, 1] and frozen.seeds == (5, 0) and once.seeds == (5,)
+    assert "diverged" in frozen.left_out[0] and once.further == [], "one seed is all that there is, and can be"
+    (stays, *_) = [claim for claim in open_claims(table_results(params.tables["one"])) if claim.result.claim.looks == 1]
+    assert describe(stays, None).startswith("stays undecided: looked at once")
+
+
+def test_a_better_line_holds_though_by_less_than_matters(params: Experiments) -> None:
+    """Beyond the threshold is beyond it; what reaches around it, and short of what matters, does not hold."""
+    effects = [measure_effect(claim(matters=1.0), values, [0.0] * 3) for values in ([0.5, 0.55, 0.45], [0.1, -0.1, 0.2])]
+    assert [effect.verdict for effect in effects] == ["holds", "does not hold"]
+
+
+def test_spare_cells_that_did_not_end_are_no_part_of_a_table(params: Experiments) -> None:
+    run(params, [5, 6, 0], lambda seed: 3.0 + seed / 100)
+    (cell, *_) = cells_of(params, 0)
+    (cell.directory / "metrics.json").unlink()
+    results = table_results(params.tables["one"])
+    assert cell.id not in results.outcomes and params.cell(cell.id) == cell, "but they can be run by name"
+    shutil.rmtree(cell.directory)
+    assert cell.id not in table_results(params.tables["one"]).outcomes
+
+
+def test_for_up_to_the_published_size_is_excluded_only_where_no_pair_is_open(params: Experiments) -> None:
+    excluded, open_one = (
+        measure_effect(claim(), values, [0.0] * 3, published=1.33) for values in ([0.1, -0.1, 0.2], [3.0, -3.0, 9.0])
+    )
+    assert excluded.verdict == "published size excluded" and open_one.verdict == "undecided"
+    assert VERDICTS.index(open_one.verdict) > VERDICTS.index(excluded.verdict)

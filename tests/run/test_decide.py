@@ -10,13 +10,14 @@ import pytest
 
 from slt_bench.cli.commands import invoke
 from slt_bench.common.errors import BenchError
+from slt_bench.engine.head import Failure
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.report.open_claims import open_claims
 from slt_bench.report.results import table_results
 from slt_bench.run import decide as deciding
-from slt_bench.run.decide import decide, describe_open, filled
+from slt_bench.run.decide import cheapest, decide, describe_open, filled
 from slt_bench.run.many import Places
 from tests.report.test_claims import TEXT
 from tests.report.test_report import pretend
@@ -40,7 +41,7 @@ class Runs:
     def __init__(self, accuracy: Any) -> None:
         self.accuracy, self.calls = accuracy, list[list[Cell]]()
 
-    def __call__(self, machine: object, cells: Sequence[Cell], places: Places) -> list[Any]:
+    def __call__(self, experiments: object, tables: object, cells: Sequence[Cell], places: Places) -> list[Any]:
         self.calls.append(list(cells))
         for cell in cells:
             pretend(cell, self.accuracy(cell))
@@ -57,7 +58,7 @@ def is_frozen(cell: Cell) -> bool:
 
 def run(params: Experiments, accuracy: Any, monkeypatch: pytest.MonkeyPatch, hours: float = 1.0) -> Runs:
     runs = Runs(accuracy)
-    monkeypatch.setattr(deciding, "run_cells", runs)
+    monkeypatch.setattr(deciding, "search_cells", runs)
     decide(params, "one", hours, Places(jobs=2))
     return runs
 
@@ -87,7 +88,7 @@ def test_what_no_look_can_decide_is_left(params, monkeypatch, capsys) -> None:
 
 def test_it_stops_when_the_hours_are_over(params, monkeypatch, capsys) -> None:
     """Of cells of which the first says how long they take."""
-    monkeypatch.setattr(deciding, "seconds_of", lambda _, claims: [7200.0] * len(claims))
+    monkeypatch.setattr(deciding, "seconds_of", lambda _, claims: {cell.id: 7200.0 for one in claims for cell in one.cells})
     runs = run(params, lambda _: 60.0, monkeypatch, hours=0.5)
     assert not runs.calls and "the hours do not suffice" in capsys.readouterr().out
 
@@ -99,9 +100,38 @@ def test_where_nothing_ran_one_cell_a_process_tells_the_time(params, monkeypatch
 
 def test_no_process_is_idle_while_a_claim_takes_its_cells(params) -> None:
     cells = params.tables["one"].cells
-    assert filled([cells[:3], cells[2:6]], 2) == cells[:4], "the fourth belongs to the next claim"
-    assert filled([cells[:2], cells[2:6]], 2) == cells[:2]
-    assert filled([cells[:1], cells[:1], cells[1:3]], 4) == cells[:3], "as far as there are any"
+    seconds = {cell.id: 10.0 for cell in cells}
+    assert filled([cells[:3], cells[2:6]], 2, seconds, 100) == cells[:4], "the fourth belongs to the next claim"
+    assert filled([cells[:2], cells[2:6]], 2, seconds, 100) == cells[:2]
+    assert filled([cells[:1], cells[:1], cells[1:3]], 4, seconds, 100) == cells[:3], "as far as there are any"
+    seconds[cells[3].id] = 90.0
+    assert filled([cells[:3], cells[3:6]], 2, seconds, 50) == [*cells[:3], cells[4]], (
+        "what the hours do not suffice for is left"
+    )
+
+
+def test_no_cell_is_begun_that_does_not_end_within_the_hours(params) -> None:
+    """However many run at a time: one cell is one process."""
+    claims = list(open_claims(table_results(params.tables["one"])))
+    seconds: dict[str, float | None] = {cell.id: 3600.0 for claim in claims for cell in claim.cells}
+    assert not cheapest(claims, seconds, left=1800.0, jobs=8)
+    assert cheapest(claims, seconds, left=3700.0, jobs=8) == claims
+    assert cheapest(claims, seconds, left=3700.0, jobs=8, failed={claims[0].cells[0].id}) == claims[1:]
+
+
+def test_a_failed_cell_stops_nothing_else(params, monkeypatch, capsys) -> None:
+    runs = Runs(lambda cell: 60.0 + 10 * is_frozen(cell))
+
+    def search(experiments: Experiments, tables: object, cells: Sequence[Cell], places: Places) -> list[Failure]:
+        bad = [cell for cell in cells if cell.sparsity == 0.3 and is_frozen(cell)]
+        runs(experiments, tables, [cell for cell in cells if cell not in bad], places)
+        return [Failure(cell, "no memory", None) for cell in bad]
+
+    monkeypatch.setattr(deciding, "search_cells", search)
+    failures = decide(params, "one", 1.0, Places(jobs=2))
+    assert failures and {failure.cell.sparsity for failure in failures} == {0.3}
+    told = capsys.readouterr().out
+    assert "a cell of it failed" in told and any(cell.sparsity == 0.5 for cells in runs.calls for cell in cells)
 
 
 def test_the_plan_tells_what_an_open_claim_needs(params, capsys) -> None:
