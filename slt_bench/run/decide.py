@@ -61,14 +61,13 @@ def decide(experiments: Experiments, table: str, hours: float, places: Places) -
         places: where the cells run.
     """
     experiment, deadline = experiments.table(table), time.monotonic() + 3600 * hours
-    places, failures = chosen(experiments.params.machine, places), list[Failure]()
+    places, failures, tried = chosen(experiments.params.machine, places), list[Failure](), set[str]()
     jobs = places.jobs or 1 if places.executor == LOCAL else _MANY
     while True:
         left = deadline - time.monotonic()
         claims = list(open_claims(table_results(experiment)))
         seconds = seconds_of(experiment, claims)
-        failed = {failure.cell.id for failure in failures}
-        order = cheapest(claims, seconds, left, jobs, failed)
+        order = cheapest(claims, seconds, left, jobs, tried)
         if not order:
             break
         total = _total(order[0].cells, seconds)
@@ -77,13 +76,14 @@ def decide(experiments: Experiments, table: str, hours: float, places: Places) -
         if total is None:
             cells = cells[:jobs]  # these tell the time
         failures += search_cells(experiments, [table], cells, places)
-    for line in state_of(experiment, claims, seconds, left, jobs, failed):
+        tried |= {cell.id for cell in cells}
+    for line in state_of(experiment, claims, seconds, left, jobs, tried):
         print(line, flush=True)
     return failures
 
 
 def cheapest(
-    claims: Sequence[OpenClaim], seconds: Times, left: float, jobs: int, failed: Set[str] = frozenset()
+    claims: Sequence[OpenClaim], seconds: Times, left: float, jobs: int, tried: Set[str] = frozenset()
 ) -> list[OpenClaim]:
     """Order the claims that more seeds would decide by what their next look takes, the cheapest first.
 
@@ -92,13 +92,13 @@ def cheapest(
         seconds: of each cell, by its id; None where it is not known, which is tried first.
         left: seconds of the clock.
         jobs: cells at a time.
-        failed: ids of cells that failed in this run; a claim that needs one waits for another run.
+        tried: ids of cells that this run has tried; a claim that still lacks one waits for another run.
     """
     fitting = [
         claim
         for claim in claims
         if claim.cells and claim.decided_at is not None and left > 0 and _clock(claim.cells, seconds, jobs) <= left
-        and not failed & {cell.id for cell in claim.cells}
+        and not tried & {cell.id for cell in claim.cells}
     ]  # fmt: skip
     return sorted(fitting, key=lambda claim: _total(claim.cells, seconds) or 0.0)
 
@@ -123,7 +123,7 @@ def filled(cells: Sequence[Sequence[Cell]], jobs: int, seconds: Times, left: flo
 
 
 def state_of(
-    experiment: Experiment, claims: Sequence[OpenClaim], seconds: Times, left: float, jobs: int, failed: Set[str]
+    experiment: Experiment, claims: Sequence[OpenClaim], seconds: Times, left: float, jobs: int, tried: Set[str]
 ) -> list[str]:
     """Say why no more seeds are run: a line for each open claim."""
     if not claims:
@@ -132,8 +132,8 @@ def state_of(
     for claim in claims:
         late = claim.decided_at is not None and claim.cells and _clock(claim.cells, seconds, jobs) > left
         line = describe(claim, _total(claim.cells, seconds))
-        if failed & {cell.id for cell in claim.cells}:
-            line += "; a cell of it failed"
+        if tried & {cell.id for cell in claim.cells}:
+            line += "; a cell of it was tried and has no result"
         lines.append(line + ("; the hours do not suffice" if late else ""))
     return lines
 

@@ -116,7 +116,7 @@ def test_no_cell_is_begun_that_does_not_end_within_the_hours(params) -> None:
     seconds: dict[str, float | None] = {cell.id: 3600.0 for claim in claims for cell in claim.cells}
     assert not cheapest(claims, seconds, left=1800.0, jobs=8)
     assert cheapest(claims, seconds, left=3700.0, jobs=8) == claims
-    assert cheapest(claims, seconds, left=3700.0, jobs=8, failed={claims[0].cells[0].id}) == claims[1:]
+    assert cheapest(claims, seconds, left=3700.0, jobs=8, tried={claims[0].cells[0].id}) == claims[1:]
 
 
 def test_a_failed_cell_stops_nothing_else(params, monkeypatch, capsys) -> None:
@@ -131,7 +131,9 @@ def test_a_failed_cell_stops_nothing_else(params, monkeypatch, capsys) -> None:
     failures = decide(params, "one", 1.0, Places(jobs=2))
     assert failures and {failure.cell.sparsity for failure in failures} == {0.3}
     told = capsys.readouterr().out
-    assert "a cell of it failed" in told and any(cell.sparsity == 0.5 for cells in runs.calls for cell in cells)
+    assert "a cell of it was tried and has no result" in told and any(
+        cell.sparsity == 0.5 for cells in runs.calls for cell in cells
+    )
 
 
 def test_the_plan_tells_what_an_open_claim_needs(params, capsys) -> None:
