@@ -20,8 +20,9 @@ def results_frame(results: TableResults) -> pandas.DataFrame:
         results: of the table.
 
     Returns:
-        The columns `cell`, `setting`, `identity`, `state` (done, stale, missing or diverged), `reason`, `method` and
-        `source`, then every parameter, every metric and what the search recorded.
+        The columns `cell`, `setting`, `identity`, `state` (done; stale: of other code; left out: of other parameters or images,
+        or damaged; missing; diverged), `reason`, `method` and `source`, then every parameter, every metric and what the search
+        recorded.
 
     Raises:
         BenchError: pandas is not installed.

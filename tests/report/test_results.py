@@ -41,7 +41,7 @@ def test_a_frame_has_a_row_a_cell_with_all_that_is_known_of_it(experiments: Expe
     record.write_text(record.read_text().replace(other.identity, "0" * 12))
     frame = slt_bench.results("one").set_index("cell")
     assert list(frame.index) == [cell.id for cell in experiments.tables["one"].cells]
-    assert frame.state.tolist() == ["done", "stale", "diverged", "stale", *["missing"] * len(missing)]
+    assert frame.state.tolist() == ["done", "stale", "diverged", "left out", *["missing"] * len(missing)]
     assert frame.reason.tolist()[:4] == [
         "",
         "of other code",
