@@ -102,6 +102,10 @@ def _client(address: str) -> Any:
         return Client(address, timeout=_DASK_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise BenchError(f"no dask scheduler answers at {address}: {error}") from None
+    except AssertionError:  # dask gives its event loop ten seconds, and says no more
+        raise BenchError(
+            f"dask's event loop did not start, so {address} was not asked: try again on a quieter machine"
+        ) from None
 
 
 def _on_dask(client: Any, token: str) -> Engine:
