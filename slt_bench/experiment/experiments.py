@@ -72,9 +72,9 @@ class Experiments:
             BenchError: there is no cell of that id.
         """
         cells = self.cells()
-        for table in self.tables.values() if cell_id not in cells else ():
-            cells |= {cell.id: cell for cell in table.spare_cells if cell.id == cell_id and cell.id not in cells}
-        if cell_id not in cells:
+        spare = (cell for table in self.tables.values() for cell in table.spare_cells if cell.id == cell_id)
+        cell = cells.get(cell_id) or next(spare, None)
+        if cell is None:
             hint = did_you_mean(cell_id, [*cells, *self.tables])
             raise BenchError(f"there is no cell '{cell_id}'{hint}; `slt-bench plan` lists them")
-        return cells[cell_id]
+        return cell

@@ -117,7 +117,7 @@ class _Expansion:
         most, seeds = {row.id: 0 for row in table.rows}, len(table.seeds)
         for claim in table.claims.values():
             for side in (claim.of, claim.over):
-                most[side.row] = max(most.get(side.row, 0), claim.sizes_of_looks(seeds)[-1] - seeds + claim.reserve)
+                most[side.row] = max(most.get(side.row, 0), claim.most_seeds(seeds) - seeds)
         further = table.seed_order(seeds + max(most.values()))[seeds:]
         spare = []
         for index, row in enumerate(table.rows):

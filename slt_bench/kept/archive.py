@@ -11,6 +11,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.kept.table import MADE, kept_folders, read_made
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
 from slt_bench.report.rows import claim_row, claim_values, grid
@@ -62,7 +63,7 @@ def archive(results: TableResults) -> None:
         for figure in figures:
             write_text(target / f"{figure}.svg", (source / "figures" / f"{figure}.svg").read_text(encoding="utf-8"))
         summary = _summary(results) | {"tickets": keep_tickets(results, target)}
-        write_text(target / "made.json", json.dumps(summary, indent=1) + "\n")
+        write_text(target / MADE, json.dumps(summary, indent=1) + "\n")
     check_size(paths.RESULTS)
 
 
@@ -88,11 +89,11 @@ def _summary(results: TableResults) -> dict[str, Any]:
 
 def list_archived(experiments: Experiments) -> None:
     """Write the lists of the tables in results/: its README.md, and a part of the project's."""
-    files = {path.parent.name: path for path in paths.RESULTS.glob("*/made.json")}
-    gone = sorted(files.keys() - experiments.tables.keys())  # kept as they came out, though no table is declared so any more
-    tables = [*(table for table in experiments.tables if table in files), *gone]
-    summaries = {table: json.loads(files[table].read_text(encoding="utf-8")) for table in tables}
-    summaries = dict(sorted(summaries.items(), key=lambda item: bool(item[1].get("small"))))  # what means something comes first
+    made = {folder.name: read_made(folder) for folder in kept_folders(paths.RESULTS)}
+    gone = sorted(made.keys() - experiments.tables.keys())  # kept as they came out, though no table is declared so any more
+    tables = [*(table for table in experiments.tables if table in made), *gone]
+    tables.sort(key=lambda table: bool(made[table].get("small")))  # what means something comes first
+    summaries = {table: made[table] for table in tables}
     for table in gone:
         summaries[table]["title"] += " (under an earlier declaration)"
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(summaries, '')}\n{_claims(summaries)}")
@@ -125,7 +126,7 @@ def _index(summaries: dict[str, dict[str, Any]], root: str, columns: tuple[str, 
 
 
 def _number_of_cells(summary: dict[str, Any]) -> str:
-    cells, declared = summary["cells"], summary.get("declared", summary["cells"])
+    cells, declared = summary["cells"], summary["declared"]
     return str(cells) if cells >= declared else f"{cells} of {declared}"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
-from slt_bench.kept.table import KeptTable
+from slt_bench.kept.table import MADE, KeptTable
 from slt_bench.report.html import pages
 
 _MARK = "slt-bench-site"  # a file in every site: a folder without it is somebody's own
@@ -54,8 +54,8 @@ def _entry(table: KeptTable) -> dict[str, Any]:
         "name": table.name,
         "title": made["title"],
         "cells": made["cells"],
-        "declared": made.get("declared", made["cells"]),
-        "verdicts": sorted(Counter(claim["verdict"] for claim in made["claims"]).items()),
+        "declared": made["declared"],
+        "counts": sorted(Counter(claim["verdict"] for claim in made["claims"]).items()),
         "date": made["dates"][-1],
         "hours": made["hours"],
         "hardware": "; ".join(made["hardware"]),
@@ -69,7 +69,7 @@ def _table(table: KeptTable) -> dict[str, Any]:
     """Collect what the page of a table says."""
     lines = [
         {
-            "setting": setting,
+            "id": setting,
             "cells": list(row.values()),
             "name": ", ".join(list(row.values())[:3]),
             "of": _cells(table, setting),
@@ -83,11 +83,11 @@ def _table(table: KeptTable) -> dict[str, Any]:
         "claims_note": table.claims_note,
         "notes": table.notes,
         "header": list(table.rows[0]),
-        "measured": [name not in _DECLARED for name in table.rows[0]],
+        "unlinked": _DECLARED,
         "lines": lines,
         "shown": _SHOWN,
         "figures": table.figures,
-        "files": [name for name in ("table.md", "table.csv", "cells.csv", "made.json") if (table.folder / name).is_file()],
+        "files": [name for name in ("table.md", "table.csv", "cells.csv", MADE) if (table.folder / name).is_file()],
     }
 
 

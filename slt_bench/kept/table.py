@@ -42,8 +42,13 @@ class KeptTable:
         return {record["cell"]: record["file"] for record in self.made["tickets"]}
 
 
+def kept_folders(root: Path) -> list[Path]:
+    """List the folders of the tables that are kept in a folder, in the order of their names."""
+    return sorted(path.parent for path in root.glob(f"*/{MADE}"))
+
+
 def read_made(folder: Path) -> dict[str, Any]:
-    """Read how a kept table was made, and what is said of its tickets.
+    """Read how a kept table was made, and what is said of its tickets; what older tables lack is filled in.
 
     Raises:
         BenchError: it is missing or damaged.
@@ -51,6 +56,7 @@ def read_made(folder: Path) -> dict[str, Any]:
     try:
         made = dict(json.loads((folder / MADE).read_text(encoding="utf-8")))
         records = made.setdefault("tickets", [])
+        made.setdefault("declared", made.get("cells"))
         if missing := sorted({name for record in records for name in _OF_A_TICKET - dict(record).keys()}):
             raise LookupError(f"a ticket's record lacks {', '.join(missing)}")
     except FileNotFoundError:
@@ -66,7 +72,7 @@ def kept_tables(root: Path) -> list[KeptTable]:
     Raises:
         BenchError: none is, or one is damaged.
     """
-    folders = sorted(path.parent for path in root.glob(f"*/{MADE}"))
+    folders = kept_folders(root)
     if not folders:
         raise BenchError(f"{root}/ keeps no table: `slt-bench results` keeps those that are complete")
     return [read_kept(folder) for folder in folders]

@@ -54,11 +54,6 @@ class Claim(Model):
             raise ValueError(f"compare: ratio is for bytes and seconds; {self.metric} may be 0")
         return self
 
-    @property
-    def reserve(self) -> int:
-        """Number of seeds that stand by for those that diverge."""
-        return _RESERVE if self.looks > 1 else 0
-
     def sizes_of_looks(self, first: int) -> list[int]:
         """List the numbers of seeds at which the claim is looked at, fixed beforehand.
 
@@ -69,3 +64,11 @@ class Claim(Model):
         while len(sizes) < self.looks:
             sizes.append(max(sizes[-1] + 1, ceil(first * _GROWTH ** len(sizes))))
         return sizes
+
+    def most_seeds(self, first: int) -> int:
+        """Return the number of seeds that the claim may ask for: those of its last look, and what stands by for divergence.
+
+        Args:
+            first: of the first look, the seeds of the table.
+        """
+        return self.sizes_of_looks(first)[-1] + (_RESERVE if self.looks > 1 else 0)

@@ -54,9 +54,9 @@ class Table(Model):
     rows: list[Row] = Field(min_length=1)
     claims: dict[Name, Claim] = Field(default_factory=dict)
 
-    def seeds_of(self, row: Row) -> list[int]:
-        """Return the seeds of a row: its own, or the table's."""
-        return row.seeds or self.seeds
+    def seeds_of(self, row: int) -> list[int]:
+        """Return the seeds of a row, by its number from 0: its own, or the table's."""
+        return self.rows[row].seeds or self.seeds
 
     def seed_order(self, count: int) -> list[int]:
         """Order the seeds that claims may ask for: the table's own, then the least others; `count` in all."""

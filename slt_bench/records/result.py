@@ -33,7 +33,7 @@ class Absent:
     """A cell without a number in its table, and the reason."""
 
     cell: Cell
-    kind: Literal["missing", "diverged", "stale"]
+    kind: Literal["missing", "diverged", "left out"]  # left out: of other parameters or images, or damaged
     reason: str = ""
 
     def __str__(self) -> str:
@@ -50,7 +50,8 @@ def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
     standing, directory = cell_standing(cell, images), cell.directory
     record = standing.record
     if not standing.is_comparable or record is None:
-        return Absent(cell, "stale" if standing.kind == "done" else standing.kind, standing.reason)
+        kind = standing.kind
+        return Absent(cell, "left out" if kind == "done" or kind == "stale" else kind, standing.reason)
     if "diverged" in record:
         return Absent(cell, "diverged", f"{record['diverged']} (with other code than today's)")
     try:
@@ -60,7 +61,7 @@ def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
         metrics, history = {}, []
     if record.keys() >= _RECORD and isinstance(metrics, dict) and metrics.keys() >= _METRICS and history:
         return Result(cell, record, metrics, history, standing.reason)
-    return Absent(cell, "stale", "damaged: search.json, metrics.json or history.csv is not whole")
+    return Absent(cell, "left out", "damaged: search.json, metrics.json or history.csv is not whole")
 
 
 def read_outcomes(cells: list[Cell]) -> dict[str, Result | Absent]:

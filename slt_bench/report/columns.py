@@ -40,7 +40,7 @@ def _cell_columns(cell: Cell, outcome: Result | Absent, label: str | None) -> di
         row |= {"state": "stale" if outcome.stale else "done", "reason": outcome.stale}
         metrics, record = outcome.metrics, record_columns(outcome.record)
     else:
-        row |= {"state": "left out" if outcome.kind == "stale" else outcome.kind, "reason": outcome.reason}
+        row |= {"state": outcome.kind, "reason": outcome.reason}
         metrics, record = dict.fromkeys(_METRICS, nan), {}
     row |= {"method": label or cell.search.label, "source": str(cell.source)}
     row |= flatten(cell.model_dump(mode="json"))

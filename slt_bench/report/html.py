@@ -1,4 +1,4 @@
-"""What all HTML pages share: one base with style and script, and prose that quotes commands as Markdown does (`prose.html`)."""
+"""What all HTML pages share: one base with style and script, and the parts of pages (`parts.html`)."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Looks:
 
     @property
     def done(self) -> list[int]:
-        """The usable seeds that have run, before the first one of the first look is missing or after."""
+        """The usable seeds that have run, whether a look takes them already or not."""
         return [seed for seed in self.usable if seed in self.values]
 
 
@@ -42,11 +42,11 @@ def looks_at(table: Table, claim: Claim, of: Line, over: Line) -> Looks:
     Rows that name their own seeds, or whose cells need another one's ticket, have no further seeds to look at.
     """
     sides = [_values(claim, line) for line in (of, over)]
-    declared = [table.seeds_of(table.rows[line.row]) for line in (of, over)]
+    declared = [table.seeds_of(line.row) for line in (of, over)]
     own = [seed for seed in declared[0] if seed in declared[1]]
     sizes = claim.sizes_of_looks(len(own))
     has_more = len(sizes) > 1 and not any(table.rows[line.row].seeds or line.cell.source.parent for line in (of, over))
-    order = table.seed_order(sizes[-1] + claim.reserve) if has_more else own
+    order = table.seed_order(claim.most_seeds(len(own))) if has_more else own
     lost = {seed: reasons for seed in order if (reasons := _never(claim, of, over, sides, seed))}
     usable = [seed for seed in order if seed not in lost]
     sizes = [size for size in sizes if size <= len(usable)] if has_more else [len(usable)]
@@ -68,8 +68,8 @@ def missing_from(looks: Looks, table: Table, of: Line, over: Line, tested: Seque
     reasons = [(seed, reason) for seed, those in looks.lost.items() for reason in those]
     reasons += [(seed, reason) for seed in wanted if seed not in looks.values for reason in _not_yet(of, over, seed)]
     for line, other in ((of, over), (over, of)):
-        declared = table.seeds_of(table.rows[line.row])
-        extra = [seed for seed in table.seeds_of(table.rows[other.row]) if seed not in declared]
+        declared = table.seeds_of(line.row)
+        extra = [seed for seed in table.seeds_of(other.row) if seed not in declared]
         reasons += [(seed, f"{line.label}: is not declared") for seed in extra]
     told = [f"seed{'s' if len(same) > 1 else ''} {', '.join(str(seed) for seed, _ in same)} ({reason})"
             for reason, same in grouped(sorted(set(reasons)), lambda pair: pair[1]).items()]  # fmt: skip

@@ -45,6 +45,7 @@ def _section(results: TableResults) -> dict[str, Any]:
         "verdicts": sorted(Counter(claim.effect.verdict for claim in results.claims).items()),
         "claims": [_claim(results, claim) for claim in results.claims],
         "header": list(rows[0]),
+        "unlinked": (),
         "rows": [{"id": _anchor(table, index), "cells": list(row.values())} for index, row in enumerate(rows)],
         "notes": results.notes,
         "variables": sorted({name for line in lines if (name := line.cell.dataset.images.variable)}),

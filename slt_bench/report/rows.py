@@ -42,9 +42,7 @@ def line_rows(results: TableResults) -> list[Row]:
     has_images = len({line.is_validated for line in lines}) > 1
     return [
         ({"network": line.cell.network_name} if has_networks else {})
-        | _line_row(
-            line, results.experiment.table.seeds_of(results.experiment.table.rows[line.row]) if results.is_comparable else []
-        )
+        | _line_row(line, results.experiment.table.seeds_of(line.row) if results.is_comparable else [])
         | ({"train images": training_images(line)} if has_images else {})
         for line in lines
     ]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
-from slt_bench.kept.table import MADE, read_made
+from slt_bench.kept.table import kept_folders, read_made
 from slt_bench.run.datasets import is_at_hand, prepare_dataset
 
 _NEAR = 0.002  # share of the images that may be classified otherwise by another machine's arithmetic
@@ -43,11 +43,10 @@ def verify_results(experiments: Experiments, tables: Sequence[str]) -> Iterator[
     Raises:
         BenchError: a table is not kept, or keeps no tickets.
     """
-    for table in tables or sorted(path.parent.name for path in paths.RESULTS.glob(f"*/{MADE}")):
-        folder = paths.RESULTS / table
+    for folder in [paths.RESULTS / table for table in tables] or kept_folders(paths.RESULTS):
         tickets = read_made(folder)["tickets"]
         if tables and not tickets:
-            raise BenchError(f"{folder} keeps no tickets: `slt-bench results {table}` keeps them")
+            raise BenchError(f"{folder} keeps no tickets: `slt-bench results {folder.name}` keeps them")
         for name in dict.fromkeys(record["dataset"] for record in tickets):
             if not (paths.dataset_dir(name) / "manifest.json").is_file() and is_at_hand(experiments, name):
                 prepare_dataset(experiments, name)
