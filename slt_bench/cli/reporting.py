@@ -62,6 +62,10 @@ def report(table: str | None) -> None:
 @click.option("--verify", is_flag=True, help="Evaluate the tickets that are kept in results/ again, and write nothing.")
 def results(tables: tuple[str, ...], partial: bool, site: Path | None, verify: bool) -> None:
     """Keep the reports of complete tables, all if none is named, in results/, for the repository."""
+    if (verify and (partial or site)) or (site and (partial or tables)):
+        raise BenchError(
+            "--verify goes with names of tables alone, and --site, which shows all that is kept, with nothing else"
+        )
     if verify:
         _verify(tables)
         return

@@ -113,6 +113,12 @@ def test_a_site_is_replaced_and_nothing_else_is(site: Path, tmp_path: Path) -> N
     assert (tmp_path / "mine/thesis.txt").is_file()
 
 
+@pytest.mark.parametrize("options", [["one", "--site", "s"], ["--site", "s", "--verify"], ["--verify", "--partial"]])
+def test_no_option_is_ignored(options: list[str]) -> None:
+    with pytest.raises(BenchError, match="--verify goes with names of tables alone, and --site"):
+        invoke(["results", *options])
+
+
 def test_what_is_no_kept_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="keeps no table: `slt-bench results` keeps those that are complete"):
         kept_tables(tmp_path)
