@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,13 +17,20 @@ def is_set_up() -> bool:
     return Path(".dvc").is_dir() and find_spec("dvc") is not None
 
 
+def outside(directories: Iterable[Path]) -> list[Path]:
+    """List the directories that lie outside of the project, through a link: DVC refuses to follow what is in them."""
+    project = Path.cwd().resolve()
+    return [directory for directory in directories if not directory.resolve().is_relative_to(project)]
+
+
 def reproduce(*stages: str) -> None:
     """Let DVC bring stages up to date.
 
     Raises:
-        SystemExit: a stage failed; DVC has printed the reason.
+        SystemExit: a stage failed, and has printed the reason, or DVC did.
     """
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *stages]
     status = subprocess.run(command, env=os.environ | {ANNOUNCED: "1"}).returncode
     if status:
+        print(f"`dvc repro {' '.join(stages)}` failed (exit status {status}); by itself it says more", file=sys.stderr)
         raise SystemExit(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.engine.head import Failure
 from slt_bench.experiment.cell import Cell
@@ -42,9 +43,10 @@ def run_targets(experiments: Experiments, targets: Sequence[str], places: Places
         return
     places = chosen(machine, places)
     _announce(experiments, cells, places)
-    through_dvc = bool(tables) and dvc.is_set_up()
+    datasets = list(dict.fromkeys(cell.dataset_name for cell in cells))
+    through_dvc = bool(tables) and _dvc_follows(datasets, tables)
     if through_dvc:
-        dvc.reproduce(*(f"prepare@{name}" for name in dict.fromkeys(cell.dataset_name for cell in cells)))
+        dvc.reproduce(*(f"prepare@{name}" for name in datasets))
     else:
         prepare_missing(experiments, cells)
     report_failures(search_cells(experiments, tables, cells, places), len(cells))
@@ -53,6 +55,16 @@ def run_targets(experiments: Experiments, targets: Sequence[str], places: Places
         return
     for table in tables:
         show_table(experiments.tables[table])
+
+
+def _dvc_follows(datasets: Sequence[str], tables: Sequence[str]) -> bool:
+    """Whether this project has DVC, and all that a run writes lies where DVC can follow it; says so where it does not."""
+    if not dvc.is_set_up():
+        return False
+    outside = dvc.outside([*map(paths.dataset_dir, datasets), *map(paths.cells_dir, tables), *map(paths.table_dir, tables)])
+    if outside:
+        print(f"note: {', '.join(map(str, outside))}: out of the project, where DVC follows nothing; this run goes without it")
+    return not outside
 
 
 def search_table(experiments: Experiments, table: str) -> None:

@@ -1,0 +1,51 @@
+"""A run goes through DVC where DVC can follow what it writes, and says so where it goes without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slt_bench.run import dvc, targets
+from slt_bench.run.many import Places
+from tests.run.test_announce import declared
+
+
+@pytest.fixture
+def stages(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stages that DVC is asked for, in a project that has it and has nothing to search."""
+    asked: list[str] = []
+    for link in Path("data").iterdir():
+        link.unlink()
+    monkeypatch.setattr(dvc, "is_set_up", lambda: True)
+    monkeypatch.setattr(dvc, "reproduce", lambda *stages: asked.extend(stages))
+    monkeypatch.setattr(targets, "search_cells", lambda *_: [])
+    monkeypatch.setattr(targets, "prepare_missing", lambda *_: asked.append("prepared"))
+    monkeypatch.setattr(targets, "show_table", lambda *_: asked.append("shown"))
+    return asked
+
+
+def test_a_run_goes_through_the_stages(stages: list[str]) -> None:
+    targets.run_targets(declared(), ["one"], Places())
+    assert stages == ["prepare@digits", "table@one"]
+
+
+@pytest.mark.parametrize("linked", ["data", "data/digits", "outputs/cells"])
+def test_a_run_with_a_directory_on_another_disk_goes_without(
+    stages: list[str], linked: str, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(linked).parent.mkdir(parents=True, exist_ok=True)
+    if Path(linked).is_dir():
+        Path(linked).rmdir()
+    Path(linked).symlink_to(tmp_path_factory.mktemp("disk"))
+    targets.run_targets(declared(), ["one"], Places())
+    assert stages == ["prepared", "shown"]
+    assert f"note: {'outputs/cells/one' if 'cells' in linked else 'data/digits'}: out of the project" in capsys.readouterr().out
+
+
+def test_a_stage_that_fails_says_how_to_learn_why(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        dvc.reproduce("table@one")  # of no DVC repository
+    assert "`dvc repro table@one` failed" in capsys.readouterr().err
