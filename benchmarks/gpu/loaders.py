@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.gpu.timing import wait
 from benchmarks.steps import DEVICE
+from slt_bench.common import paths
 from slt_bench.data.loader import Loader
-from slt_bench.data.resident import ResidentLoader
-from slt_bench.params.datasets import View
+from slt_bench.data.resident import ResidentLoader, resident_if_possible
+from slt_bench.experiment.load import load_experiments
 
-VIEW = View(mean=[0.5] * 3, std=[0.25] * 3, crop_padding=4, flip=True)
+BATCH = 128
 
 
-def rates(directory: Path, rounds: int) -> list[list[Any]]:
-    """Rows of images, loader, workers and images a second; none where the images are not prepared."""
-    path, device, rows = directory / "train.beton", torch.device(DEVICE), []
+def rates(name: str, rounds: int) -> list[list[Any]]:
+    """Rows of images, loader, workers and images a second; one that says so where the images are not prepared."""
+    path, device, rows = paths.dataset_dir(name) / "train.beton", torch.device(DEVICE), []
     if not path.is_file():
-        return [[directory.name, "not prepared", "", ""]]
-    for is_resident, workers in ((True, 1), (False, 1), (False, 8)):
-        loader = Loader(path, VIEW, 128, 0, workers, device=device)
-        loader = ResidentLoader(loader) if is_resident else loader
-        rows.append([directory.name, type(loader).__name__, workers, f"{_rate(loader, 10 * rounds):,.0f}"])
+        return [[name, "not prepared", "", ""]]
+    view = load_experiments().params.datasets[name]
+    for workers in (1, 8, 16):
+        loader = Loader(path, view, BATCH, 0, workers, device=device)
+        rows.append([name, "from the file", workers, f"{_rate(loader, 5 * rounds):,.0f}"])
+    if isinstance(resident := resident_if_possible(loader), ResidentLoader):
+        rows.append([name, "on the device", "", f"{_rate(resident, 5 * rounds):,.0f}"])
     return rows
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -200,20 +199,23 @@ def memory(size: Size) -> Finding:
 def side_by_side(size: Size) -> Finding:
     """Several searches of a small network on one device: steps a second of all together."""
     rows = []
-    for count in (1, 4) if ON_GPU else (1,):
-        command = [sys.executable, "-m", "benchmarks.gpu.side_by_side", *(["small"] if size is SMALL else [])]
-        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
-        rates = [float(process.communicate()[0]) for process in processes]
-        rows.append([count, f"{sum(rates):,.0f}", f"{sum(rates) / count:,.0f}"])
-    notes = ["Each search is a process (`slt-bench run --jobs`): ResNet-18 at a quarter of its width, batch 128, bfloat16."]
-    return Finding(["searches", "steps a second, all", "each"], rows, notes)
+    for processes, streams in ((1, 1), (4, 1), (1, 2), (1, 4), (1, 8)) if ON_GPU else ((1, 1), (1, 2)):
+        command = [sys.executable, "-m", "benchmarks.gpu.side_by_side", str(streams), *(["small"] if size is SMALL else [])]
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+        rates = [float(process.communicate()[0]) for process in running]
+        rows.append([processes, streams, f"{sum(rates):,.0f}", f"{sum(rates) / processes / streams:,.0f}"])
+    notes = ["Processes are those of `slt-bench run --jobs`; searches of one process have a stream each. ResNet-18 at a "
+             "quarter of its width, batch 128, bfloat16."]  # fmt: skip
+    return Finding(["processes", "searches in each", "steps a second, all", "each"], rows, notes)
 
 
 def images(size: Size) -> Finding:
     """Batches a second of the loaders, from the device's memory and from the file."""
     from benchmarks.gpu.loaders import rates
 
-    return Finding(["images", "loader", "workers", "images a second"], rates(Path("data/cifar10"), size.rounds))
+    rows = [row for name in ("cifar10", "imagenette-64") for row in rates(name, size.rounds)]
+    notes = ["imagenette-64: JPEGs, of which parts are cut out and resized to 64 pixels."]
+    return Finding(["images", "loader", "workers", "images a second"], rows, notes)
 
 
 def _with(case: Case, **changes: Any) -> Case:
