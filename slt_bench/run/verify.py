@@ -27,7 +27,7 @@ class Check:
 
     def __str__(self) -> str:
         """Write it as a line."""
-        return f"{_MARKS[self.kind]} {self.file}: {self.detail}"
+        return f"{_MARKS[self.kind]} {self.file}: {self.detail.removeprefix(f'{self.file} ')}"
 
 
 def verify_results(experiments: Experiments, tables: Sequence[str]) -> Iterator[Check]:
