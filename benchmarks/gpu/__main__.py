@@ -14,7 +14,8 @@ import click
 
 from benchmarks.gpu.cells import cells_in_order, run_cells
 from benchmarks.gpu.notebook import Finding, Notebook
-from benchmarks.gpu.parts import FULL, PARTS, SMALL
+from benchmarks.gpu.parts import PARTS
+from benchmarks.gpu.size import FULL, SMALL
 from benchmarks.gpu.timing import ON_GPU
 
 

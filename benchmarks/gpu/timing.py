@@ -81,3 +81,18 @@ def as_in_a_search(precision: str, deterministic: bool = True) -> Iterator[None]
             torch.use_deterministic_algorithms(False)
             torch.backends.cudnn.deterministic = False
         yield
+
+
+def recorded(work: Callable[[], object]) -> Callable[[], object]:
+    """Some work as a CUDA graph; as it is on a CPU."""
+    if not ON_GPU:
+        return work
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        work()
+    return graph.replay

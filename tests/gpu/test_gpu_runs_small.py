@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu.notebook import Finding, Notebook
-from benchmarks.gpu.parts import PARTS, SMALL
+from benchmarks.gpu.parts import PARTS
+from benchmarks.gpu.size import SMALL
 
 QUICK = [name for name in PARTS if name not in ("torch.compile", "Searches side by side")]
 

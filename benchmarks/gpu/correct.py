@@ -1,0 +1,73 @@
+"""Whether a device computes what it should: what is there, the laws of searches, the choice of edges."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpu.notebook import Finding
+from benchmarks.gpu.size import Size
+from benchmarks.gpu.timing import ON_GPU, as_in_a_search, milliseconds, recorded
+from benchmarks.steps import DEVICE
+from slt_bench.laws.check import check_search
+from slt_bench.params.searches import search_class
+from slt_bench.records.provenance import environment as environment_of_records
+from slt_bench.ticket.top_k import TopK
+
+SEARCHES: dict[str, dict[str, Any]] = {
+    "edge-popup": {}, "iterative-edge-popup": {"iterations": 3, "space": "hard"}, "weight-training": {}, "gem-miner": {},
+    "biprop": {}, "bernoulli": {},
+}  # fmt: skip
+
+
+def environment(size: Size) -> Finding:
+    """Versions and hardware."""
+    facts = environment_of_records()
+    rows = [[name, str(value)] for name, value in facts.items() if name not in ("libraries", "tf32")]
+    rows += [[name, value or "missing"] for name, value in facts["libraries"].items()]
+    if ON_GPU:
+        free, total = torch.cuda.mem_get_info()
+        rows += [["memory", f"{free / 2**30:.0f} of {total / 2**30:.0f} GiB free"], ["CUDA", str(torch.version.cuda)]]
+        rows += [["cuDNN", str(torch.backends.cudnn.version())]]
+    return Finding(["what", "here"], rows)
+
+
+def laws(size: Size) -> Finding:
+    """The laws that hold on a CPU, on the device."""
+    rows = []
+    for kind in size.searches:
+        search = search_class(kind)(kind=kind, **SEARCHES[kind])
+        with as_in_a_search("float32"):
+            verdicts = list(check_search(search, DEVICE))
+        rows += [[kind, each.law, "holds" if each.holds else "BROKEN", each.detail] for each in verdicts]
+    broken = sum(row[2] == "BROKEN" for row in rows)
+    note = f"{len(rows)} laws of {len(size.searches)} searches were tried, {broken} are broken."
+    return Finding(["search", "law", "verdict", "what was tried"], rows, [note])
+
+
+def selection(size: Size) -> Finding:
+    """The choice of the largest half: the same mask as on a CPU, and the time it takes."""
+    rows = []
+    for count in size.selections:
+        for kind, scores in _kinds_of_scores(count).items():
+            there, mask = scores.to(DEVICE), torch.empty(count, dtype=torch.bool, device=DEVICE)
+            equal = all(
+                torch.equal(TopK().keep(there, keep, mask, by).cpu(), TopK().keep(scores, keep, torch.empty(count).bool(), by))
+                for keep in {0, 1, count // 10, count // 2, count - 1, count}
+                for by in (True, False)
+            )
+            times = ["", ""]
+            if kind == "normal":
+                half = partial(TopK().keep, there, count // 2, mask)
+                times = [f"{milliseconds(work, size.rounds):.3f}" for work in (half, recorded(half))]
+            rows.append([f"{count:,}", kind, "yes" if equal else "NO", *times])
+    return Finding(["scores", "kind", "equal to the CPU's", "one by one", "recorded"], rows)
+
+
+def _kinds_of_scores(count: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    normal = torch.randn(count, generator=generator)
+    return {"normal": normal, "ties": (3 * normal).round() / 3, "all equal": torch.ones(count), "tiny": normal * 1e-40}
