@@ -16,10 +16,12 @@ from typing import Any, TypeGuard
 
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.plugin_code import plugin_code
+from slt_bench.records.syntax import bound, dumped
 
 PACKAGE = Path(__file__).parent.parent
 OF_A_CELL = ("slt_bench.search.run:search", "slt_bench.run.evaluate:evaluate")  # the functions that a cell runs
 
+_OF_DIGESTS = tuple(f"slt_bench.records.{name}" for name in ("code_digest", "plugin_code", "syntax"))  # change no result
 _SHOWN = ("label", "colour", "name", "hue")  # properties and class variables of a search that change no result
 
 _Definition = tuple[str, str]  # module and name; the name "" stands for what a module does as it is imported
@@ -64,7 +66,7 @@ def code_digest(*entries: str) -> str:
     ]  # fmt: skip
     while waiting:
         definition = waiting.pop()
-        if definition in reached:
+        if definition in reached or definition[0] in _OF_DIGESTS:
             continue
         (module_name, name), module = definition, _module(definition[0])
         if name in module.definitions:
@@ -105,7 +107,7 @@ class _Module:
         if name not in self._found:
             statements = self.definitions[name]
             used = [use for statement in statements for use in self.uses(statement)]
-            self._found[name] = tuple(ast.dump(self.normalised(statement)) for statement in statements), used
+            self._found[name] = tuple(dumped(self.normalised(statement)) for statement in statements), used
         return self._found[name]
 
     @cached_property
@@ -113,7 +115,7 @@ class _Module:
         """The top-level statements that bind each name; under "" those that bind none."""
         statements: dict[str, list[ast.stmt]] = {"": []}
         for statement in self.tree.body:
-            for name in _bound(statement):
+            for name in bound(statement):
                 statements.setdefault(name, []).append(statement)
         return statements
 
@@ -184,21 +186,6 @@ def _is_shown(part: ast.stmt) -> bool:
     if not isinstance(part, ast.AnnAssign) or "ClassVar" not in ast.dump(part.annotation):
         return False
     return isinstance(part.target, ast.Name) and part.target.id in _SHOWN
-
-
-def _bound(statement: ast.stmt) -> list[str]:
-    """List the names that a top-level statement binds: [""] if it does something else, none for imports and docstrings."""
-    match statement:
-        case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
-            return [statement.name]
-        case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
-            names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-            return sorted(names) or [""]
-        case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
-            return []
-        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-            return []
-    return [""]
 
 
 def _imports_package(node: ast.AST) -> TypeGuard[ast.ImportFrom]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.plugins import look_in_project
+from slt_bench.records.syntax import dumped
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def plugin_code(modules: Iterable[str]) -> PluginCode:
                 candidates = {*_parents(module), f"{module}.{imported}" if imported else module}
                 waiting += [one for one in candidates if _counts(one, packages)]
         waiting += [parent for parent in _parents(name) if _source(parent)]
-        code.dumps.append(ast.dump(_without_docstrings(tree)))
+        code.dumps.append(dumped(_without_docstrings(tree)))
     return code
 
 
