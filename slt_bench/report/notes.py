@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from slt_bench.common.text import grouped
 from slt_bench.experiment.experiments import Experiment
 from slt_bench.records.result import Result
 from slt_bench.report.lines import Line
@@ -62,10 +63,15 @@ def table_notes(experiment: Experiment, lines: list[Line]) -> list[str]:
     if any(line.cell.search.learns == "weights" for line in lines):
         notes.append("Weight training is the baseline: its file holds the trained weights.")
     notes += [_data(lines)] if results else []
-    codes = {f"{result.record['code']} ({result.record['commit']})" for result in results}
-    if len(codes) > 1:
-        notes.append(f"Made by {len(codes)} versions of the code that a cell runs: {', '.join(sorted(codes))}.")
-    return notes + _machines(results)
+    return [*notes, *_versions(results), *_machines(results)]
+
+
+def _versions(results: list[Result]) -> list[str]:
+    """Say so where cells of one kind of search were made by several versions of the code that they run."""
+    kinds = grouped(results, lambda result: result.cell.code)
+    of_kinds = [{f"{result.record['code']} ({result.record['commit']})" for result in kind} for kind in kinds.values()]
+    several = sorted(code for codes in of_kinds if len({code.partition(" ")[0] for code in codes}) > 1 for code in codes)
+    return [f"Made by several versions of the code that a cell runs: {', '.join(several)}."] if several else []
 
 
 def training_images(line: Line) -> str:

@@ -17,6 +17,7 @@ from slt_bench.experiment.published import published_values
 from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
+from slt_bench.report.notes import table_notes
 from slt_bench.report.results import table_results
 from slt_bench.report.statistics import mean_and_deviation
 from slt_bench.run.plan import plan
@@ -201,3 +202,14 @@ def test_published_values_say_how_they_were_read() -> None:
     values = published_values()
     assert str(values["iwasawa2023-iep"]) == "76 with 20 M weights (iwasawa2023, abstract †)"
     assert str(values["iwasawa2023-dying-83"]).endswith("secondary †)")
+
+
+def test_versions_of_the_code_are_told_where_one_kind_of_search_has_several(params: Experiments) -> None:
+    first, *others = params.tables["one"].cells
+    for cell in others:
+        pretend(cell, 50.0, cell_code(cell))
+    pretend(first, 50.0, "0ther")
+    notes = " ".join(table_notes(params.tables["one"], table_results(params.tables["one"]).lines))
+    assert ("several versions of the code" in notes) == (first.code in {cell.code for cell in others})
+    assert len({cell.code for cell in params.tables["one"].cells}) > 1
+    assert "several versions" not in " ".join(table_notes(params.tables["one"], table_results(params.tables["one"]).lines[1:]))
