@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 from slt_bench.common import paths
@@ -34,20 +33,6 @@ def check_images(experiments: Experiments, name: str) -> None:
     except BenchError as error:
         without = f" (without them no table {', '.join(tables)}; `dvc repro -k` makes the others)" if tables else ""
         raise BenchError(f"dataset {name}: {error}{without}") from None
-
-
-def is_at_hand(experiments: Experiments, name: str) -> bool:
-    """Whether the images of a dataset are on this machine: part of a library, or where a variable or params.yaml says."""
-    if name not in experiments.params.datasets:
-        return False
-    images = experiments.params.datasets[name].images
-    if images.variable is not None and not os.environ.get(images.variable):
-        return False
-    try:
-        check_images(experiments, name)
-    except BenchError:
-        return False
-    return True
 
 
 def missing_images(experiments: Experiments, cells: Iterable[Cell]) -> list[str]:

@@ -11,7 +11,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.kept.table import kept_folders, read_made
-from slt_bench.run.datasets import is_at_hand, prepare_dataset
+from slt_bench.run.datasets import prepare_dataset
 
 _NEAR = 0.002  # share of the images that may be classified otherwise by another machine's arithmetic
 _MARKS = {"equal": "✓", "near": "≈", "differs": "✗", "not compared": "-"}
@@ -48,10 +48,17 @@ def verify_results(experiments: Experiments, tables: Sequence[str]) -> Iterator[
         if tables and not tickets:
             raise BenchError(f"{folder} keeps no tickets: `slt-bench results {folder.name}` keeps them")
         for name in dict.fromkeys(record["dataset"] for record in tickets):
-            if not (paths.dataset_dir(name) / "manifest.json").is_file() and is_at_hand(experiments, name):
+            if not (paths.dataset_dir(name) / "manifest.json").is_file() and _is_at_hand(experiments, name):
                 prepare_dataset(experiments, name)
         for record in tickets:
             yield _check(folder / record["file"], record)
+
+
+def _is_at_hand(experiments: Experiments, name: str) -> bool:
+    """Whether the images of a dataset are on this machine."""
+    from slt_bench.data.sources.registry import is_at_hand
+
+    return name in experiments.params.datasets and is_at_hand(experiments.params.datasets[name].images)
 
 
 def _check(file: Path, record: dict[str, Any]) -> Check:

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import exclusive
 from slt_bench.data import prepare as preparing
 from slt_bench.data.manifest import FILES, read_manifest
 from slt_bench.data.prepare import prepare
-from slt_bench.data.sources.registry import image_folder as find_folder
-from slt_bench.data.sources.registry import load_images
+from slt_bench.data.sources import fashion_mnist
+from slt_bench.data.sources.image_folder import image_folder as find_folder
+from slt_bench.data.sources.registry import is_at_hand, load_images
 from slt_bench.data.sources.splits import ImageSet, Split
 from slt_bench.data.verify import verify_file
 from slt_bench.params.datasets import RELEASES, Images
@@ -178,3 +180,35 @@ def test_real_cifar10() -> None:
     assert (len(found.train.labels), len(found.test.labels)) == (50_000, 10_000)
     assert found.train[0].shape == found.test[9_999].shape == (32, 32, 3)
     assert found.classes[0] == "airplane" and np.bincount(found.train.labels).tolist() == [5000] * 10
+
+
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python"), ("fashion_mnist", "FashionMNIST/raw")],
+)
+def test_images_are_at_hand_once_they_are_downloaded_or_named(
+    source: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "package")
+    variable = f"SLT_BENCH_{source.upper()}"
+    monkeypatch.delenv(variable, raising=False)
+    assert not is_at_hand(Images(source=source))
+    monkeypatch.setenv(variable, str(tmp_path / "named"))
+    assert not is_at_hand(Images(source=source))  # it does not exist
+    (tmp_path / "named").mkdir()
+    assert is_at_hand(Images(source=source))
+    monkeypatch.delenv(variable)
+    (paths.DOWNLOADS / folder).mkdir(parents=True)
+    assert is_at_hand(Images(source=source))
+
+
+def test_images_of_a_package_are_at_hand_and_those_that_only_a_variable_names_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path)
+    for name in ("FASHION_MNIST", "IMAGENETTE"):
+        monkeypatch.delenv(f"SLT_BENCH_{name}", raising=False)
+    assert is_at_hand(Images(source="fashion_mnist")) and is_at_hand(DIGITS.images)
+    assert not is_at_hand(Images(source="imagenette"))

@@ -16,8 +16,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from slt_bench.common.errors import BenchError
+from slt_bench.data.sources.image_folder import image_folder
 from slt_bench.data.sources.pictures import ENDINGS, Picture, decode
-from slt_bench.data.sources.registry import image_folder
 from slt_bench.data.sources.splits import Files, ImageSet
 from slt_bench.params.datasets import Images
 from tests.toys_images import file_of

@@ -23,8 +23,8 @@ from slt_bench.data.beton import JPG
 from slt_bench.data.decode import jpeg
 from slt_bench.data.decode.jpeg_parts import cut
 from slt_bench.data.encode import encode_original
+from slt_bench.data.sources.image_folder import image_folder
 from slt_bench.data.sources.pictures import Picture
-from slt_bench.data.sources.registry import image_folder
 from slt_bench.data.sources.splits import ImageSet
 from slt_bench.params.datasets import Images
 from tests.fuzz.harness import attempt, fuzzed

@@ -14,6 +14,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.data.sources.splits import Arrays, ImageSet
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts them
+_DOWNLOADED = paths.DOWNLOADS / "FashionMNIST" / "raw"  # where torchvision does
 CLASSES = ["T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 _NAMES = {"train": "train", "test": "t10k"}
 _COUNTS = {"train": 60_000, "test": 10_000}
@@ -37,6 +38,11 @@ def fashion_mnist(location: str | None) -> ImageSet:
     return ImageSet(splits["train"], splits["test"], CLASSES, "Fashion-MNIST, original pixels")
 
 
+def fashion_mnist_is_here() -> bool:
+    """Whether Debian's package is installed, or torchvision has downloaded the files before."""
+    return DEBIAN.is_dir() or _DOWNLOADED.is_dir()
+
+
 def _downloaded() -> Path:
     """Let torchvision download the files, which it verifies, and return their folder."""
     from urllib.error import URLError
@@ -50,7 +56,7 @@ def _downloaded() -> Path:
             f"Fashion-MNIST is neither in {DEBIAN} nor to be downloaded ({error}). Install Debian's dataset-fashion-mnist, or "
             "name the directory of its four files in the variable SLT_BENCH_FASHION_MNIST"
         ) from error
-    return paths.DOWNLOADS / "FashionMNIST" / "raw"
+    return _DOWNLOADED
 
 
 def _images(folder: Path, split: str) -> NDArray[np.uint8]:
