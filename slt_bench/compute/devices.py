@@ -18,4 +18,9 @@ def visible_devices() -> list[str]:
 
 def cells_at_a_time(devices: Sequence[str]) -> int:
     """Count the cells that run at a time where nobody says so: one a device, or one a core where there is no device."""
-    return len(devices) or len(os.sched_getaffinity(0))
+    return len(devices) or cores()
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from slt_bench.common.errors import Preempted
+from slt_bench.compute.devices import cores
 from slt_bench.compute.torchrun import read_rendezvous
 
 _POLL = 0.05  # seconds between looks at the processes
@@ -58,9 +59,8 @@ def launch(count: int, command: Sequence[str]) -> int:
         0, or the exit status of the first process that failed.
     """
     port = _free_port()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // count)))
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores() // count)))
     common |= {"SLT_BENCH_LAUNCHED": str(os.getpid()), "OMP_NUM_THREADS": threads}
     children: list[subprocess.Popen[bytes]] = []
 

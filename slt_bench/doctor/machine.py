@@ -14,6 +14,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.common.files import check_writable
 from slt_bench.common.libraries import first_line
 from slt_bench.common.terminal import printable
+from slt_bench.compute.devices import cores
 from slt_bench.doctor.finding import Finding
 
 _WRITTEN = (paths.DATA, paths.OUTPUTS, paths.STATE)
@@ -95,10 +96,9 @@ def _accelerator() -> Finding:
     """Look for a GPU that torch can use."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         if torch.cuda.is_available():
-            return Finding("accelerator", f"{torch.cuda.get_device_name()}, {cores} CPU cores")
+            return Finding("accelerator", f"{torch.cuda.get_device_name()}, {cores()} CPU cores")
     except (RuntimeError, AssertionError) as error:
         return Finding("accelerator", f"a GPU that cannot be used: {first_line(error)}", "repair or update its driver")
-    return Finding("accelerator", f"none: searches run on {cores} CPU cores")
+    return Finding("accelerator", f"none: searches run on {cores()} CPU cores")

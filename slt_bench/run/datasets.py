@@ -8,6 +8,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import in_turn
 from slt_bench.common.text import did_you_mean
+from slt_bench.compute.devices import cores
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.params.datasets import Images
@@ -69,7 +70,7 @@ def prepare_dataset(experiments: Experiments, name: str) -> None:
     from slt_bench.data.prepare import prepare
 
     check_images(experiments, name)
-    manifest = prepare(datasets[name].images, paths.dataset_dir(name), experiments.params.machine.workers)
+    manifest = prepare(datasets[name].images, paths.dataset_dir(name), max(experiments.params.machine.workers, cores()))
     counts = ", ".join(f"{count:,} {split}" for split, count in manifest.counts().items())
     print(f"{name}: {counts} images of {read_origin(paths.dataset_dir(name))}, digest {manifest.digest[:12]}")
 

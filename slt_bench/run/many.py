@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
-from slt_bench.compute.devices import cells_at_a_time, visible_devices
+from slt_bench.compute.devices import cells_at_a_time, cores, visible_devices
 from slt_bench.engine.executors import LOCAL, opened
 from slt_bench.engine.head import Failure, run_jobs
 from slt_bench.engine.job import Work, make_jobs
@@ -88,7 +88,7 @@ def run_cells(machine: Machine, cells: Sequence[Cell], places: Places) -> list[F
 
 def _threads(jobs: int) -> int:
     """Share this machine's cores out; OMP_NUM_THREADS may say fewer."""
-    share, limit = max(1, len(os.sched_getaffinity(0)) // jobs), os.environ.get("OMP_NUM_THREADS", "")
+    share, limit = max(1, cores() // jobs), os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(limit)) if limit.isdigit() and int(limit) else share
 
 
