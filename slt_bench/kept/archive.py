@@ -14,7 +14,7 @@ from slt_bench.experiment.experiments import Experiments
 from slt_bench.kept.table import MADE, kept_folders, read_made
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
-from slt_bench.report.rows import claim_row, claim_values, grid
+from slt_bench.report.rows import CLAIMS_NOTE, claim_row, claim_values, grid, line_rows
 from slt_bench.report.statistics import UNKNOWN
 
 _FIGURES = ("accuracy-size", "accuracy-coded-size", "accuracy-sparsity", "accuracy-freezing", "dying-sparsity")
@@ -68,7 +68,7 @@ def archive(results: TableResults) -> None:
 
 
 def _summary(results: TableResults) -> dict[str, Any]:
-    """Summarise when, on what and with which code a table was made, and its claims."""
+    """Collect when, on what and with which code a table was made, and what readers see of it."""
     records = [result.record for line in results.lines for result in line.results]
     machines = [record["environment"] for record in records]
     dataset = results.experiment.table.dataset
@@ -83,6 +83,12 @@ def _summary(results: TableResults) -> dict[str, Any]:
         "hours": round(sum(sum(record["epoch_seconds"]) for record in records) / 3600, 2),
         "title": results.title,
         "small": results.experiment.full_size is not None,
+        "warnings": results.warnings,
+        "lines": [
+            {"setting": line.cell.setting, "row": row} for line, row in zip(results.lines, line_rows(results), strict=True)
+        ],
+        "notes": results.notes,
+        "claims_note": CLAIMS_NOTE if results.claims else "",
         "claims": [claim_row(claim) | {"computed from": claim_values(claim)} for claim in results.claims],
     }
 

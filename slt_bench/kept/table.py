@@ -13,7 +13,8 @@ from slt_bench.common.text import grouped
 from slt_bench.report.rows import Row
 
 MADE = "made.json"
-_NEEDED = {"title", "cells", "dates", "hours", "hardware", "data", "claims"}  # keys of it
+_NEEDED = {"title", "cells", "dates", "hours", "hardware", "data", "warnings", "lines", "notes", "claims_note",
+           "claims"}  # fmt: skip  # keys of it
 _OF_A_TICKET = {"file", "cell", "top1", "images", "dataset", "digest", "origin"}  # keys of a ticket's record
 
 
@@ -88,19 +89,15 @@ def read_kept(folder: Path) -> KeptTable:
     try:
         if missing := sorted(_NEEDED - made.keys()):
             raise LookupError(f"{MADE} lacks {', '.join(missing)}")
-        blocks = (folder / "table.md").read_text(encoding="utf-8").strip().split("\n\n")
-        grids = [number for number, block in enumerate(blocks) if block.startswith("|")]
-        notes = [block for block in blocks[grids[0] + 1 :] if not block.startswith(("|", "#", "!["))]
-        claims_note = notes.pop(0) if made["claims"] else ""
         return KeptTable(
             folder=folder,
             made=made,
-            warnings=blocks[1 : grids[0]],
-            claims_note=claims_note,
-            notes=notes,
-            rows=_read_grid(blocks[grids[0]]),
-            settings=[row["setting"] for row in _read_csv(folder / "table.csv")],
-            cells=grouped(_read_csv(cells), lambda row: row["setting"]) if cells.is_file() else {},
+            warnings=made["warnings"],
+            claims_note=made["claims_note"],
+            notes=made["notes"],
+            rows=[line["row"] for line in made["lines"]],
+            settings=[line["setting"] for line in made["lines"]],
+            cells=_read_cells(cells) if cells.is_file() else {},
             figures=sorted(path.name for path in folder.glob("*.svg")),
         )
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -112,7 +109,6 @@ def _read_csv(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def _read_grid(block: str) -> list[Row]:
-    """Read a grid as `rows.grid` lays it out in Markdown."""
-    header, _, *rows = ([text.strip() for text in line.strip("|").split("|")] for line in block.splitlines())
-    return [dict(zip(header, row, strict=True)) for row in rows]
+def _read_cells(path: Path) -> dict[str, list[Row]]:
+    """Read the cells that lines show, by their settings."""
+    return grouped((row for row in _read_csv(path) if row["shown"] == "True"), lambda row: row["setting"])

@@ -16,7 +16,7 @@ from slt_bench.report.statistics import deviation
 _METRICS = ("top1", "top5", "loss", "last_top1", "bytes", "coded_bytes",
             "mask_packed_bytes", "mask_coded_bytes", "mask_bound_bytes")  # fmt: skip
 KEPT = (
-    "cell", "setting", "seed", "state", "reason", "method", "source", "sparsity", *_METRICS, "dying_edge_ratio",
+    "cell", "setting", "shown", "seed", "state", "reason", "method", "source", "sparsity", *_METRICS, "dying_edge_ratio",
     "seconds_an_epoch", "seconds", "epoch", "requested.kept", "actual.kept", "identity", "code", "commit", "precision",
     "data.digest", "finished",
 )  # fmt: skip
@@ -27,7 +27,8 @@ _ELSEWHERE = ("cell", "parameters", "epoch_seconds")  # keys of a record that ot
 def cell_columns(results: TableResults) -> list[dict[str, Any]]:
     """Collect all that is known of every cell of a table: parameters, metrics and record; lists become tuples.
 
-    A cell without a result has its state, the reason, its parameters, and no metric (NaN).
+    A cell without a result has its state, the reason, its parameters, and no metric (NaN). One that no line shows, as
+    the parent of another may be, is not `shown`.
     """
     labels = {cell.id: line.label for line in reversed(results.lines) for cell in line.cells}
     cells = {cell.id: cell for cell in results.experiment.cells}
@@ -35,7 +36,7 @@ def cell_columns(results: TableResults) -> list[dict[str, Any]]:
 
 
 def _cell_columns(cell: Cell, outcome: Result | Absent, label: str | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"cell": cell.id, "setting": cell.setting, "identity": cell.identity}
+    row: dict[str, Any] = {"cell": cell.id, "setting": cell.setting, "shown": label is not None, "identity": cell.identity}
     if isinstance(outcome, Result):
         row |= {"state": "stale" if outcome.stale else "done", "reason": outcome.stale}
         metrics, record = outcome.metrics, record_columns(outcome.record)

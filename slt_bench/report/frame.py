@@ -20,9 +20,9 @@ def results_frame(results: TableResults) -> pandas.DataFrame:
         results: of the table.
 
     Returns:
-        The columns `cell`, `setting`, `identity`, `state` (done; stale: of other code; left out: of other parameters or images,
-        or damaged; missing; diverged), `reason`, `method` and `source`, then every parameter, every metric and what the search
-        recorded.
+        The columns `cell`, `setting`, `shown` (whether a line is of it, and not only of its child), `identity`, `state` (done;
+        stale: of other code; left out: of other parameters or images, or damaged; missing; diverged), `reason`, `method` and
+        `source`, then every parameter, every metric and what the search recorded.
 
     Raises:
         BenchError: pandas is not installed.

@@ -18,11 +18,12 @@ ROW = Side(row="any")
 
 
 def cells_of(path: Path) -> dict[str, list[dict[str, str]]]:
-    """The cells that have a result, by their settings."""
+    """The cells that have a result and that a line shows, by their settings."""
     found: dict[str, list[dict[str, str]]] = {}
     with path.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            found.setdefault(row["setting"], []).extend([row] if row["state"] in ("done", "stale") else [])
+            if row["shown"] == "True":
+                found.setdefault(row["setting"], []).extend([row] if row["state"] in ("done", "stale") else [])
     return found
 
 

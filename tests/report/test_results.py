@@ -85,7 +85,8 @@ def test_a_cell_that_only_gives_its_ticket_is_in_the_frame_and_in_no_line(
     Path("params.yaml").write_text(f"{GOOD[:rows]}      - {{search: training, source: {source}}}\n")
     results = table_results(load_experiments(Path("params.yaml")).tables["one"])
     assert [line.cell.search_name for line in results.lines] == ["training"]
-    assert slt_bench.results("one").method.tolist() == ["edge popup", "weight training"] * 2
+    frame = slt_bench.results("one")
+    assert frame.method.tolist() == ["edge popup", "weight training"] * 2 and frame.shown.tolist() == [False, True] * 2
 
 
 def test_metrics_for_dvc_have_one_short_entry_a_line_with_results(experiments: Experiments) -> None:
