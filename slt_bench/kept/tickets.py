@@ -10,11 +10,14 @@ from slt_bench.records.result import Result
 from slt_bench.report.results import TableResults
 
 FOLDER = "tickets"
+MOST_BYTES = 1_000_000  # of a ticket that is kept: a larger one, of a whole ImageNet network, is made again in minutes
 _MOST_BYTES = 10_000_000  # of all tickets in results/
 
 
 def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
-    """Write the ticket of the first seed of every line, with an entropy-coded mask; trained weights are no ticket.
+    """Write the ticket of the first seed of every line, with an entropy-coded mask, unless that is large.
+
+    Trained weights are no ticket.
 
     Args:
         results: of the table.
@@ -36,6 +39,9 @@ def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
         path = folder / FOLDER / f"{result.cell.id}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_ticket(read_ticket(result.cell.directory / "ticket.safetensors").ticket, path, "coded")
+        if path.stat().st_size > MOST_BYTES:
+            path.unlink()
+            continue
         records.append(_record(result, path))
     return records
 

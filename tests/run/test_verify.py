@@ -97,9 +97,18 @@ def test_a_damaged_ticket_is_named(kept: Path) -> None:
     assert check.kind == "differs" and str(check).count(file.name) == 1, str(check)
 
 
+def test_a_large_ticket_is_not_kept(kept: Path, monkeypatch: pytest.MonkeyPatch, make_cell: Callable[..., Cell]) -> None:
+    (file,) = (kept / "tickets").iterdir()
+    cell = make_cell(seed=0)
+    results: Any = SimpleNamespace(lines=[SimpleNamespace(results=read_results([cell]), cell=cell)])
+    for limit, files in ((file.stat().st_size, [file]), (file.stat().st_size - 1, [])):
+        monkeypatch.setattr(tickets, "MOST_BYTES", limit)
+        assert len(keep_tickets(results, kept)) == len(files) and list((kept / "tickets").iterdir()) == files
+
+
 def test_a_table_without_tickets(kept: Path) -> None:
     (kept / "made.json").write_text("{}")
-    with pytest.raises(BenchError, match="keeps no tickets: `slt-bench results one` keeps them"):
+    with pytest.raises(BenchError, match="keeps no tickets: none of its lines has one of at most 1 MB"):
         list(verify_results(DECLARED, ["one"]))
     with pytest.raises(BenchError, match="is no kept table"):
         list(verify_results(DECLARED, ["two"]))
