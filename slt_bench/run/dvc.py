@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
+from slt_bench.common import paths
+from slt_bench.common.files import in_turn
+
 ANNOUNCED = "SLT_BENCH_ANNOUNCED"  # set in the environment of stages whose run has announced itself
 
 
@@ -24,13 +27,14 @@ def outside(directories: Iterable[Path]) -> list[Path]:
 
 
 def reproduce(*stages: str) -> None:
-    """Let DVC bring stages up to date.
+    """Let DVC bring stages up to date, after other runs that do so: what one writes another may not read meanwhile.
 
     Raises:
         SystemExit: a stage failed, and has printed the reason, or DVC did.
     """
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *stages]
-    status = subprocess.run(command, env=os.environ | {ANNOUNCED: "1"}).returncode
+    with in_turn(paths.STATE / "dvc.lock"):
+        status = subprocess.run(command, env=os.environ | {ANNOUNCED: "1"}).returncode
     if status:
         print(f"`dvc repro {' '.join(stages)}` failed (exit status {status}); by itself it says more", file=sys.stderr)
         raise SystemExit(status)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,3 +52,19 @@ def test_a_stage_that_fails_says_how_to_learn_why(
     with pytest.raises(SystemExit):
         dvc.reproduce("table@one")  # of no DVC repository
     assert "`dvc repro table@one` failed" in capsys.readouterr().err
+
+
+def test_two_runs_use_dvc_one_after_the_other(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC refuses to work where another one does."""
+    said: list[str] = []
+
+    def work(command: list[str], **_: object) -> SimpleNamespace:
+        said.append(f"begin {command[-1]}")
+        time.sleep(0.1)
+        said.append(f"end {command[-1]}")
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(dvc.subprocess, "run", work)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(dvc.reproduce, ["one", "two"]))
+    assert [line.split()[0] for line in said] == ["begin", "end"] * 2 and said[0][6:] == said[1][4:]
