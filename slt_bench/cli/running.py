@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from slt_bench.cli.group import commands, load
-from slt_bench.cli.types import Count, Devices, Handover, Name, Parameter
+from slt_bench.cli.types import Count, Devices, Handover, Name, Parameter, Rates
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.params.machine import MOST_WORKERS
@@ -95,6 +95,19 @@ def run(
         run_targets(experiments, targets, places)
     else:
         decide_tables(experiments, targets, hours, places)
+
+
+@commands.command()
+@click.argument("table", type=Name("table"))
+@click.option("--rates", required=True, type=Rates(), metavar="0.1,0.3,1", help="Learning rates to try.")
+@click.option("--jobs", type=Count(_MOST_JOBS), metavar="N", help="Cells at a time; one a device or core if left out.")
+@click.option("--devices", type=Devices(), default=(), metavar="0,1", help="CUDA devices to use; all if left out.")
+def rates(table: str, rates: list[float], jobs: int | None, devices: list[str]) -> None:
+    """Try learning rates of a table's recipes at their own budgets, one seed, by validation."""
+    from slt_bench.run.many import Places
+    from slt_bench.run.rates import try_rates
+
+    try_rates(load(), table, rates, Places(jobs=jobs, devices=tuple(devices)))
 
 
 @commands.command()

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+_MOST_RATE = 1e6
 _DEVICE = re.compile(r"\d{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+", re.ASCII)  # a number or, as nvidia-smi -L shows it, a name
 
 
@@ -41,6 +42,22 @@ class Devices(click.ParamType[list[str]]):
             if not _DEVICE.fullmatch(device):
                 self.fail(f"must be like 0,1 (numbers or names of CUDA devices), got {str(value)[:40]!r}", param, context)
         return devices
+
+
+class Rates(click.ParamType[list[float]]):
+    """A list of learning rates, separated by commas."""
+
+    name = "rates"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> list[float]:
+        """Read the rates."""
+        try:
+            rates = [float(rate) for rate in str(value).split(",")] if isinstance(value, str) else list(value)
+        except ValueError:
+            rates = []
+        if not rates or not all(0 < rate < _MOST_RATE for rate in rates):
+            self.fail(f"must be like 0.1,0.3,1 (numbers above 0), got {str(value)[:40]!r}", param, context)
+        return list(dict.fromkeys(rates))
 
 
 class Handover(click.ParamType[dict[str, Any]]):

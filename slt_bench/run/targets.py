@@ -42,7 +42,7 @@ def run_targets(experiments: Experiments, targets: Sequence[str], places: Places
         run_cell(machine, cells[0])
         return
     places = chosen(machine, places)
-    _announce(experiments, cells, places)
+    announce(experiments, cells, places)
     datasets = list(dict.fromkeys(cell.dataset_name for cell in cells))
     through_dvc = bool(tables) and _dvc_follows(datasets, tables)
     if through_dvc:
@@ -80,7 +80,7 @@ def search_table(experiments: Experiments, table: str) -> None:
     cells = begun(experiments.table(table)).cells
     places = chosen(experiments.params.machine, Places())
     if dvc.ANNOUNCED not in os.environ:
-        _announce(experiments, cells, places)
+        announce(experiments, cells, places)
     report_failures(search_cells(experiments, [table], cells, places), len(cells))
 
 
@@ -102,7 +102,8 @@ def _with_parent(experiments: Experiments, cell_id: str) -> list[Cell]:
     return [cell]
 
 
-def _announce(experiments: Experiments, cells: Sequence[Cell], places: Places) -> None:
+def announce(experiments: Experiments, cells: Sequence[Cell], places: Places) -> None:
+    """Say before a run what is left of cells, how long it takes, and what is missing for it."""
     for line in leftovers():
         print(f"note: {line}")
     for line in announcement(experiments, plan(cells, tickets=True), places.jobs or 1):

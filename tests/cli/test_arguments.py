@@ -85,3 +85,10 @@ def test_the_shell_completes_names_of_params(tmp_path: Path, monkeypatch: pytest
     Path("params.yaml").write_text("no: parameters")
     monkeypatch.setenv("COMP_WORDS", "slt-bench run o")
     assert "one" not in command().stdout
+
+
+@pytest.mark.parametrize("value", ["", ",", "0.1,", "x", "0", "-1", "nan", "inf", "1e9"])
+def test_rates_that_cannot_be_are_refused(value: str) -> None:
+    ended = command("rates", "one", f"--rates={value}")
+    (told,) = ended.stderr.splitlines()
+    assert ended.returncode == 2 and "Invalid value for '--rates': must be like 0.1,0.3,1" in told and len(told) < 220

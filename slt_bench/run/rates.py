@@ -1,0 +1,105 @@
+"""Learning rates, tried at a table's own budget and compared by validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean
+
+from slt_bench.common.errors import BenchError
+from slt_bench.common.text import grouped
+from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.experiments import Experiment, Experiments
+from slt_bench.records.result import Absent, Result, read_outcomes
+from slt_bench.run.datasets import prepare_missing
+from slt_bench.run.many import Places, chosen
+from slt_bench.run.targets import announce, report_failures, search_cells
+
+_AT = "-at-"  # between the name of a recipe and a rate that is tried
+
+
+def try_rates(experiments: Experiments, table: str, rates: Sequence[float], places: Places) -> None:
+    """Search at several learning rates with the first seed, and print what each recipe's rates give in validation.
+
+    Args:
+        experiments: all that params.yaml declares.
+        table: whose recipes are tried.
+        rates: to try, above 0.
+        places: where the cells run.
+
+    Raises:
+        BenchError: a recipe has no validation; or, at the end, cells failed.
+    """
+    cells = [at_rate(cell, rate) for cell in first_of_recipes(experiments.table(table)) for rate in rates]
+    places = chosen(experiments.params.machine, places)
+    announce(experiments, cells, places)
+    prepare_missing(experiments, cells)
+    failures = search_cells(experiments, (), cells, places)
+    for line in compared(cells):
+        print(line)
+    report_failures(failures, len(cells))
+
+
+def first_of_recipes(experiment: Experiment) -> list[Cell]:
+    """Choose what a table's recipes are tried with.
+
+    That is its first seed, and of each recipe the first search of scores and the first of weights, at all sparsities.
+
+    Raises:
+        BenchError: a recipe trains on all images, so that none are left to choose by.
+    """
+    seed = experiment.cells[0].seed
+    learn = [cell for cell in experiment.cells if cell.search.learns != "nothing" and cell.source.parent is None]
+    cells = [cell for cell in learn if cell.seed == seed]
+    found = []
+    for those in grouped(cells, lambda cell: (cell.recipe_name, cell.network_name, cell.search.learns)).values():
+        first = those[0]
+        if first.recipe.train_on == "all":
+            raise BenchError(
+                f"recipe {those[0].recipe_name} trains on all images: none are held out to choose a learning rate by"
+            )
+        first = those[0]
+        found += [cell for cell in those if (cell.search_name, cell.source) == (first.search_name, first.source)]
+    return found
+
+
+def at_rate(cell: Cell, rate: float) -> Cell:
+    """Return a cell's twin with another learning rate, whose results lie beside those of the table."""
+    if rate == cell.recipe.learning_rate:
+        return cell.model_copy(update={"table": f"{cell.table}-rates"})  # the same cell: its result serves both
+    recipe = cell.recipe.model_copy(update={"learning_rate": rate})
+    return cell.model_copy(
+        update={"table": f"{cell.table}-rates", "recipe_name": f"{cell.recipe_name}{_AT}{rate:g}", "recipe": recipe}
+    )
+
+
+def compared(cells: Sequence[Cell]) -> list[str]:
+    """Write a block for each recipe: validation accuracies by sparsity and rate, and the rate that is best on average.
+
+    Args:
+        cells: twins of `at_rate`; those without a result are shown as unknown.
+    """
+    from slt_bench.report.rows import grid
+    from slt_bench.report.statistics import UNKNOWN
+
+    outcomes, lines = read_outcomes(list(cells)), list[str]()
+    kinds = grouped(cells, lambda cell: (cell.recipe_name.partition(_AT)[0], cell.network_name, cell.search.label))
+    for (recipe, network, label), those in kinds.items():
+        rows = []
+        for sparsity, alike in grouped(those, lambda cell: cell.sparsity).items():
+            values = {_rate(cell): _validation(outcomes[cell.id], UNKNOWN) for cell in alike}
+            rows.append({"sparsity": f"{sparsity:g}"} | values)
+        means = {rate: [float(row[rate]) for row in rows if row[rate][0].isdigit()] for rate in rows[0] if rate != "sparsity"}
+        whole = {rate: mean(values) for rate, values in means.items() if len(values) == len(rows)}
+        best = f"best on average: {max(whole, key=lambda rate: whole[rate])}" if whole else "no rate is whole yet"
+        lines += [f"recipe {recipe}, {label}, {network}: validation top-1 (%) by learning rate; {best}", grid(rows), ""]
+    return lines
+
+
+def _rate(cell: Cell) -> str:
+    return f"{cell.recipe.learning_rate:g}{'' if _AT in cell.recipe_name else ' (now)'}"
+
+
+def _validation(outcome: Result | Absent, unknown: str) -> str:
+    if isinstance(outcome, Result):
+        return f"{outcome.record['best_val_top1']:.2f}"
+    return outcome.kind if outcome.kind == "diverged" else unknown

@@ -1,0 +1,85 @@
+"""Learning rates are tried at a table's own budget, and compared by validation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from slt_bench.common.errors import BenchError
+from slt_bench.experiment.cell import Cell
+from slt_bench.records.checksums import write_checksums
+from slt_bench.run import rates
+from slt_bench.run.many import Places
+from slt_bench.run.rates import at_rate, compared, first_of_recipes, try_rates
+from tests.experiment.test_params import GOOD
+from tests.report.test_report import diverge, pretend
+from tests.run.test_announce import declared
+
+
+def found(cell: Cell, validation: float) -> None:
+    """A result with an accuracy in validation."""
+    pretend(cell, 1.0)
+    path = cell.directory / "search.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"best_val_top1": validation}))
+    write_checksums(cell.directory)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory of this test alone, where no images are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rates, "prepare_missing", lambda *_: None)
+
+
+def test_a_recipe_is_tried_with_the_first_seed_at_all_sparsities_of_training_and_of_the_first_search() -> None:
+    chosen = first_of_recipes(declared().tables["one"])
+    assert [(cell.search_name, str(cell.source), cell.sparsity, cell.seed) for cell in chosen] == [
+        ("training", "dense", 0.0, 0), ("ep", "dense", 0.3, 0), ("ep", "dense", 0.5, 0)
+    ]  # fmt: skip
+
+
+def test_a_twin_at_the_recipes_own_rate_is_the_same_cell() -> None:
+    cell = declared().tables["one"].cells[0]
+    same, other = at_rate(cell, cell.recipe.learning_rate), at_rate(cell, 7.0)
+    assert (same.id, same.identity) == (cell.id, cell.identity) and same.directory != cell.directory
+    assert other.identity != cell.identity and "-at-7" in other.id and other.recipe.learning_rate == 7.0
+
+
+def test_the_best_rate_is_that_of_the_highest_mean_over_sparsities() -> None:
+    cells = [cell for cell in declared().tables["one"].cells if cell.search.learns == "scores" and cell.source.id == "dense"]
+    first, second = (cell for cell in cells[:4] if cell.seed == cells[0].seed)
+    assert first.sparsity != second.sparsity
+    twins = [at_rate(cell, rate) for cell in (first, second) for rate in (0.1, 0.5, 2.0, 9.0)]
+    for twin, validation in zip(twins, (50.0, 60.0, 90.0, 99.0, 50.0, 45.0, None), strict=False):
+        if validation is None:
+            diverge(twin)
+        else:
+            found(twin, validation)
+    title, table, _ = compared(twins)
+    assert title.endswith("best on average: 0.5"), "not a rate at which a search diverged, or has not run"
+    rows = [[part.strip() for part in line.strip("|").split("|")] for line in table.splitlines()]
+    assert rows[0][1:] == ["0.1 (now)", "0.5", "2", "9"]
+    assert rows[2][1:] == ["50.00", "60.00", "90.00", "99.00"] and rows[3][1:] == ["50.00", "45.00", "diverged", "—"]
+
+
+def test_all_of_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def search(_: object, tables: Sequence[str], cells: Sequence[Cell], places: Places) -> list[object]:
+        assert not tables, "nothing of the table is set aside"
+        for cell in cells:
+            found(cell, 60.0 + cell.recipe.learning_rate)
+        return []
+
+    monkeypatch.setattr(rates, "search_cells", search)
+    try_rates(declared(), "one", [0.2, 0.4], Places(jobs=1))
+    told = capsys.readouterr().out
+    assert "cells are left" in told and told.count("best on average: 0.4") == told.count("recipe ") > 0
+
+
+def test_a_recipe_without_validation_is_refused() -> None:
+    text = GOOD.replace("quick: {", "quick: {train_on: all, ", 1)
+    assert text != GOOD
+    with pytest.raises(BenchError, match="recipe quick trains on all images"):
+        try_rates(declared(text), "one", [0.1], Places(jobs=1))
