@@ -88,7 +88,7 @@ def read_kept(folder: Path) -> KeptTable:
     cells, made = folder / "cells.csv", read_made(folder)
     try:
         if missing := sorted(_NEEDED - made.keys()):
-            raise LookupError(f"{MADE} lacks {', '.join(missing)}")
+            raise LookupError(f"{MADE} lacks {', '.join(missing)}; `slt-bench results {folder.name}` keeps it anew")
         return KeptTable(
             folder=folder,
             made=made,

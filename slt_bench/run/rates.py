@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import mean
+from typing import Any
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import grouped
@@ -54,22 +55,18 @@ def first_of_recipes(experiment: Experiment) -> list[Cell]:
     for those in grouped(cells, lambda cell: (cell.recipe_name, cell.network_name, cell.search.learns)).values():
         first = those[0]
         if first.recipe.train_on == "all":
-            raise BenchError(
-                f"recipe {those[0].recipe_name} trains on all images: none are held out to choose a learning rate by"
-            )
-        first = those[0]
+            raise BenchError(f"recipe {first.recipe_name} trains on all images: none are held out to choose a rate by")
         found += [cell for cell in those if (cell.search_name, cell.source) == (first.search_name, first.source)]
     return found
 
 
 def at_rate(cell: Cell, rate: float) -> Cell:
     """Return a cell's twin with another learning rate, whose results lie beside those of the table."""
-    if rate == cell.recipe.learning_rate:
-        return cell.model_copy(update={"table": f"{cell.table}-rates"})  # the same cell: its result serves both
-    recipe = cell.recipe.model_copy(update={"learning_rate": rate})
-    return cell.model_copy(
-        update={"table": f"{cell.table}-rates", "recipe_name": f"{cell.recipe_name}{_AT}{rate:g}", "recipe": recipe}
-    )
+    changes: dict[str, Any] = {"table": f"{cell.table}-rates"}
+    if rate != cell.recipe.learning_rate:  # else it is the same cell, whose result serves both
+        changes["recipe_name"] = f"{cell.recipe_name}{_AT}{rate:g}"
+        changes["recipe"] = cell.recipe.model_copy(update={"learning_rate": rate})
+    return cell.model_copy(update=changes)
 
 
 def compared(cells: Sequence[Cell]) -> list[str]:
