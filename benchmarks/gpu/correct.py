@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.gpu.notebook import Finding
-from benchmarks.gpu.size import Size
+from benchmarks.gpu.size import SEARCHES, Size
 from benchmarks.gpu.timing import ON_GPU, as_in_a_search, milliseconds, recorded
 from benchmarks.steps import DEVICE
 from slt_bench.laws.check import check_search
 from slt_bench.params.searches import search_class
 from slt_bench.records.provenance import environment as environment_of_records
 from slt_bench.ticket.top_k import TopK
-
-SEARCHES: dict[str, dict[str, Any]] = {
-    "edge-popup": {}, "iterative-edge-popup": {"iterations": 3, "space": "hard"}, "weight-training": {}, "gem-miner": {},
-    "biprop": {}, "bernoulli": {},
-}  # fmt: skip
 
 
 def environment(size: Size) -> Finding:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.steps import Case
+
+SEARCHES: dict[str, dict[str, Any]] = {
+    "edge-popup": {}, "iterative-edge-popup": {"iterations": 3, "space": "hard"}, "weight-training": {}, "gem-miner": {},
+    "biprop": {}, "bernoulli": {},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,6 @@ FULL = Size(
     {"Conv6, batch 128": Case("conv6", 128), "ResNet-18, batch 128": Case("resnet18", 128),
      "ResNet-50, 224 px, batch 256": Case("resnet50", 256, 224)},
     (2_261_184, 11_164_352, 25_502_912), 20,
-    ("edge-popup", "iterative-edge-popup", "weight-training", "gem-miner", "biprop", "bernoulli"), ("tf32", "bfloat16"),
+    tuple(SEARCHES), ("tf32", "bfloat16"),
 )  # fmt: skip
 SMALL = Size({"Conv2, batch 4": Case("conv2", 4, width=0.125)}, (1_000,), 2, ("edge-popup",), ("bfloat16",))

@@ -15,6 +15,8 @@ from slt_bench.params.machine import MOST_WORKERS
 from slt_bench.run import cells
 
 _MOST_JOBS = 1024
+_jobs = click.option("--jobs", type=Count(_MOST_JOBS), metavar="N", help="Cells at a time; one a device or core if left out.")
+_devices = click.option("--devices", type=Devices(), default=(), metavar="0,1", help="CUDA devices to use; all if left out.")
 
 
 @commands.command()
@@ -60,8 +62,8 @@ def prepare(dataset: str) -> None:
 
 @commands.command()
 @click.argument("targets", required=True, nargs=-1, metavar="TARGET...", type=Name("table", "cell"))
-@click.option("--jobs", type=Count(_MOST_JOBS), metavar="N", help="Cells at a time; one a device or core if left out.")
-@click.option("--devices", type=Devices(), default=(), metavar="0,1", help="CUDA devices to use; all if left out.")
+@_jobs
+@_devices
 @click.option(
     "--executor", default="local", metavar="WHERE", help="Where cells run: local, tcp://HOST:PORT (dask), or module:function."
 )
@@ -100,8 +102,8 @@ def run(
 @commands.command()
 @click.argument("table", type=Name("table"))
 @click.option("--rates", required=True, type=Rates(), metavar="0.1,0.3,1", help="Learning rates to try.")
-@click.option("--jobs", type=Count(_MOST_JOBS), metavar="N", help="Cells at a time; one a device or core if left out.")
-@click.option("--devices", type=Devices(), default=(), metavar="0,1", help="CUDA devices to use; all if left out.")
+@_jobs
+@_devices
 def rates(table: str, rates: list[float], jobs: int | None, devices: list[str]) -> None:
     """Try learning rates of a table's recipes at their own budgets, one seed, by validation."""
     from slt_bench.run.many import Places

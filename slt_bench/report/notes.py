@@ -68,10 +68,14 @@ def table_notes(experiment: Experiment, lines: list[Line]) -> list[str]:
 
 def _versions(results: list[Result]) -> list[str]:
     """Say so where cells of one kind of search were made by several versions of the code that they run."""
-    kinds = grouped(results, lambda result: result.cell.code)
-    of_kinds = [{f"{result.record['code']} ({result.record['commit']})" for result in kind} for kind in kinds.values()]
-    several = sorted(code for codes in of_kinds if len({code.partition(" ")[0] for code in codes}) > 1 for code in codes)
-    return [f"Made by several versions of the code that a cell runs: {', '.join(several)}."] if several else []
+    versions = {
+        (result.record["code"], result.record["commit"])
+        for kind in grouped(results, lambda result: result.cell.code).values()
+        if len({result.record["code"] for result in kind}) > 1
+        for result in kind
+    }
+    names = ", ".join(f"{code} ({commit})" for code, commit in sorted(versions))
+    return [f"Made by several versions of the code that a cell runs: {names}."] if versions else []
 
 
 def training_images(line: Line) -> str:

@@ -70,7 +70,7 @@ def prepare_dataset(experiments: Experiments, name: str) -> None:
     from slt_bench.data.prepare import prepare
 
     check_images(experiments, name)
-    manifest = prepare(datasets[name].images, paths.dataset_dir(name), max(experiments.params.machine.workers, cores()))
+    manifest = prepare(datasets[name].images, paths.dataset_dir(name), _threads(experiments.params.machine.workers))
     counts = ", ".join(f"{count:,} {split}" for split, count in manifest.counts().items())
     print(f"{name}: {counts} images of {read_origin(paths.dataset_dir(name))}, digest {manifest.digest[:12]}")
 
@@ -98,7 +98,7 @@ def prepare_on_worker(cell: Cell, workers: int) -> None:
 
     Args:
         cell: says what the dataset is made of.
-        workers: threads that read and encode.
+        workers: threads that read and encode, if there are fewer cores.
 
     Raises:
         BenchError: its images cannot be had here.
@@ -108,7 +108,12 @@ def prepare_on_worker(cell: Cell, workers: int) -> None:
     name, images = cell.dataset_name, cell.dataset.images
     with in_turn(paths.STATE / "prepare.lock"):
         if _reason_to_prepare(name, images):
-            prepare(images, paths.dataset_dir(name), workers)
+            prepare(images, paths.dataset_dir(name), _threads(workers))
+
+
+def _threads(workers: int) -> int:
+    """Count the threads that prepare images: as many as there are cores, or as loaders have, if that is more."""
+    return max(workers, cores())
 
 
 def _reason_to_prepare(name: str, images: Images) -> BenchError | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -76,18 +76,19 @@ def compared(cells: Sequence[Cell]) -> list[str]:
         cells: twins of `at_rate`; those without a result are shown as unknown.
     """
     from slt_bench.report.rows import grid
-    from slt_bench.report.statistics import UNKNOWN
 
     outcomes, lines = read_outcomes(list(cells)), list[str]()
+    found = {name: float(each.record["best_val_top1"]) for name, each in outcomes.items() if isinstance(each, Result)}
     kinds = grouped(cells, lambda cell: (cell.recipe_name.partition(_AT)[0], cell.network_name, cell.search.label))
     for (recipe, network, label), those in kinds.items():
-        rows = []
-        for sparsity, alike in grouped(those, lambda cell: cell.sparsity).items():
-            values = {_rate(cell): _validation(outcomes[cell.id], UNKNOWN) for cell in alike}
-            rows.append({"sparsity": f"{sparsity:g}"} | values)
-        means = {rate: [float(row[rate]) for row in rows if row[rate][0].isdigit()] for rate in rows[0] if rate != "sparsity"}
-        whole = {rate: mean(values) for rate, values in means.items() if len(values) == len(rows)}
-        best = f"best on average: {max(whole, key=lambda rate: whole[rate])}" if whole else "no rate is whole yet"
+        rows = [
+            {"sparsity": f"{sparsity:g}"} | {_rate(cell): _shown(outcomes[cell.id], found) for cell in alike}
+            for sparsity, alike in grouped(those, lambda cell: cell.sparsity).items()
+        ]
+        by_rate = grouped(those, _rate)
+        whole = [rate for rate, alike in by_rate.items() if all(cell.id in found for cell in alike)]
+        means = {rate: mean(found[cell.id] for cell in by_rate[rate]) for rate in whole}
+        best = f"best on average: {max(means, key=lambda rate: means[rate])}" if means else "no rate is whole yet"
         lines += [f"recipe {recipe}, {label}, {network}: validation top-1 (%) by learning rate; {best}", grid(rows), ""]
     return lines
 
@@ -96,7 +97,9 @@ def _rate(cell: Cell) -> str:
     return f"{cell.recipe.learning_rate:g}{'' if _AT in cell.recipe_name else ' (now)'}"
 
 
-def _validation(outcome: Result | Absent, unknown: str) -> str:
-    if isinstance(outcome, Result):
-        return f"{outcome.record['best_val_top1']:.2f}"
-    return outcome.kind if outcome.kind == "diverged" else unknown
+def _shown(outcome: Result | Absent, found: Mapping[str, float]) -> str:
+    from slt_bench.report.statistics import UNKNOWN
+
+    if outcome.cell.id in found:
+        return f"{found[outcome.cell.id]:.2f}"
+    return "diverged" if isinstance(outcome, Absent) and outcome.kind == "diverged" else UNKNOWN
