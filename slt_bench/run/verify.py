@@ -28,7 +28,8 @@ class Check:
 
     def __str__(self) -> str:
         """Write it as a line."""
-        return f"{_MARKS[self.kind]} {self.file}: {self.detail.removeprefix(f'{self.file} ')}"
+        detail = self.detail.removeprefix(f"{self.file} ").removesuffix(f" {self.file}")
+        return f"{_MARKS[self.kind]} {self.file}: {detail}"
 
 
 def verify_results(experiments: Experiments, tables: Sequence[str]) -> Iterator[Check]:

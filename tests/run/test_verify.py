@@ -95,6 +95,9 @@ def test_a_damaged_ticket_is_named(kept: Path) -> None:
     file.write_bytes(content)
     (check,) = verify_results(DECLARED, ["one"])
     assert check.kind == "differs" and str(check).count(file.name) == 1, str(check)
+    file.unlink()
+    (check,) = verify_results(DECLARED, ["one"])
+    assert check.kind == "differs" and str(check) == f"✗ {file}: there is no ticket"
 
 
 def test_a_large_ticket_is_not_kept(kept: Path, monkeypatch: pytest.MonkeyPatch, make_cell: Callable[..., Cell]) -> None:
