@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from threading import Event, Thread
 
 import torch
 from torch import Tensor
@@ -10,11 +13,13 @@ from torch import Tensor
 from benchmarks.gpu.notebook import Finding
 from benchmarks.gpu.size import SEARCHES, Size
 from benchmarks.gpu.timing import ON_GPU, as_in_a_search, milliseconds, recorded
-from benchmarks.steps import DEVICE
+from benchmarks.steps import DEVICE, search_step
 from slt_bench.laws.check import check_search
 from slt_bench.params.searches import search_class
 from slt_bench.records.provenance import environment as environment_of_records
 from slt_bench.ticket.top_k import TopK
+
+_PINNED = 2**20  # bytes
 
 
 def environment(size: Size) -> Finding:
@@ -40,6 +45,43 @@ def laws(size: Size) -> Finding:
     broken = sum(row[2] == "BROKEN" for row in rows)
     note = f"{len(rows)} laws of {len(size.searches)} searches were tried, {broken} are broken."
     return Finding(["search", "law", "verdict", "what was tried"], rows, [note])
+
+
+def recording(size: Size) -> Finding:
+    """Steps are recorded while other threads pin memory, as those of a loader do."""
+    name, case = next(iter(size.cases.items()))
+    failed = []
+    with as_in_a_search(case.precision), _loader_at_work():
+        for number in range(size.rounds):
+            step, _ = search_step(case, graphs=True)
+            try:
+                for _ in range(5):
+                    step()
+            except RuntimeError as error:
+                failed.append(f"recording {number}: {str(error).splitlines()[0]}")
+    return Finding(["search", "recordings", "failed"], [[name, str(size.rounds), str(len(failed))]], failed)
+
+
+@contextmanager
+def _loader_at_work() -> Iterator[None]:
+    """Threads that pin memory again and again."""
+    stop = Event()
+
+    def pin() -> None:
+        memory = torch.empty(_PINNED, dtype=torch.uint8)
+        while ON_GPU and not stop.is_set():
+            torch.cuda.cudart().cudaHostRegister(memory.data_ptr(), _PINNED, 0)
+            torch.cuda.cudart().cudaHostUnregister(memory.data_ptr())
+
+    threads = [Thread(target=pin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def selection(size: Size) -> Finding:

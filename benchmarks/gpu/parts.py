@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.gpu.correct import environment, laws, selection
+from benchmarks.gpu.correct import environment, laws, recording, selection
 from benchmarks.gpu.fast import compiled, host, images, memory, side_by_side, steps
 
 PARTS = {
-    "Environment": environment, "Laws on the device": laws, "Selection": selection, "Steps": steps, "Host and equal bits": host,
-    "Memory": memory, "Images": images, "Searches side by side": side_by_side, "torch.compile": compiled,
+    "Environment": environment, "Laws on the device": laws, "Recording beside a loader": recording, "Selection": selection,
+    "Steps": steps, "Host and equal bits": host, "Memory": memory, "Images": images, "Searches side by side": side_by_side,
+    "torch.compile": compiled,
 }  # fmt: skip

@@ -148,9 +148,9 @@ def _run_cell(job: Job, cell: Cell, log: Path, offset: int) -> tuple[str, str]:
         run_command(lambda: job.work.run(job.machine, cell))
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # a mistake in this package, whose traceback belongs into the log
-        traceback.print_exc()
-        status = 1
+    except BaseException as error:  # a mistake in this package, whose traceback belongs into the log
+        traceback.print_exc()  # its last line may be a library's advice
+        return "failed", f"{type(error).__name__}: {first_line(error)}"
     line = _last_line(log, offset)
     if status in _STOPPED:
         return "stopped", line

@@ -57,7 +57,8 @@ class Replay:
         torch.cuda.empty_cache()  # the graph has memory of its own
         self._images, self._labels = torch.empty_like(images), torch.empty_like(labels)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
+        # "thread_local": else a thread of the loader that pins memory meanwhile breaks the recording.
+        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             self.step(self._images, self._labels, self.phase, number, rate)
         self.graph = graph
 
