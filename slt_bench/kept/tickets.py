@@ -10,14 +10,13 @@ from slt_bench.records.result import Result
 from slt_bench.report.results import TableResults
 
 FOLDER = "tickets"
-MOST_BYTES = 1_000_000  # of a ticket that is kept: a larger one, of a whole ImageNet network, is made again in minutes
 _MOST_BYTES = 10_000_000  # of all tickets in results/
 
 
 def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
-    """Write the ticket of the first seed of every line, with an entropy-coded mask, unless that is large.
+    """Write the ticket of the first seed of every line, with an entropy-coded mask, where a search found it.
 
-    Trained weights are no ticket.
+    Trained weights are no ticket, and a random mask is drawn again from its seed in seconds.
 
     Args:
         results: of the table.
@@ -33,15 +32,12 @@ def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
 
     records = []
     for line in results.lines:
-        if not line.results or line.cell.search.learns == "weights":
+        if not line.results or not line.cell.search.is_searched:
             continue
         result = min(line.results, key=lambda result: result.cell.seed)
         path = folder / FOLDER / f"{result.cell.id}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_ticket(read_ticket(result.cell.directory / "ticket.safetensors").ticket, path, "coded")
-        if path.stat().st_size > MOST_BYTES:
-            path.unlink()
-            continue
         records.append(_record(result, path))
     return records
 
