@@ -83,7 +83,7 @@ def project(digits_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return tmp_path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_cell() -> Callable[..., Cell]:
     """A cell on digits that runs in a second; keywords replace its parts."""
 

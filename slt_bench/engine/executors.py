@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -101,11 +102,11 @@ def _client(address: str) -> Any:
     try:
         return Client(address, timeout=_DASK_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise BenchError(f"no dask scheduler answers at {address}: {error}") from None
+        complaint = f"no dask scheduler answers at {address}: {error}"
     except AssertionError:  # dask gives its event loop ten seconds, and says no more
-        raise BenchError(
-            f"dask's event loop did not start, so {address} was not asked: try again on a quieter machine"
-        ) from None
+        complaint = f"dask's event loop did not start, so {address} was not asked: try again on a quieter machine"
+    gc.collect()  # the client that failed: while another one is made its end would wait for ever, for a lock of that one
+    raise BenchError(complaint)
 
 
 def _on_dask(client: Any, token: str) -> Engine:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
 import shutil
 import signal
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +17,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import distributed
 import pytest
 
 from slt_bench.common import paths
@@ -153,3 +156,23 @@ def test_a_scheduler_that_is_not_there_is_told(project: Path, monkeypatch: pytes
     cells = written(ONE_SEED).tables["one"].cells
     with pytest.raises(BenchError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:1: "):
         run_cells(written(ONE_SEED).params.machine, cells, Places("tcp://127.0.0.1:1"))
+
+
+def test_a_client_that_failed_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its end could come while another one is made, and wait for ever for a lock of that one."""
+    monkeypatch.setattr("slt_bench.engine.executors._DASK_TIMEOUT", 1)
+    made, make = list[weakref.ref[Any]](), distributed.Client.__init__
+
+    def remembered(client: Any, *arguments: Any, **options: Any) -> None:
+        made.append(weakref.ref(client))
+        make(client, *arguments, **options)
+
+    monkeypatch.setattr(distributed.Client, "__init__", remembered)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(BenchError, match="no dask scheduler answers"), opened("tcp://127.0.0.1:1", "token"):
+            pass
+        assert [client() for client in made] == [None]
+    finally:
+        gc.enable()

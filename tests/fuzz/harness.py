@@ -33,10 +33,12 @@ class Hangs(Exception):
 
 @contextmanager
 def within(seconds: float = 5.0) -> Iterator[None]:
-    """Raise `Hangs` in the block once the seconds are over."""
+    """Raise `Hangs` in the block once the seconds are over, and after it where nobody heard that, as in a `__del__`."""
+    rung = []
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise Hangs(f"still busy after {seconds} s")
+        rung.append(f"still busy after {seconds} s")
+        raise Hangs(rung[0])
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -45,6 +47,8 @@ def within(seconds: float = 5.0) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if rung:
+            raise Hangs(rung[0])
 
 
 def attempt(work: Callable[[], T], seconds: float = 5.0) -> T | None:

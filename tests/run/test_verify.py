@@ -30,13 +30,25 @@ DECLARED = load_experiments(Path(__file__).parents[2] / "params.yaml")
 Change = Callable[[dict[str, Any]], object]
 
 
+@pytest.fixture(scope="module")
+def searched(digits_directory: Path, make_cell: Callable[..., Cell], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of two seeds."""
+    directory = tmp_path_factory.mktemp("searched")
+    (directory / "data").mkdir()
+    (directory / "data" / "digits").symlink_to(digits_directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        for seed in (1, 0):
+            search(make_cell(seed=seed))
+            evaluate_cell(Machine(), make_cell(seed=seed))
+    return directory / "outputs"
+
+
 @pytest.fixture
-def kept(project: Path, make_cell: Callable[..., Cell]) -> Path:
+def kept(project: Path, searched: Path, make_cell: Callable[..., Cell]) -> Path:
     """A table's folder in results/, with the ticket of one of two seeds."""
+    shutil.copytree(searched, project / "outputs")
     cells = [make_cell(seed=seed) for seed in (1, 0)]
-    for cell in cells:
-        search(cell)
-        evaluate_cell(Machine(), cell)
     lines = [SimpleNamespace(results=read_results(cells), cell=cells[0]), SimpleNamespace(results=[], cell=cells[0])]
     folder = paths.RESULTS / "one"
     results: Any = SimpleNamespace(lines=lines)
