@@ -16,14 +16,14 @@ from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import SourceNetwork, make_source, random_roles
 from slt_bench.params.recipes import Recipe, Scale
-from slt_bench.search.gradient import BatchGradient
-from slt_bench.search.mask_statistics import MaskStatistics
 from slt_bench.search.methods.contract import Method, Search
 from slt_bench.search.methods.edge_popup import EdgePopup
-from slt_bench.search.microbatch import MicrobatchStatistics
-from slt_bench.search.optimizer import Sgd
-from slt_bench.search.replay import Replay
-from slt_bench.search.step import Step
+from slt_bench.search.steps.gradient import BatchGradient
+from slt_bench.search.steps.mask_statistics import MaskStatistics
+from slt_bench.search.steps.microbatch import MicrobatchStatistics
+from slt_bench.search.steps.optimizer import Sgd
+from slt_bench.search.steps.replay import Replay
+from slt_bench.search.steps.step import Step
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 EDGE_POPUP = EdgePopup(kind="edge-popup")

@@ -8,8 +8,8 @@ from torch import Tensor
 from benchmarks.steps import Case
 from slt_bench.params.recipes import Recipe
 from slt_bench.search.methods.edge_popup import EdgePopup, ScoreMethod
-from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase
+from slt_bench.search.steps.optimizer import Sgd
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 

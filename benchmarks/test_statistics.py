@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.steps import Case, search_step
 from slt_bench.records.history import QUANTILES
-from slt_bench.search.mask_statistics import MaskStatistics, magnitude_quantiles
+from slt_bench.search.steps.mask_statistics import MaskStatistics, magnitude_quantiles
 
 CASES = {"conv6": Case("conv6", 128), "resnet50": Case("resnet50", 16, 224)}
 

@@ -18,13 +18,13 @@ from slt_bench.experiment.load import load_experiments
 from slt_bench.records.code_digest import cell_code, code_digest
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.shared import set_tables_aside
-from slt_bench.run.announce import announcement
-from slt_bench.run.dvc import ANNOUNCED
-from slt_bench.run.plan import plan
+from slt_bench.run.tables.announce import announcement
+from slt_bench.run.tables.dvc import ANNOUNCED
+from slt_bench.run.tables.plan import plan
 
 ENTRIES = {  # the functions that these stages call; what cells run depends on the cell
     "prepare": ["slt_bench.data.prepare:prepare"],
-    "table": ["slt_bench.run.reports:show_table"],
+    "table": ["slt_bench.run.tables.reports:show_table"],
 }
 
 

@@ -4,7 +4,7 @@ import sys
 
 from slt_bench.common.errors import run_command
 from slt_bench.experiment.load import load_experiments
-from slt_bench.run.targets import search_table
+from slt_bench.run.tables.targets import search_table
 
 if __name__ == "__main__":
     run_command(lambda: search_table(load_experiments(), sys.argv[1]))

@@ -4,7 +4,7 @@ import sys
 
 from slt_bench.common.errors import run_command
 from slt_bench.experiment.load import load_experiments
-from slt_bench.run.reports import show_table
+from slt_bench.run.tables.reports import show_table
 
 if __name__ == "__main__":
     run_command(lambda: show_table(load_experiments().table(sys.argv[1])))

@@ -11,7 +11,7 @@ from slt_bench.cli.group import commands, load
 from slt_bench.cli.types import Name
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
-from slt_bench.run import reports
+from slt_bench.run.tables import reports
 
 if TYPE_CHECKING:
     from slt_bench.experiment.experiments import Experiment
@@ -80,7 +80,7 @@ def results(tables: tuple[str, ...], partial: bool, site: Path | None, verify: b
 
 def _verify(tables: tuple[str, ...]) -> None:
     """Check kept tickets, and fail if one gives another accuracy than it should."""
-    from slt_bench.run.verify import verify_results
+    from slt_bench.run.tables.verify import verify_results
 
     checks = []
     for check in verify_results(load(), tables):

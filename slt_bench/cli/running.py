@@ -33,8 +33,8 @@ def plan(table: str | None) -> None:
     """List what is done, stale and missing, and the time left: of each table, or of each cell of one."""
     from slt_bench.common.text import grouped
     from slt_bench.records.begun import begun
-    from slt_bench.run.announce import announcement, cell_summary, table_summary
-    from slt_bench.run.plan import plan
+    from slt_bench.run.tables.announce import announcement, cell_summary, table_summary
+    from slt_bench.run.tables.plan import plan
 
     experiments = load()
     tables = list(experiments.tables) if table is None else [experiments.table(table).name]
@@ -45,7 +45,7 @@ def plan(table: str | None) -> None:
             print("\n".join(f"  {cell_summary(entry)}" for entry in entries))
     print("\n".join(announcement(experiments, planned)))
     if table is not None:
-        from slt_bench.run.decide import describe_open
+        from slt_bench.run.tables.decide import describe_open
 
         for line in describe_open(experiments.table(table)):
             print(line)
@@ -84,9 +84,9 @@ def run(
     """Run what is left of tables or cells, several at a time; of a table, DVC takes the results over."""
     if decide != (hours is not None):
         raise BenchError("--decide and --hours H belong together: cells are run for so long at most")
-    from slt_bench.run.decide import decide_tables
     from slt_bench.run.many import Places
-    from slt_bench.run.targets import run_targets
+    from slt_bench.run.tables.decide import decide_tables
+    from slt_bench.run.tables.targets import run_targets
 
     places = Places(executor, jobs, tuple(devices))
     experiments = load()
@@ -107,7 +107,7 @@ def run(
 def rates(table: str, rates: list[float], jobs: int | None, devices: list[str]) -> None:
     """Try learning rates of a table's recipes at their own budgets, one seed, by validation."""
     from slt_bench.run.many import Places
-    from slt_bench.run.rates import try_rates
+    from slt_bench.run.tables.rates import try_rates
 
     try_rates(load(), table, rates, Places(jobs=jobs, devices=tuple(devices)))
 

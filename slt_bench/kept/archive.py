@@ -15,7 +15,7 @@ from slt_bench.kept.table import MADE, kept_folders, read_made
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, claim_values, grid, line_rows
-from slt_bench.report.statistics import UNKNOWN
+from slt_bench.report.verdicts.statistics import UNKNOWN
 
 _FIGURES = ("accuracy-size", "accuracy-coded-size", "accuracy-sparsity", "accuracy-freezing", "dying-sparsity")
 _CLAIM_COLUMNS = ("claim", "of", "over", "effect", "n", "must exceed", "published", "verdict")

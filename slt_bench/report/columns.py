@@ -11,7 +11,7 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.records.result import Absent, Result
 from slt_bench.report.lines import Line
 from slt_bench.report.results import TableResults
-from slt_bench.report.statistics import deviation
+from slt_bench.report.verdicts.statistics import deviation
 
 _METRICS = ("top1", "top5", "loss", "last_top1", "bytes", "coded_bytes",
             "mask_packed_bytes", "mask_coded_bytes", "mask_bound_bytes")  # fmt: skip

@@ -9,7 +9,7 @@ from slt_bench.common.text import grouped
 from slt_bench.experiment.experiments import Experiment
 from slt_bench.records.result import Result
 from slt_bench.report.lines import Line
-from slt_bench.report.statistics import UNKNOWN
+from slt_bench.report.verdicts.statistics import UNKNOWN
 
 _COLUMNS = (
     "read once from the ticket file: mean ± sample standard deviation over n seeds. Sparsity counts all weights, frozen ones "

@@ -14,11 +14,11 @@ from slt_bench.common.files import write_text
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.history import Epoch
 from slt_bench.records.result import Absent, Result
-from slt_bench.report.claims import ClaimResult
 from slt_bench.report.html import pages
 from slt_bench.report.lines import Line
 from slt_bench.report.results import TableResults
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, line_rows
+from slt_bench.report.verdicts.claims import ClaimResult
 
 _PROVENANCE = ("identity", "code", "commit", "started", "finished", "environment", "data")  # keys of a record
 

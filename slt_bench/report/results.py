@@ -9,9 +9,9 @@ from slt_bench.common import paths
 from slt_bench.experiment.experiments import Experiment
 from slt_bench.records.begun import begun
 from slt_bench.records.result import Result, read_outcomes
-from slt_bench.report.claims import ClaimResult, test_claims
 from slt_bench.report.lines import Line, Outcomes, table_lines
 from slt_bench.report.notes import table_notes, table_warnings
+from slt_bench.report.verdicts.claims import ClaimResult, test_claims
 
 
 @dataclass(frozen=True)

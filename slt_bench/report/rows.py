@@ -9,11 +9,11 @@ from typing import Any
 from tabulate import tabulate
 
 from slt_bench.experiment.published import Published
-from slt_bench.report.claims import ClaimResult
 from slt_bench.report.lines import Line
 from slt_bench.report.notes import training_images
 from slt_bench.report.results import TableResults
-from slt_bench.report.statistics import UNKNOWN, interval, mean_and_deviation
+from slt_bench.report.verdicts.claims import ClaimResult
+from slt_bench.report.verdicts.statistics import UNKNOWN, interval, mean_and_deviation
 
 Row = dict[str, str]
 

@@ -14,7 +14,7 @@ from slt_bench.report.columns import KEPT, cell_columns, line_columns
 from slt_bench.report.lines import Line
 from slt_bench.report.results import TableResults
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, grid, line_rows
-from slt_bench.report.statistics import deviation
+from slt_bench.report.verdicts.statistics import deviation
 
 
 def write_table(results: TableResults, figures: list[str]) -> None:

@@ -19,20 +19,20 @@ from slt_bench.records.history import QUANTILES, Epoch
 from slt_bench.records.provenance import session
 from slt_bench.search.checkpoint import Checkpoint, check_agreement
 from slt_bench.search.epoch_progress import EpochProgress
-from slt_bench.search.gradient import BatchGradient
 from slt_bench.search.interrupts import Interrupts
-from slt_bench.search.mask_statistics import MaskStatistics, magnitude_quantiles
 from slt_bench.search.methods.contract import Method, is_replayable
 from slt_bench.search.metrics import Metrics, measure
-from slt_bench.search.microbatch import MicrobatchStatistics
-from slt_bench.search.optimizer import Sgd
-from slt_bench.search.replay import Replay
 from slt_bench.search.schedules import Position, Schedule, learning_rate
 from slt_bench.search.search_log import SearchLog
-from slt_bench.search.settling import gather_statistics
 from slt_bench.search.snapshot import Snapshot
 from slt_bench.search.start import check_batches, make_spec, roles_of
-from slt_bench.search.step import Step
+from slt_bench.search.steps.gradient import BatchGradient
+from slt_bench.search.steps.mask_statistics import MaskStatistics, magnitude_quantiles
+from slt_bench.search.steps.microbatch import MicrobatchStatistics
+from slt_bench.search.steps.optimizer import Sgd
+from slt_bench.search.steps.replay import Replay
+from slt_bench.search.steps.settling import gather_statistics
+from slt_bench.search.steps.step import Step
 from slt_bench.search.waiting import Waiting
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Ticket

@@ -16,8 +16,8 @@ from slt_bench.common.files import write_bytes
 from slt_bench.networks.budget import Budget
 from slt_bench.networks.registry import Layer, channels
 from slt_bench.networks.source import SourceNetwork, count_roles
-from slt_bench.ticket.check import Damaged, Stored, check_edges, check_header, check_lengths, check_tensors
-from slt_bench.ticket.content import (
+from slt_bench.ticket.coding.check import Damaged, Stored, check_edges, check_header, check_lengths, check_tensors
+from slt_bench.ticket.coding.content import (
     BUDGET,
     KEY,
     LEVELS,
@@ -28,10 +28,10 @@ from slt_bench.ticket.content import (
     header_budget,
     spec_json,
 )
+from slt_bench.ticket.coding.levels import decode_levels, unpack_levels
+from slt_bench.ticket.coding.mask_coding import decode, unpack, unpack_roles
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.found import Found
-from slt_bench.ticket.levels import decode_levels, unpack_levels
-from slt_bench.ticket.mask_coding import decode, unpack, unpack_roles
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Spec, Ticket
 

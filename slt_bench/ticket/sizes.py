@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from slt_bench.common.errors import BenchError
-from slt_bench.ticket.content import LEVELS, Coded, assemble, encode_found, packed_extras
+from slt_bench.ticket.coding.content import LEVELS, Coded, assemble, encode_found, packed_extras
 from slt_bench.ticket.file import TicketFile
 
 

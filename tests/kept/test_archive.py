@@ -11,7 +11,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.kept.archive import list_archived
-from slt_bench.run.reports import keep_tables
+from slt_bench.run.tables.reports import keep_tables
 from tests.report.test_report import pretend
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from slt_bench.params.claims import Claim, Side
-from slt_bench.report.claims import measure_effect
-from slt_bench.report.statistics import mean_and_deviation
+from slt_bench.report.verdicts.claims import measure_effect
+from slt_bench.report.verdicts.statistics import mean_and_deviation
 
 KEPT = sorted(Path(__file__).parents[2].glob("results/*/cells.csv"))
 ROW = Side(row="any")

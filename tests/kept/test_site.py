@@ -16,7 +16,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.kept.site import write_site
 from slt_bench.kept.table import kept_tables, read_kept
-from slt_bench.run.reports import keep_tables
+from slt_bench.run.tables.reports import keep_tables
 from tests.report.test_page import CHROMIUM
 from tests.report.test_report import pretend
 

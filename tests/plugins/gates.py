@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from slt_bench.search.methods.contract import Method, Phase, Recipe, Search
-from slt_bench.search.selector import Selector
+from slt_bench.search.steps.selector import Selector
 from slt_bench.ticket.found import Found
 
 

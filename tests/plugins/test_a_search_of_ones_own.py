@@ -13,7 +13,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.code_digest import cell_code, kind_code
-from slt_bench.run import reports
+from slt_bench.run.tables import reports
 from slt_bench.ticket.file import read_ticket
 from tests.cli.run import command
 from tests.engine.projects import ONE_SEED

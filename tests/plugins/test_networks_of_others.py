@@ -27,8 +27,8 @@ from slt_bench.networks import registry
 from slt_bench.params.networks import AnyNetwork, FactoryNetwork, FoldedNetwork, Network
 from slt_bench.params.sources import Source
 from slt_bench.run.evaluate import evaluate
-from slt_bench.search.microbatch import MicrobatchStatistics
 from slt_bench.search.run import search
+from slt_bench.search.steps.microbatch import MicrobatchStatistics
 from slt_bench.ticket.describe import describe
 from slt_bench.ticket.file import read_ticket
 from slt_bench.ticket.ticket import Spec

@@ -82,7 +82,7 @@ def test_comments_and_docstrings_do_not_count(own_package: Path) -> None:
         ("common/random.py", "def words(", "def words(*, _more: int = 0, ", {"search", "prepare"}),
         ("data/sources/imagenet.py", "def imagenet_release(", "def imagenet_release(*, _more: int = 0, ", {"prepare"}),
         ("params/tables.py", "class Row(Model):", "class Row(Model, title='x'):", {"table"}),
-        ("report/claims.py", "def measure_effect(", "def measure_effect(*, _more: int = 0, ", {"table"}),
+        ("report/verdicts/claims.py", "def measure_effect(", "def measure_effect(*, _more: int = 0, ", {"table"}),
         ("tracking/runs.py", "def track(", "def track(*, _more: int = 0, ", {"table"}),
         ("records/syntax.py", "def dumped(", "def dumped(*, _more: int = 0, ", set()),
         ("report/page.html", "<", " <", {"table"}),
@@ -107,7 +107,7 @@ def test_a_module_that_is_renamed_is_the_same_code(own_package: Path) -> None:
 
 
 def test_a_definition_that_moves_is_the_same_code(own_package: Path) -> None:
-    loss = own_package / "search/optimizer.py"
+    loss = own_package / "search/steps/optimizer.py"
     (own_package / "search/sgd.py").write_text(loss.read_text())
     loss.write_text("from slt_bench.search.sgd import Sgd\n")
     assert digest_all() == before()

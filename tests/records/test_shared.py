@@ -14,7 +14,7 @@ from slt_bench.records.leftovers import leftovers
 from slt_bench.records.shared import set_aside, set_tables_aside, take_from_others
 from slt_bench.records.standing import cell_standing, is_done, search_standing
 from slt_bench.run.evaluate import evaluate
-from slt_bench.run.plan import plan
+from slt_bench.run.tables.plan import plan
 from slt_bench.search.run import search
 
 

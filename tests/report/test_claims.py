@@ -13,10 +13,10 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.claims import Claim, Side
-from slt_bench.report.claims import measure_effect
 from slt_bench.report.results import table_results
-from slt_bench.report.statistics import interval
-from slt_bench.run.reports import report_table
+from slt_bench.report.verdicts.claims import measure_effect
+from slt_bench.report.verdicts.statistics import interval
+from slt_bench.run.tables.reports import report_table
 from tests.experiment.test_params import GOOD, refused
 from tests.report.test_report import diverge, pretend
 

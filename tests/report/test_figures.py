@@ -10,7 +10,7 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
-from slt_bench.run.reports import report_table
+from slt_bench.run.tables.reports import report_table
 from tests.report.test_report import params as params  # a fixture
 from tests.report.test_report import pretend, written
 

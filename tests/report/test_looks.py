@@ -14,11 +14,11 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.claims import Claim, Side
-from slt_bench.report.claims import _VERDICTS as VERDICTS
-from slt_bench.report.claims import ClaimResult, measure_effect
-from slt_bench.report.open_claims import describe, open_claims
 from slt_bench.report.results import table_results
 from slt_bench.report.rows import claim_row
+from slt_bench.report.verdicts.claims import _VERDICTS as VERDICTS
+from slt_bench.report.verdicts.claims import ClaimResult, measure_effect
+from slt_bench.report.verdicts.open_claims import describe, open_claims
 from tests.report.test_claims import TEXT
 from tests.report.test_report import diverge, pretend
 

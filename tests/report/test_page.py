@@ -14,7 +14,7 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
-from slt_bench.run.reports import report_all, report_table
+from slt_bench.run.tables.reports import report_all, report_table
 from tests.report.test_claims import CLAIMS, TEXT
 from tests.report.test_report import pretend
 

@@ -9,7 +9,7 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.records.code_digest import cell_code
-from slt_bench.run.plan import plan
+from slt_bench.run.tables.plan import plan
 from tests.report.test_report import params as params  # a fixture
 from tests.report.test_report import pretend, written
 

@@ -19,9 +19,9 @@ from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.report.notes import table_notes
 from slt_bench.report.results import table_results
-from slt_bench.report.statistics import mean_and_deviation
-from slt_bench.run.plan import plan
-from slt_bench.run.reports import report_table
+from slt_bench.report.verdicts.statistics import mean_and_deviation
+from slt_bench.run.tables.plan import plan
+from slt_bench.run.tables.reports import report_table
 from tests.experiment.test_params import GOOD
 
 

@@ -18,7 +18,7 @@ from slt_bench.experiment.load import load_experiments
 from slt_bench.records.code_digest import cell_code
 from slt_bench.report.results import table_results
 from slt_bench.report.terminal import short_table
-from slt_bench.run.reports import report_table, show_table
+from slt_bench.run.tables.reports import report_table, show_table
 from tests.experiment.test_params import GOOD, ROOT
 from tests.report.test_claims import CLAIMS, TEXT
 from tests.report.test_report import diverge, pretend

@@ -13,11 +13,11 @@ from slt_bench.common.files import exclusive
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.standing import Standing
-from slt_bench.run.announce import announcement, cell_summary, table_summary
 from slt_bench.run.datasets import check_images
 from slt_bench.run.many import Places
-from slt_bench.run.plan import plan
-from slt_bench.run.targets import run_targets
+from slt_bench.run.tables.announce import announcement, cell_summary, table_summary
+from slt_bench.run.tables.plan import plan
+from slt_bench.run.tables.targets import run_targets
 from tests.experiment.test_params import GOOD
 
 

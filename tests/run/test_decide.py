@@ -14,11 +14,11 @@ from slt_bench.engine.head import Failure
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
-from slt_bench.report.open_claims import open_claims
 from slt_bench.report.results import table_results
-from slt_bench.run import decide as deciding
-from slt_bench.run.decide import cheapest, decide, describe_open, filled
+from slt_bench.report.verdicts.open_claims import open_claims
 from slt_bench.run.many import Places
+from slt_bench.run.tables import decide as deciding
+from slt_bench.run.tables.decide import cheapest, decide, describe_open, filled
 from tests.report.test_claims import TEXT
 from tests.report.test_report import pretend
 

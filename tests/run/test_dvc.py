@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from slt_bench.run import dvc, targets
 from slt_bench.run.many import Places
+from slt_bench.run.tables import dvc, targets
 from tests.run.test_announce import declared
 
 

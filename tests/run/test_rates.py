@@ -11,9 +11,9 @@ import pytest
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.checksums import write_checksums
-from slt_bench.run import rates
 from slt_bench.run.many import Places
-from slt_bench.run.rates import at_rate, compared, first_of_recipes, try_rates
+from slt_bench.run.tables import rates
+from slt_bench.run.tables.rates import at_rate, compared, first_of_recipes, try_rates
 from tests.experiment.test_params import GOOD
 from tests.report.test_report import diverge, pretend
 from tests.run.test_announce import declared

@@ -22,7 +22,7 @@ from slt_bench.kept import tickets
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.params.machine import Machine
 from slt_bench.run.cells import evaluate_cell
-from slt_bench.run.verify import verify_results
+from slt_bench.run.tables.verify import verify_results
 from slt_bench.search.run import search
 from tests.toys_results import read_results
 
@@ -95,7 +95,7 @@ def test_what_differs_is_named(kept: Path, how: Change, kind: str, says: str) ->
 
 def test_an_image_that_another_machine_classifies_otherwise_is_near(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change(kept, lambda record: record.update(top1=record["top1"] + 100 / 359))
-    monkeypatch.setattr("slt_bench.run.verify._NEAR", 0.003)
+    monkeypatch.setattr("slt_bench.run.tables.verify._NEAR", 0.003)
     (check,) = verify_results(DECLARED, ["one"])
     assert check.kind == "near" and "1 otherwise" in check.detail
 

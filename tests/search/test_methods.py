@@ -17,8 +17,8 @@ from slt_bench.search.methods.edge_popup import EdgePopup
 from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
 from slt_bench.search.methods.random_mask import RandomMask
 from slt_bench.search.methods.weight_training import WeightTraining
-from slt_bench.search.optimizer import Sgd
-from slt_bench.search.selector import Selector
+from slt_bench.search.steps.optimizer import Sgd
+from slt_bench.search.steps.selector import Selector
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.toys_networks import SOURCES, make_network, naive_weights
 from tests.toys_searches import RECIPE, edge_popup

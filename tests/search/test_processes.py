@@ -24,8 +24,8 @@ from slt_bench.run.cells import search_cell
 from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.methods.random_mask import RandomMask
 from slt_bench.search.methods.weight_training import WeightTraining
-from slt_bench.search.microbatch import tree_sum
 from slt_bench.search.run import search
+from slt_bench.search.steps.microbatch import tree_sum
 from tests.conftest import FROZEN
 from tests.experiment.test_params import GOOD
 from tests.fresh import start_ranks

@@ -10,8 +10,8 @@ from slt_bench.networks.registry import batch_norm_statistics
 from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles
 from slt_bench.params.recipes import Recipe
 from slt_bench.search.methods.edge_popup import ScoreMethod
-from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase, learning_rate
+from slt_bench.search.steps.optimizer import Sgd
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.reference import NaiveEdgePopup
 from tests.toys_searches import edge_popup

@@ -18,8 +18,8 @@ from slt_bench.networks.source import FREE, LOCKED, initial_scores, uniform_scor
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import search_class
 from slt_bench.search.methods.contract import Method
-from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Schedule
+from slt_bench.search.steps.optimizer import Sgd
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.toys_networks import make_network
 

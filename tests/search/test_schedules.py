@@ -13,8 +13,8 @@ from slt_bench.search.methods.edge_popup import EdgePopup
 from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
 from slt_bench.search.methods.random_mask import RandomMask
 from slt_bench.search.methods.weight_training import WeightTraining
-from slt_bench.search.optimizer import Sgd
 from slt_bench.search.schedules import Phase, Schedule, learning_rate
+from slt_bench.search.steps.optimizer import Sgd
 
 ROOT = Path(__file__).parent.parent.parent
 RECIPE = Recipe(epochs=10, batch_size=8, learning_rate=0.1)

@@ -32,10 +32,10 @@ from slt_bench.search.methods.edge_popup import EdgePopup
 from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
 from slt_bench.search.methods.random_mask import RandomMask
 from slt_bench.search.methods.weight_training import WeightTraining
-from slt_bench.search.optimizer import Sgd
 from slt_bench.search.run import search
 from slt_bench.search.schedules import Phase
-from slt_bench.search.selector import Selector
+from slt_bench.search.steps.optimizer import Sgd
+from slt_bench.search.steps.selector import Selector
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.conftest import FROZEN, PRUNED

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from slt_bench.search.mask_statistics import MaskStatistics, magnitude_quantiles
+from slt_bench.search.steps.mask_statistics import MaskStatistics, magnitude_quantiles
 
 
 def test_dying_edges_and_churn() -> None:

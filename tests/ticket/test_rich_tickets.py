@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slt_bench.common.errors import BenchError
+from slt_bench.ticket.coding.levels import decode_levels, encode_levels, level_counts, pack_levels, unpack_levels
 from slt_bench.ticket.file import MaskCoding, read_ticket, save_ticket
-from slt_bench.ticket.levels import decode_levels, encode_levels, level_counts, pack_levels, unpack_levels
 from slt_bench.ticket.sizes import ticket_sizes
 from tests.toys_tickets import EXTRAS, SOURCES, Change, edited, make_rich_ticket, make_ticket
 

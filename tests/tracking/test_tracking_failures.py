@@ -17,7 +17,7 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.checksums import write_checksums
-from slt_bench.run.reports import track_table
+from slt_bench.run.tables.reports import track_table
 from slt_bench.tracking.contact import load_mlflow, one_line
 from slt_bench.tracking.live import LiveRun
 from tests.experiment.test_params import ROOT

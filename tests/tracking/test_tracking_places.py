@@ -28,7 +28,7 @@ def bench(project_with_store: Path) -> Experiments:
 
 
 PICTURES = """
-from slt_bench.run.reports import track_table
+from slt_bench.run.tables.reports import track_table
 from slt_bench.experiment.load import load_experiments
 from slt_bench.tracking.store import experiment, open_store
 track_table(load_experiments().table("one"), required=True)

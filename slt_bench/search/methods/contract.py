@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from slt_bench.search.optimizer import Sgd
+    from slt_bench.search.steps.optimizer import Sgd
     from slt_bench.ticket.found import Found
     from slt_bench.ticket.masked_network import MaskedNetwork
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from slt_bench.search.optimizer import Sgd
+    from slt_bench.search.steps.optimizer import Sgd
 
 
 class GemMinerMethod(SignedMethod["GemMiner"]):

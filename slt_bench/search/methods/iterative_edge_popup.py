@@ -14,7 +14,7 @@ from slt_bench.search.methods.edge_popup import Keep, ScoreMethod, check_iterati
 from slt_bench.search.methods.ranking import Ranking
 
 if TYPE_CHECKING:
-    from slt_bench.search.optimizer import Sgd
+    from slt_bench.search.steps.optimizer import Sgd
 
 
 class IterativeEdgePopupMethod(ScoreMethod["IterativeEdgePopup"]):

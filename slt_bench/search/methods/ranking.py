@@ -48,7 +48,7 @@ class RankingMethod(Method[RankingSearch]):
 
     def start(self, phases: Sequence[Phase]) -> None:
         """Draw the first ranking, and compute how many edges each phase keeps; see `Method`."""
-        from slt_bench.search.selector import Selector
+        from slt_bench.search.steps.selector import Selector
 
         self.learned = self.draw_ranking(0)
         self.selector = Selector(self.network, self.search.selection)

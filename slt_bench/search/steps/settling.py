@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from slt_bench.networks.registry import batch_norms
-from slt_bench.search.microbatch import MicrobatchStatistics
+from slt_bench.search.steps.microbatch import MicrobatchStatistics
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 if TYPE_CHECKING:

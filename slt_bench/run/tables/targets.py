@@ -14,13 +14,13 @@ from slt_bench.records.begun import begun
 from slt_bench.records.leftovers import leftovers
 from slt_bench.records.provenance import parent_digest
 from slt_bench.records.shared import set_aside, take_from_others
-from slt_bench.run import dvc
-from slt_bench.run.announce import announcement
 from slt_bench.run.cells import run_cell
 from slt_bench.run.datasets import prepare_missing
 from slt_bench.run.many import Places, chosen, run_cells
-from slt_bench.run.plan import plan
-from slt_bench.run.reports import show_table
+from slt_bench.run.tables import dvc
+from slt_bench.run.tables.announce import announcement
+from slt_bench.run.tables.plan import plan
+from slt_bench.run.tables.reports import show_table
 
 
 def run_targets(experiments: Experiments, targets: Sequence[str], places: Places) -> None:

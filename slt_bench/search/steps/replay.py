@@ -10,7 +10,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from slt_bench.search.step import Step
+from slt_bench.search.steps.step import Step
 
 _STEPS_BEFORE = 3  # a recording, since libraries reserve memory and choose kernels in their first calls
 _AHEAD = 2  # steps that the host may be ahead of the device, so that waiting for images is seen as such

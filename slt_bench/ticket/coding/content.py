@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from slt_bench.networks.budget import Budget
+from slt_bench.ticket.coding.levels import encode_levels, level_counts, pack_levels
+from slt_bench.ticket.coding.mask_coding import CodedMask, encode, pack, pack_roles
 from slt_bench.ticket.found import Found
-from slt_bench.ticket.levels import encode_levels, level_counts, pack_levels
-from slt_bench.ticket.mask_coding import CodedMask, encode, pack, pack_roles
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.ticket import Ticket
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from slt_bench.ticket.mask_coding import decode, encode, pack, unpack
+from slt_bench.ticket.coding.mask_coding import decode, encode, pack, unpack
 
 MOST = 255  # the highest level
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from slt_bench.common.text import duration
 from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.run.datasets import missing_images
-from slt_bench.run.plan import Planned
+from slt_bench.run.tables.plan import Planned
 
 
 def announcement(experiments: Experiments, planned: Sequence[Planned], jobs: int = 1) -> list[str]:

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from slt_bench.compute.world import World
 from slt_bench.search.methods.contract import Method
-from slt_bench.search.microbatch import MicrobatchStatistics, tree_sum
+from slt_bench.search.steps.microbatch import MicrobatchStatistics, tree_sum
 from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.top_k import Diverged
 

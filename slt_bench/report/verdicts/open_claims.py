@@ -14,9 +14,9 @@ from math import log
 from statistics import mean, stdev
 
 from slt_bench.experiment.cell import Cell
-from slt_bench.report.claims import ClaimResult
 from slt_bench.report.results import TableResults
-from slt_bench.report.statistics import half_width
+from slt_bench.report.verdicts.claims import ClaimResult
+from slt_bench.report.verdicts.statistics import half_width
 
 
 @dataclass(frozen=True)

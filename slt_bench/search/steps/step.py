@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slt_bench.search.gradient import BatchGradient
-from slt_bench.search.mask_statistics import MaskStatistics
 from slt_bench.search.methods.contract import Method
-from slt_bench.search.optimizer import Sgd
+from slt_bench.search.steps.gradient import BatchGradient
+from slt_bench.search.steps.mask_statistics import MaskStatistics
+from slt_bench.search.steps.optimizer import Sgd
 
 
 class Step:

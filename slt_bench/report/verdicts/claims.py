@@ -13,8 +13,8 @@ from slt_bench.experiment.published import Published, fitting
 from slt_bench.params.claims import Claim
 from slt_bench.params.tables import Table
 from slt_bench.report.lines import Line
-from slt_bench.report.looks import looks_at, missing_from
-from slt_bench.report.statistics import interval
+from slt_bench.report.verdicts.looks import looks_at, missing_from
+from slt_bench.report.verdicts.statistics import interval
 
 Verdict = Literal[
     "does not hold", "published size excluded", "undecided", "holds", "by construction"

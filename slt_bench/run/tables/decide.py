@@ -10,13 +10,13 @@ from slt_bench.engine.head import Failure
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.records.begun import begun
-from slt_bench.report.open_claims import OpenClaim, describe, open_claims
 from slt_bench.report.results import table_results
+from slt_bench.report.verdicts.open_claims import OpenClaim, describe, open_claims
 from slt_bench.run.datasets import prepare_missing
 from slt_bench.run.many import Places, chosen
-from slt_bench.run.plan import plan
-from slt_bench.run.reports import show_table
-from slt_bench.run.targets import report_failures, search_cells
+from slt_bench.run.tables.plan import plan
+from slt_bench.run.tables.reports import show_table
+from slt_bench.run.tables.targets import report_failures, search_cells
 
 Times = Mapping[str, float | None]  # cell -> seconds of a process
 

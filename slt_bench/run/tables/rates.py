@@ -13,7 +13,7 @@ from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.records.result import Absent, Result, read_outcomes
 from slt_bench.run.datasets import prepare_missing
 from slt_bench.run.many import Places, chosen
-from slt_bench.run.targets import announce, report_failures, search_cells
+from slt_bench.run.tables.targets import announce, report_failures, search_cells
 
 _AT = "-at-"  # between the name of a recipe and a rate that is tried
 
@@ -98,7 +98,7 @@ def _rate(cell: Cell) -> str:
 
 
 def _shown(outcome: Result | Absent, found: Mapping[str, float]) -> str:
-    from slt_bench.report.statistics import UNKNOWN
+    from slt_bench.report.verdicts.statistics import UNKNOWN
 
     if outcome.cell.id in found:
         return f"{found[outcome.cell.id]:.2f}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt_bench.networks.registry import Layer
-from slt_bench.ticket.levels import MOST
+from slt_bench.ticket.coding.levels import MOST
 from slt_bench.ticket.ticket import Spec
 
 MOST_EDGES = 1 << 30  # of a network: 16 times a Wide ResNet-50
