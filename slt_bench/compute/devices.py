@@ -6,14 +6,28 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from slt_bench.common.errors import BenchError
+
 
 def visible_devices() -> list[str]:
     """List the CUDA devices that a search may use: those that CUDA_VISIBLE_DEVICES names, or all that the machine has."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [device.strip() for device in named.split(",") if device.strip() and device.strip() != "-1"]
-    nodes = sorted(Path("/dev").glob("nvidia[0-9]*"), key=lambda path: int(path.name.removeprefix("nvidia")))
-    return [path.name.removeprefix("nvidia") for path in nodes]
+    nodes = list(Path("/dev").glob("nvidia[0-9]*"))
+    return [str(number) for number in range(len(nodes))]  # CUDA counts from 0, also in a container that has nvidia3 alone
+
+
+def check_devices(devices: Sequence[str]) -> None:
+    """Check that there are devices of the numbers that a user names; names (GPU-..., MIG-...) are left to CUDA.
+
+    Raises:
+        BenchError: there is none of that number: CUDA would say nothing, and the CPU search.
+    """
+    here = visible_devices()
+    for device in devices:
+        if device.isdecimal() and device not in here:
+            raise BenchError(f"there is no CUDA device {device} here, but {', '.join(here) or 'none'}")
 
 
 def cells_at_a_time(devices: Sequence[str]) -> int:

@@ -91,5 +91,10 @@ def resident_if_possible(loader: Loader) -> Loader:
     device = torch.device(loader.device)
     if device.type != "cuda" or loader.view.resolution is not None:
         return loader
-    fits = loader.bytes_of_pixels <= _SHARE * torch.cuda.mem_get_info(device)[0]
-    return ResidentLoader(loader) if fits else loader
+    torch.cuda.empty_cache()  # what this process only keeps for later is free
+    if loader.bytes_of_pixels > _SHARE * torch.cuda.mem_get_info(device)[0]:
+        return loader
+    try:
+        return ResidentLoader(loader)
+    except torch.OutOfMemoryError:  # a neighbour on the device was faster
+        return loader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ def upload(batches: Iterator[tuple[Tensor, Tensor]], device: torch.device) -> It
     Yields:
         The batches on the device.
     """
-    stream, ahead = torch.cuda.Stream(device), None
+    stream, ahead = _stream(device), None
     for batch in batches:
         with torch.cuda.stream(stream):
             images, labels = (part.to(device, non_blocking=True) for part in batch)
@@ -29,6 +30,12 @@ def upload(batches: Iterator[tuple[Tensor, Tensor]], device: torch.device) -> It
         ahead = images, labels, copied
     if ahead is not None:
         yield _when_copied(*ahead)
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Make the stream of all copies to a device: torch keeps memory for each stream that it has seen."""
+    return torch.cuda.Stream(device)
 
 
 def _when_copied(images: Tensor, labels: Tensor, copied: torch.cuda.Event) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
@@ -219,4 +220,8 @@ class _Head:
 def _how_far(cell: Cell) -> object:
     """Return what changes when the search of a cell gets on: the times of its checkpoints, as far as this machine sees them."""
     directory = paths.state_dir(cell.id, cell.identity)
-    return tuple(sorted((file.name, file.stat().st_mtime_ns) for file in directory.glob("*.pt")))
+    times = set()
+    for file in directory.glob("*.pt"):
+        with suppress(FileNotFoundError):  # it is being replaced
+            times.add((file.name, file.stat().st_mtime_ns))
+    return times

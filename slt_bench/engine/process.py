@@ -81,7 +81,7 @@ class _Watch:
             if talks and ready:
                 try:
                     self._hear(messages.recv())
-                except (EOFError, ConnectionError):  # it has ended, or was killed
+                except (EOFError, OSError):  # it has ended, or was killed, maybe in the middle of a message
                     talks = False
             self._pass_on(process)
         process.join()

@@ -106,12 +106,15 @@ class _Run:
     def __init__(self, job: Job, messages: Connection, shared: bool) -> None:
         self.job, self.messages, self.shared = job, messages, shared
         self.failed: dict[str, str] = {}  # id of a cell -> the table in which it failed
+        self.is_broken = False  # a mistake may have left anything: after some errors no call of CUDA works
 
     def run(self) -> None:
-        """Run the cells until one is stopped."""
+        """Run the cells until one is stopped; after a mistake the head gives the others to a fresh process."""
         if not self.shared:
             write_results(self.job.parents)
         for number, cell in enumerate(self.job.cells):
+            if self.is_broken and not self._obstacle(cell):
+                continue
             self.messages.send(number)
             began = time.monotonic()
             kind, line, log = self._outcome(cell)
@@ -125,10 +128,8 @@ class _Run:
 
     def _outcome(self, cell: Cell) -> tuple[str, str, str | None]:
         """Run a cell, unless there is its result or an obstacle; returns how it ended, what it said, and its log."""
-        if cell.id in self.failed:
-            return "failed", f"it failed in table {self.failed[cell.id]}", None
-        if cell.source.parent and cell.source.parent.id in self.failed:
-            return "failed", f"its ticket comes from {cell.source.parent.id}, which failed", None
+        if obstacle := self._obstacle(cell):
+            return "failed", obstacle, None
         try:
             wait_until_free(paths.state_dir(cell.id, cell.identity), _PATIENCE)
             if is_done(cell) or take_from_others([cell]):
@@ -137,8 +138,19 @@ class _Run:
             offset = _log_into(log)
         except (BenchError, OSError) as error:
             return "failed", str(error), None
-        kind, line = _run_cell(self.job, cell, log, offset)
+        try:
+            kind, line = _run_cell(self.job, cell, log, offset)
+        except BaseException as error:  # a mistake in this package, whose traceback belongs into the log
+            traceback.print_exc()  # its last line may be a library's advice
+            self.is_broken, kind, line = True, "failed", f"{type(error).__name__}: {first_line(error)}"
         return kind, line, str(log)
+
+    def _obstacle(self, cell: Cell) -> str:
+        """Return the reason why a cell cannot run after what has failed; empty if there is none."""
+        parent = cell.source.parent
+        if cell.id in self.failed:
+            return f"it failed in table {self.failed[cell.id]}"
+        return f"its ticket comes from {parent.id}, which failed" if parent and parent.id in self.failed else ""
 
 
 def _run_cell(job: Job, cell: Cell, log: Path, offset: int) -> tuple[str, str]:
@@ -148,9 +160,6 @@ def _run_cell(job: Job, cell: Cell, log: Path, offset: int) -> tuple[str, str]:
         run_command(lambda: job.work.run(job.machine, cell))
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
-    except BaseException as error:  # a mistake in this package, whose traceback belongs into the log
-        traceback.print_exc()  # its last line may be a library's advice
-        return "failed", f"{type(error).__name__}: {first_line(error)}"
     line = _last_line(log, offset)
     if status in _STOPPED:
         return "stopped", line

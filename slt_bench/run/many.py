@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
-from slt_bench.compute.devices import cells_at_a_time, cores, visible_devices
+from slt_bench.compute.devices import cells_at_a_time, check_devices, cores, visible_devices
 from slt_bench.engine.executors import LOCAL, opened
 from slt_bench.engine.head import Failure, run_jobs
 from slt_bench.engine.job import Work, make_jobs
@@ -47,7 +47,11 @@ def chosen(machine: Machine, places: Places) -> Places:
     """Choose how many cells run at a time on this machine and on which devices, as far as the user has not said so.
 
     Searches of several processes run one after another: each has all devices to itself.
+
+    Raises:
+        BenchError: a device that the user names is not there.
     """
+    check_devices(places.devices)
     if places.executor != LOCAL:
         return places
     if machine.processes > 1 and places.jobs in (None, 1) and not places.devices:

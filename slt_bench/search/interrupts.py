@@ -90,7 +90,9 @@ class Interrupts:
             self._stop(request)
 
     def _stop(self, request: int) -> None:
+        """Stop, if a signal asks for it, once the one process that writes has saved: its launcher ends with the first to go."""
         if request > _SAVE:
+            self.world.largest(request, self.device)
             raise Stop(request)
 
     @contextmanager

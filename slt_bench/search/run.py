@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from slt_bench.common import paths
 from slt_bench.common.errors import Interrupted, Preempted
-from slt_bench.common.files import check_writable, exclusive, write_text
+from slt_bench.common.files import check_writable, exclusive, in_turn, write_text
 from slt_bench.compute.precision import precision_name, reproducible
 from slt_bench.compute.world import ALONE, World
 from slt_bench.data.loader import Loader
@@ -100,17 +100,21 @@ def _write_tickets(trainer: Trainer, manifest: Manifest, made_with: dict[str, st
 def _write_divergence(
     cell: Cell, manifest: Manifest, made_with: dict[str, str], reason: str, trainer: Trainer | None
 ) -> dict[str, Any]:
-    """Write the results of a search that has no ticket; its state goes too, since a second run would diverge again."""
+    """Write the results of a search that has no ticket; its state goes too, since a second run would diverge again.
+
+    Each of several processes that notices it writes, in turn, since one may be the only one.
+    """
     log = trainer.log if trainer else SearchLog()
     sessions = log.sessions or [provenance.session()]
     seconds = [round(seconds, 3) for seconds in log.seconds]
-    directory = cell.directory
-    remove_results(directory)
-    write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
+    directory, state = cell.directory, paths.state_dir(cell.id, cell.identity)
     result = common_record(cell, manifest, made_with, sessions) | {"diverged": reason, "epoch_seconds": seconds}
-    _write(cell, result, log.history)
-    write_checksums(directory)
-    Checkpoint(paths.state_dir(cell.id, cell.identity), {}).delete()
+    with in_turn(state / "diverged.lock"):
+        remove_results(directory)
+        write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
+        _write(cell, result, log.history)
+        write_checksums(directory)
+        Checkpoint(state, {}).delete()
     return result
 
 

@@ -58,7 +58,8 @@ class MaskedNetwork(nn.Module):
         self._locked_weights = source.weights[self._locked].to(dtype)
         self.effective.scatter_(0, self._locked, self._locked_weights)
         self._reserve(with_gradient)
-        self._logits: Callable[..., Tensor] = torch.compile(self._call_module) if compiled else self._call_module
+        # No method of this network: it would hold itself, and with it the memory of all its vectors.
+        self._logits: Callable[..., Tensor] = torch.compile(_call) if compiled else _call
         self.compose()
 
     def _reserve(self, with_gradient: bool) -> None:
@@ -84,11 +85,7 @@ class MaskedNetwork(nn.Module):
         """
         views = _EffectiveWeights.apply(self._anchor, self)  # type: ignore[no-untyped-call]
         weights = {layer.name: view for layer, view in zip(self.source.layers, views, strict=True)}
-        return self._logits(weights, images.to(self.effective.dtype)).float()
-
-    def _call_module(self, weights: dict[str, Tensor], images: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self.module, weights, (images,))
-        return logits
+        return self._logits(self.module, weights, images.to(self.effective.dtype)).float()
 
     def layer_counts(self) -> list[Counts]:
         """Count the edges of every layer under the present mask."""
@@ -189,6 +186,12 @@ class MaskedNetwork(nn.Module):
         gradient, self._collectable = self._collectable, None
         assert gradient is not None, "there was no backward pass"
         return gradient
+
+
+def _call(module: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
+    """Call a module with other weights than its own."""
+    logits: Tensor = functional_call(module, weights, (images,))
+    return logits
 
 
 def cut(vector: Tensor) -> list[slice]:

@@ -15,6 +15,8 @@ from threading import Thread
 import pytest
 
 from slt_bench.common import paths
+from slt_bench.common.errors import BenchError
+from slt_bench.compute.devices import check_devices, visible_devices
 from slt_bench.experiment.grid import families
 from slt_bench.params.machine import Machine
 from slt_bench.records.standing import is_done
@@ -84,6 +86,24 @@ def test_cells_at_a_time_and_their_devices(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     found = chosen(Machine(processes=processes), Places(jobs=jobs, devices=devices))
     assert (found.jobs, tuple(found.devices)) == (places[0], tuple(places[1]))
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else CUDA would find none, and the CPU would search without a word."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-1")
+    check_devices(["2", "GPU-1", "MIG-7"])
+    with pytest.raises(BenchError, match="there is no CUDA device 7 here, but 2, GPU-1"):
+        chosen(Machine(), Places(devices=["2", "7"]))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(BenchError, match="there is no CUDA device 0 here, but none"):
+        chosen(Machine(), Places(devices=["0"]))
+
+
+def test_devices_are_numbered_as_cuda_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may have /dev/nvidia3 alone, which CUDA calls 0."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(Path, "glob", lambda directory, _: iter([directory / "nvidia3", directory / "nvidia7"]))
+    assert visible_devices() == ["0", "1"]
 
 
 @pytest.mark.slow

@@ -13,8 +13,11 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.engine.channel import Request, ThreadLine
+from slt_bench.engine.executors import Engine, LocalExecutor
+from slt_bench.engine.head import run_jobs
 from slt_bench.engine.job import Job, Note, Report, Work, make_jobs
 from slt_bench.engine.process import run_job
+from slt_bench.engine.progress import Progress
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.machine import Machine
 from slt_bench.records.standing import digest_of
@@ -36,6 +39,13 @@ def crash(machine: Machine, cell: Cell) -> None:
     raise ZeroDivisionError(f"{machine.processes} over nothing in {cell.table}\nadvice of a library")
 
 
+def crash_with_seed_0(machine: Machine, cell: Cell) -> None:
+    """Make a mistake in the cell of one seed, else say which process this is."""
+    if not cell.seed:
+        crash(machine, cell)
+    print(f"process {os.getpid()}", flush=True)
+
+
 def sleep(machine: Machine, cell: Cell) -> None:
     """Take long."""
     del machine, cell
@@ -53,13 +63,12 @@ def prepared(cell: Cell, workers: int) -> None:
     assert workers and digest_of(cell)
 
 
-def job(cells: list[Cell], run: object, prepare: object = prepared, shared: bool = True) -> Job:
-    token = "t"
+def job(cells: list[Cell], run: object, prepare: object = prepared, shared: bool = True, token: str = "t") -> Job:
     if shared:
         paths.run_dir(token).mkdir(parents=True)
     work = Work(run, prepare, "slt_bench.run.warm")  # type: ignore[arg-type]
-    (made,) = make_jobs(work, Machine(), cells, token, 1)
-    return made
+    first, *_ = make_jobs(work, Machine(), cells, token, 1)  # of one family, whatever their parents
+    return replace(first, cells=tuple(cells), identities={cell.id: cell.identity for cell in cells})
 
 
 @pytest.fixture
@@ -81,6 +90,18 @@ def test_a_mistake_is_a_failure_with_its_traceback_in_the_log(cell: Cell) -> Non
     (outcome,) = run_job(job([cell], crash), ThreadLine()).outcomes
     assert outcome.kind == "failed" and outcome.line == "ZeroDivisionError: 1 over nothing in one"
     assert "Traceback" in Path(outcome.log or "").read_text()
+
+
+def test_after_a_mistake_a_process_runs_no_other_cell(cell: Cell) -> None:
+    """It may have left anything, as after an error of a GPU; what waits for the cell that failed is told all the same."""
+    other, same = cell.model_copy(update={"seed": 1}), cell.model_copy(update={"table": "two"})
+    found = run_job(job([cell, other, same], crash_with_seed_0), ThreadLine()).outcomes
+    assert [(each.cell_id, each.table, each.kind) for each in found] == [(cell.id, "one", "failed"), (cell.id, "two", "failed")]
+    assert found[1].line == "it failed in table one"
+    head, progress = Engine(LocalExecutor(1), ThreadLine(), has_own_disks=False), Progress(2, 0)
+    failures = run_jobs([job([cell, other], crash_with_seed_0, token="u")], head, progress)
+    assert [each.cell for each in failures] == [cell]
+    assert "process" in paths.log_file(other.id).read_text(), "in a fresh process"
 
 
 def test_a_library_that_a_worker_lacks_is_the_reason_of_its_refusal(cell: Cell) -> None:

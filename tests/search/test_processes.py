@@ -71,12 +71,18 @@ def run(cell: Cell, count: int) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_search_of_two_processes_that_diverges_has_a_result(project_with_store: Path, make_cell: MakeCell) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "where"), [({"learning_rate": 1e37}, "epoch 1, step"), ({"weight_decay": 300.0}, "epoch 2, step")]
+)
+def test_a_search_of_two_processes_that_diverges_has_a_result(
+    project_with_store: Path, make_cell: MakeCell, recipe: dict[str, float], where: str
+) -> None:
+    """Both notice it; after an epoch their records differ, by its seconds."""
     Path("params.yaml").write_text(GOOD)
-    cell = make_cell(recipe={"shards": 2, "learning_rate": 1e37})
+    cell = make_cell(recipe={"shards": 2} | recipe)
     search_cell(Machine(processes=2), cell)
     stands = search_standing(cell)
-    assert stands.kind == "diverged" and "epoch 1, step" in stands.reason
+    assert stands.kind == "diverged" and where in stands.reason
     assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
 
 

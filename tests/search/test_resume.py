@@ -6,8 +6,10 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,9 @@ from slt_bench.params.sources import Source
 from slt_bench.records import provenance
 from slt_bench.records.history import Epoch
 from slt_bench.run.cells import evaluate_cell
+from slt_bench.search import run as running
 from slt_bench.search.checkpoint import Checkpoint, check_agreement
-from slt_bench.search.interrupts import Interrupts
+from slt_bench.search.interrupts import Interrupts, Stop
 from slt_bench.search.run import search
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.found import Found
@@ -152,6 +155,44 @@ def test_state_is_saved_every_so_many_minutes(project: Path, make_cell: MakeCell
     saved.clear()
     search(make_cell(recipe={"epochs": 2}, seed=1))
     assert saved == [0, 0]
+
+
+def test_of_several_processes_none_leaves_before_the_state_is_saved() -> None:
+    """Their launcher ends all with the first that goes, and one of them may still write."""
+    happened = []
+
+    class Two(World):
+        def largest(self, value: int, device: torch.device) -> int:
+            happened.append("exchange")
+            return value
+
+    for wait in (lambda each: each.after_step(16), lambda each: each.between_batches(0, 1)):
+        happened.clear()
+        interrupts = Interrupts(None, Two(1, 2))
+        interrupts.save, interrupts.signal_number = lambda: happened.append("save"), signal.SIGTERM
+        with pytest.raises(Stop):
+            wait(interrupts)
+        assert happened == ["exchange", "save", "exchange"]
+
+
+def test_divergences_are_written_in_turn(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of several processes may notice one together."""
+    cell, manifest, under_way = make_cell(), read_manifest(Path("data/digits")), list[int]()
+    made_with = {"code": "code", "commit": "commit", "parent": "", "precision": "float32"}
+
+    def begin(directory: Path) -> None:
+        under_way.append(threading.get_ident())
+
+    def end(directory: Path) -> None:
+        time.sleep(0.05)
+        assert under_way == [threading.get_ident()]
+        under_way.clear()
+
+    monkeypatch.setattr(running, "remove_results", begin)
+    monkeypatch.setattr(running, "write_checksums", end)
+    with ThreadPoolExecutor(3) as threads:
+        written = [threads.submit(running._write_divergence, cell, manifest, made_with, "NaN", None) for _ in range(3)]
+        assert all(each.result()["diverged"] == "NaN" for each in written)
 
 
 def test_the_seconds_of_epochs_are_those_of_the_clock(

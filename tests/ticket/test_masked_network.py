@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch.func import functional_call
@@ -77,6 +80,19 @@ def test_logits_need_a_gradient_only_where_one_was_asked_for() -> None:
     images = torch.randn(2, 3, 8, 8)
     assert make_network()(images).requires_grad and not make_network(with_gradient=False)(images).requires_grad
     assert not make_ticket(learned="weights").network()(images).requires_grad
+
+
+def test_a_network_that_nobody_needs_is_gone_at_once() -> None:
+    """Its vectors fill a GPU, where the next cell of a process needs the memory."""
+    network = make_network("dense")
+    network(torch.zeros(1, 3, 8, 8)).sum().backward()
+    left = weakref.ref(network)
+    gc.disable()
+    try:
+        del network
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_a_gradient_is_collected_once() -> None:

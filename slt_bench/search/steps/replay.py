@@ -36,6 +36,7 @@ class Replay:
         """Do a step; arguments as those of `Step`."""
         if phase != self.phase:  # other numbers of edges are kept
             self.phase, self.done, self.graph = phase, 0, None
+            torch.cuda.empty_cache()  # of the graph before
         self.step.set_rate(rate)
         if self.graph is None and self.graphs and self.done >= _STEPS_BEFORE:
             self._record(images, labels, number, rate)
