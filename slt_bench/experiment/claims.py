@@ -32,7 +32,7 @@ def pairs(table: Table, claim: Claim, of: Sequence[Cell], over: Sequence[Cell]) 
 
     Args:
         table: the claim's.
-        claim: names both rows, and the sparsity of each side if not all are compared.
+        claim: names both rows, and the sparsity and freezing ratio of each side if not all are compared.
         of: a cell of each setting of the first row.
         over: a cell of each setting of the second row.
 
@@ -42,7 +42,7 @@ def pairs(table: Table, claim: Claim, of: Sequence[Cell], over: Sequence[Cell]) 
     sides = (claim.of, claim.over)
     by_share = all(table.rows[row_of(table, side)].free_kept for side in sides)
     first, second = (
-        [(cell, _axes(cell, by_share)) for cell in cells if side.sparsity in (cell.sparsity, None)]
+        [(cell, _axes(cell, by_share)) for cell in cells if side.has(cell.sparsity, cell.source.freezing_ratio)]
         for cells, side in zip((of, over), sides, strict=True)
     )
     return _agreeing(first, second) or [(one, other) for other, one in _agreeing(second, first)]
@@ -113,8 +113,11 @@ def claim_problems(
         if side.row not in rows:
             ids = [row.id for row in table.rows if row.id]
             yield Infeasible((*location, key, "row"), f"there is no row '{side.row}'{did_you_mean(side.row, ids)}")
-        elif side.sparsity is not None and all(cell.sparsity != side.sparsity for cell in rows[side.row]):
-            yield Infeasible((*location, key, "sparsity"), f"row {side.row} has no sparsity {side.sparsity:g}")
+        elif not any(side.has(cell.sparsity, cell.source.freezing_ratio) for cell in rows[side.row]):
+            wanted = {"sparsity": side.sparsity, "freezing_ratio": side.freezing_ratio}
+            said = {field: value for field, value in wanted.items() if value is not None}
+            what = " at ".join(f"{field.replace('_', ' ')} {value:g}" for field, value in said.items())
+            yield Infeasible((*location, key, next(iter(said))), f"row {side.row} has no {what}")
         else:
             sides.append(side)
     if claim.of.row in rows:

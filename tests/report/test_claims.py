@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import t
 
 from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.claims import pairs
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.claims import Claim, Side
@@ -122,6 +123,17 @@ def test_lines_are_paired_by_what_differs_in_the_other_row_and_by_seed(params: E
     assert "## Claims" in markdown and "10.00 [10.00, 10.00] points" in markdown and "1.33 gain" in markdown
 
 
+def test_a_freezing_ratio_chooses_the_lines_of_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sides = ("{row: frozen, sparsity: 0.5, freezing_ratio: 0.3}", "{row: frozen, sparsity: 0.3, freezing_ratio: 0.4}")
+    claim = f"      half: {{text: x, of: {sides[0]}, over: {sides[1]}}}\n"
+    Path("params.yaml").write_text(TEXT.replace("prune_ratio: 0.1,", "prune_ratio: [0.1, 0.2],") + "    claims:\n" + claim)
+    experiment = load_experiments(Path("params.yaml")).tables["one"]
+    cells = [cell for cell in experiment.rows[2] if not cell.seed]
+    ((of, over),) = pairs(experiment.table, experiment.table.claims["half"], cells, cells)
+    assert [(side.sparsity, round(side.source.freezing_ratio, 9)) for side in (of, over)] == [(0.5, 0.3), (0.3, 0.4)]
+
+
 def test_there_is_no_ratio_to_nothing(params: Experiments) -> None:
     """A mask without a free edge takes no bytes."""
     claim = RATIO.model_copy(update={"metric": "mask_packed_bytes", "of": Side(row="frozen"), "over": Side(row="dense")})
@@ -196,6 +208,8 @@ def test_what_is_claimed_of_the_most_holds_if_any_pair_does(
          r":23: tables\.one\.claims\.frozen\.of\.row: there is no row 'frosen'; did you mean 'frozen'\?"),
         ("row: dense, sparsity: 0.5}", "row: dense, sparsity: 0.7}",
          r":25: tables\.one\.claims\.one\.of\.sparsity: row dense has no sparsity 0\.7"),
+        ("row: dense, sparsity: 0.5}", "row: dense, sparsity: 0.5, freezing_ratio: 0.2}",
+         r"claims\.one\.of\.sparsity: row dense has no sparsity 0\.5 at freezing ratio 0\.2"),
         ("iwasawa2023-gain10", "iwasawa2023-gain100",
          r"'iwasawa2023-gain100' is of resnet18 on cifar100, this row is of resnet18 on cifar10 at 0\.3, resnet18"),
         ("sparsity: [0.3, 0.5]}\n    claims", "sparsity: [0.6, 0.7]}\n    claims",
