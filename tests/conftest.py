@@ -83,6 +83,15 @@ def project(digits_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return tmp_path
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Python's collector of garbage does not come by itself during the test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture(scope="session")
 def make_cell() -> Callable[..., Cell]:
     """A cell on digits that runs in a second; keywords replace its parts."""

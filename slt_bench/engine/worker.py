@@ -113,11 +113,12 @@ class _Run:
         if not self.shared:
             write_results(self.job.parents)
         for number, cell in enumerate(self.job.cells):
-            if self.is_broken and not self._obstacle(cell):
+            obstacle = self._obstacle(cell)
+            if self.is_broken and not obstacle:
                 continue
             self.messages.send(number)
             began = time.monotonic()
-            kind, line, log = self._outcome(cell)
+            kind, line, log = ("failed", obstacle, None) if obstacle else self._outcome(cell)
             if kind == "failed":
                 self.failed[cell.id] = cell.table
             if not self.shared and kind == "done":
@@ -127,9 +128,7 @@ class _Run:
                 return
 
     def _outcome(self, cell: Cell) -> tuple[str, str, str | None]:
-        """Run a cell, unless there is its result or an obstacle; returns how it ended, what it said, and its log."""
-        if obstacle := self._obstacle(cell):
-            return "failed", obstacle, None
+        """Run a cell, unless there is its result; returns how it ended, what it said, and its log."""
         try:
             wait_until_free(paths.state_dir(cell.id, cell.identity), _PATIENCE)
             if is_done(cell) or take_from_others([cell]):

@@ -18,7 +18,9 @@ class Side(Model):
 
     row: Name = Field(description="id of a row; its lines are compared with those of the other side that they agree with")
     sparsity: Ratio | None = Field(None, description="only the lines of this sparsity; all if absent")
-    freezing_ratio: Ratio | None = Field(None, description="only the lines whose sources are frozen so far; all if absent")
+    freezing_ratio: Ratio | None = Field(
+        None, description="only the lines whose sources have this freezing ratio; all if absent"
+    )
 
     def has(self, sparsity: float, freezing_ratio: float) -> bool:
         """Whether lines of this sparsity and freezing ratio are on this side."""

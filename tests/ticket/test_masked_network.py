@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 
 import pytest
@@ -82,17 +81,13 @@ def test_logits_need_a_gradient_only_where_one_was_asked_for() -> None:
     assert not make_ticket(learned="weights").network()(images).requires_grad
 
 
-def test_a_network_that_nobody_needs_is_gone_at_once() -> None:
+def test_a_network_that_nobody_needs_is_gone_at_once(no_collector: None) -> None:
     """Its vectors fill a GPU, where the next cell of a process needs the memory."""
     network = make_network("dense")
     network(torch.zeros(1, 3, 8, 8)).sum().backward()
     left = weakref.ref(network)
-    gc.disable()
-    try:
-        del network
-        assert left() is None
-    finally:
-        gc.enable()
+    del network
+    assert left() is None
 
 
 def test_a_gradient_is_collected_once() -> None:
