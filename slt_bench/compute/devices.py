@@ -29,7 +29,7 @@ def check_devices(devices: Sequence[str]) -> None:
         return
     for device in devices:
         if device.isdecimal() and device not in here:
-            raise BenchError(f"there is no CUDA device {device} here, but {', '.join(here) or 'none'}")
+            raise BenchError(f"there is no CUDA device {device}; this machine has {', '.join(here) or 'none'}")
 
 
 def cells_at_a_time(devices: Sequence[str]) -> int:

@@ -92,10 +92,10 @@ def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
     """Else CUDA would find none, and the CPU would search without a word."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-1")
     check_devices(["2", "GPU-1", "MIG-7"])
-    with pytest.raises(BenchError, match="there is no CUDA device 7 here, but 2, GPU-1"):
+    with pytest.raises(BenchError, match="there is no CUDA device 7; this machine has 2, GPU-1"):
         chosen(Machine(), Places(devices=["2", "7"]))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(BenchError, match="there is no CUDA device 0 here, but none"):
+    with pytest.raises(BenchError, match="there is no CUDA device 0; this machine has none"):
         chosen(Machine(), Places(devices=["0"]))
 
 
