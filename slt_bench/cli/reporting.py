@@ -60,14 +60,20 @@ def report(table: str | None) -> None:
     help="Write results/ as a static site into this folder, and nothing else.",
 )
 @click.option("--verify", is_flag=True, help="Evaluate the tickets that are kept in results/ again, and write nothing.")
-def results(tables: tuple[str, ...], partial: bool, site: Path | None, verify: bool) -> None:
+@click.option("--restore", is_flag=True, help="Put the kept results of tables back into outputs/, without their tickets.")
+def results(tables: tuple[str, ...], partial: bool, site: Path | None, verify: bool, restore: bool) -> None:
     """Keep the reports of complete tables, all if none is named, in results/, for the repository."""
-    if (verify and (partial or site)) or (site and (partial or tables)):
+    if sum(map(bool, (partial, site, verify, restore))) > 1 or (site and tables) or (restore and not tables):
         raise BenchError(
-            "--verify goes with names of tables alone, and --site, which shows all that is kept, with nothing else"
+            "--partial and --verify go with names of tables alone, --restore needs some, and --site, which shows all that is "
+            "kept, goes with nothing else"
         )
     if verify:
         _verify(tables)
+        return
+    if restore:
+        for table in tables:
+            print(reports.restore_table(load().table(table)))
         return
     if site:
         reports.write_results_site(site)

@@ -11,6 +11,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.kept.cells import keep_cells
 from slt_bench.kept.table import MADE, kept_folders, read_made
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
@@ -62,6 +63,7 @@ def archive(results: TableResults) -> None:
             write_text(target / name, (source / name).read_text(encoding="utf-8"))
         for figure in figures:
             write_text(target / f"{figure}.svg", (source / "figures" / f"{figure}.svg").read_text(encoding="utf-8"))
+        keep_cells(results, target)
         summary = _summary(results) | {"tickets": keep_tickets(results, target)}
         write_text(target / MADE, json.dumps(summary, indent=1) + "\n")
     check_size(paths.RESULTS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.kept.table import MADE, read_made
 from slt_bench.records.result import Result
 from slt_bench.report.results import TableResults
 
@@ -30,16 +33,30 @@ def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
     """
     from slt_bench.ticket.file import read_ticket, save_ticket
 
-    records = []
+    records, before = [], _kept_before(results.name)
     for line in results.lines:
         if not line.results or not line.cell.search.is_searched:
             continue
         result = min(line.results, key=lambda result: result.cell.seed)
         path = folder / FOLDER / f"{result.cell.id}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_ticket(read_ticket(result.cell.directory / "ticket.safetensors").ticket, path, "coded")
+        save_ticket(read_ticket(_ticket_of(result, before)).ticket, path, "coded")
         records.append(_record(result, path))
     return records
+
+
+def _kept_before(table: str) -> dict[str, dict[str, Any]]:
+    """Read the records of the tickets that a table keeps already, by cell."""
+    folder = paths.RESULTS / table
+    records = read_made(folder)["tickets"] if (folder / MADE).is_file() else []
+    return {record["cell"]: record | {"file": folder / record["file"]} for record in records}
+
+
+def _ticket_of(result: Result, before: Mapping[str, dict[str, Any]]) -> Path:
+    """Find the ticket of a result: the cell's own, or of a restored result, which has none, the one that is kept already."""
+    own, kept = result.cell.directory / "ticket.safetensors", before.get(result.cell.id, {})
+    same = (kept.get("top1"), kept.get("digest")) == (result.metrics["top1"], result.record["data"]["digest"])
+    return kept["file"] if same and not own.is_file() else own
 
 
 def _record(result: Result, path: Path) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
     except (OSError, ValueError, KeyError, TypeError):
         metrics, history = {}, []
     if record.keys() >= _RECORD and isinstance(metrics, dict) and metrics.keys() >= _METRICS and history:
-        return Result(cell, record, metrics, history, standing.reason)
+        return Result(cell, record, metrics, history, "of other code" if standing.is_of_other_code else "")
     return Absent(cell, "left out", "damaged: search.json, metrics.json or history.csv is not whole")
 
 

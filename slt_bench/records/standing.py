@@ -12,11 +12,13 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.checksums import NAME as CHECKSUMS
-from slt_bench.records.checksums import OF_A_SEARCH, TICKETS, damaged_files
+from slt_bench.records.checksums import OF_A_SEARCH, TICKETS, damaged_files, recorded_digest
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.provenance import parent_digest
 
 CODE = "code"
+_PARENT, _PARENT_TICKET = "ticket of its parent", "parent's ticket"
+_GONE = (*TICKETS, _PARENT_TICKET)  # files that a result may lack and be compared none the less
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,13 @@ class Standing:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether the result may be compared with others: nothing but the code differs from today's."""
-        return self.kind == "done" or (self.kind == "stale" and self.differences == (CODE,))
+        """Whether the result may be compared: nothing but the code differs from today's, and nothing but tickets is gone."""
+        return self.kind == "done" or (self.kind == "stale" and set(self.differences) <= {CODE, *_GONE})
+
+    @property
+    def is_of_other_code(self) -> bool:
+        """Whether the result was made with other code than today's."""
+        return CODE in self.differences
 
 
 def cell_standing(
@@ -57,16 +64,23 @@ def cell_standing(
         return Standing("missing")
     try:
         recorded = {"parameters": record["identity"], "images": images and record["data"]["digest"],
-                    "ticket of its parent": record.get("parent") or "", CODE: record["code"]}  # fmt: skip
+                    _PARENT: record.get("parent") or "", CODE: record["code"]}  # fmt: skip
     except (KeyError, TypeError):
         return Standing("stale", "its search.json is damaged", None, ("record",))
-    today = {"parameters": cell.identity, "images": images, "ticket of its parent": parent_digest(cell.parent_directory)}
-    today[CODE] = cell_code(cell)
+    today = {
+        "parameters": cell.identity,
+        "images": images,
+        _PARENT: parent_digest(cell.parent_directory),
+        CODE: cell_code(cell),
+    }
     diverged = record.get("diverged")
     differences = tuple(name for name in recorded if recorded[name] != today[name])
+    if today[_PARENT] == "missing" and recorded[_PARENT] == recorded_digest(cell.parent_directory):
+        differences = (*(name for name in differences if name != _PARENT), _PARENT_TICKET)
     differences += tuple(name for name in TICKETS if not diverged and not (directory / name).is_file())
-    damaged = [name for name in damaged_files(directory, tickets) if evaluated or name in OF_A_SEARCH]
-    if damaged and differences in ((), (CODE,)):
+    damaged = [name for name in damaged_files(directory, tickets) if name not in differences]
+    damaged = [name for name in damaged if evaluated or name in OF_A_SEARCH]
+    if damaged and set(differences) <= {CODE, *_GONE}:
         return Standing("stale", f"damaged: {' and '.join(damaged)}", record, tuple(damaged))
     if differences:
         return Standing("stale", _described(differences), record, differences)
@@ -74,8 +88,8 @@ def cell_standing(
 
 
 def _described(differences: tuple[str, ...]) -> str:
-    changed = [name for name in differences if name not in TICKETS]
-    missing = [f"without its {name}" for name in differences if name in TICKETS]
+    changed = [name for name in differences if name not in _GONE]
+    missing = [f"without its {name}" for name in differences if name in _GONE]
     return ", ".join(([f"of other {' and '.join(changed)}"] if changed else []) + missing)
 
 

@@ -113,9 +113,15 @@ def test_a_site_is_replaced_and_nothing_else_is(site: Path, tmp_path: Path) -> N
     assert (tmp_path / "mine/thesis.txt").is_file()
 
 
-@pytest.mark.parametrize("options", [["one", "--site", "s"], ["--site", "s", "--verify"], ["--verify", "--partial"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["one", "--site", "s"], ["--site", "s", "--verify"], ["--verify", "--partial"],
+        ["--restore"], ["one", "--restore", "--verify"],
+    ],
+)  # fmt: skip
 def test_no_option_is_ignored(options: list[str]) -> None:
-    with pytest.raises(BenchError, match="--verify goes with names of tables alone, and --site"):
+    with pytest.raises(BenchError, match="--verify go with names of tables alone, --restore needs some, and --site"):
         invoke(["results", *options])
 
 

@@ -51,7 +51,7 @@ def kept(project: Path, searched: Path, make_cell: Callable[..., Cell]) -> Path:
     cells = [make_cell(seed=seed) for seed in (1, 0)]
     lines = [SimpleNamespace(results=read_results(cells), cell=cells[0]), SimpleNamespace(results=[], cell=cells[0])]
     folder = paths.RESULTS / "one"
-    results: Any = SimpleNamespace(lines=lines)
+    results: Any = SimpleNamespace(name="one", lines=lines)
     folder.mkdir(parents=True)
     (folder / "made.json").write_text(json.dumps({"tickets": keep_tickets(results, folder)}))
     return folder
@@ -112,11 +112,24 @@ def test_a_damaged_ticket_is_named(kept: Path) -> None:
     assert check.kind == "differs" and str(check) == f"✗ {file}: there is no ticket"
 
 
+def test_a_restored_result_keeps_the_ticket_that_is_kept_already(kept: Path, make_cell: Callable[..., Cell]) -> None:
+    (file,) = (kept / "tickets").iterdir()
+    cell = make_cell(seed=0)
+    (cell.directory / "ticket.safetensors").unlink()
+    results: Any = SimpleNamespace(name="one", lines=[SimpleNamespace(results=read_results([cell]), cell=cell)])
+    before = file.read_bytes()
+    (record,) = keep_tickets(results, paths.RESULTS / "anew")
+    assert (paths.RESULTS / "anew" / record["file"]).read_bytes() == before
+    change(kept, lambda record: record.update(top1=1.0))  # of another result of this cell
+    with pytest.raises(BenchError, match=r"ticket\.safetensors"):
+        keep_tickets(results, paths.RESULTS / "anew")
+
+
 @pytest.mark.parametrize("kind", ["training", "random"])
 def test_what_no_search_found_is_not_kept(kept: Path, kind: str, make_cell: Callable[..., Cell]) -> None:
     (file,) = (kept / "tickets").iterdir()
     cell = make_cell(search=DECLARED.params.searches[kind])
-    results: Any = SimpleNamespace(lines=[SimpleNamespace(results=read_results([make_cell(seed=0)]), cell=cell)])
+    results: Any = SimpleNamespace(name="one", lines=[SimpleNamespace(results=read_results([make_cell(seed=0)]), cell=cell)])
     assert not keep_tickets(results, kept) and list((kept / "tickets").iterdir()) == [file]
 
 

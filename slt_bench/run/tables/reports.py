@@ -77,6 +77,23 @@ def keep_tables(experiments: Experiments, tables: list[str], partial: bool = Fal
     list_archived(experiments)
 
 
+def restore_table(experiment: Experiment) -> str:
+    """Put the kept results of a table's cells back into outputs/, and say how many there were.
+
+    Raises:
+        BenchError: the table is not kept, or without its cells, or the archive is damaged.
+    """
+    from slt_bench.kept.cells import restore_cells
+
+    name = experiment.name
+    restored, gone = restore_cells(experiment)
+    told = f"; {len(gone)} are left out, of cells that it declares no more" if gone else ""
+    return (
+        f"{name}: {len(restored)} results are in {paths.cells_dir(name)} again, without their tickets{told}. "
+        f"`slt-bench run {name} --decide` goes on from them; without --decide it runs these cells anew"
+    )
+
+
 def write_results_site(target: Path) -> None:
     """Write the tables in results/ as a static site.
 
