@@ -19,18 +19,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-from slt_bench.data.prepare import prepare
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.sources import Source
 from slt_bench.search.methods.edge_popup import EdgePopup
-from tests.toys_images import DIGITS
+
+# What imports torch is imported where it is used: pytest-xdist's own process, for which the others wait, needs none of it.
 
 
 @pytest.fixture(scope="session")
 def digits_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data/digits, prepared once."""
+    from slt_bench.data.prepare import prepare
+    from tests.toys_images import DIGITS
+
     directory = tmp_path_factory.mktemp("project") / "data" / "digits"
     prepare(DIGITS.images, directory)
     return directory
@@ -95,6 +98,8 @@ def no_collector() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def make_cell() -> Callable[..., Cell]:
     """A cell on digits that runs in a second; keywords replace its parts."""
+
+    from tests.toys_images import DIGITS
 
     def make(**parts: Any) -> Cell:
         recipe = {"epochs": 3, "batch_size": 64, "learning_rate": 0.1} | parts.pop("recipe", {})

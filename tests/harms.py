@@ -77,7 +77,7 @@ def another_database() -> None:
 
 HARMS: dict[str, tuple[Callable[[], AbstractContextManager[str | None]], str]] = {
     "dead server": (lambda: server(False), "Connection refused"),
-    "silent server": (lambda: server(True), "no answer within 10 s"),
+    "silent server": (lambda: server(True), "no answer within 2 s"),
     "a page": (lambda: web(200), "not in a valid JSON format"),
     "no such page": (lambda: web(404), "error code 404"),
     "not now": (lambda: web(503), "too many 503 error responses"),

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.run import command
 from tests.experiment.test_params import GOOD
+from tests.fresh import Command
 
 CELL = "digits_tiny_dense_ep_quick_s50_seed0"
 
@@ -97,18 +98,18 @@ def test_stopped_killed_and_started_twice(bench: Path) -> None:
     place, number = re.search(r"stopped (in|after) epoch (\d+)", errors).groups()  # type: ignore[union-attr]
     done = int(number) - (place == "in")
 
-    process = start()
-    assert f"epoch {done + 1}/9000" in wait_for(process, "epoch")
+    again = Command("run", CELL)
+    assert f"epoch {done + 1}/9000" in again.wait_for("epoch")
     second = command("run", CELL)
     assert second.returncode == 2 and "another process is at work" in second.stderr
-    process.kill()
-    process.communicate()
+    again.kill()
+    again.communicate()
 
-    process = start()  # the lock died with its holder
-    assert f"epoch {done + 1}/9000" not in wait_for(process, "epoch")
-    process.terminate()
-    process.communicate(timeout=90)
-    assert process.returncode == 75
+    third = Command("run", CELL)  # the lock died with its holder
+    assert f"epoch {done + 1}/9000" not in third.wait_for("epoch")
+    third.terminate()
+    third.communicate()
+    assert third.returncode == 75
 
 
 @pytest.mark.slow

@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from tests.experiment.test_params import GOOD
+from tests.fresh import Command
 
 ROOT = Path(__file__).parent.parent.parent
 PARAMS = """\
@@ -31,7 +31,7 @@ WILD = ONE_SEED.replace("searches:", "  wild: {epochs: 2, batch_size: 64, learni
 )
 
 
-STARTED: list[subprocess.Popen[str]] = []  # what a test has started, and is ended with it
+STARTED: list[subprocess.Popen[str] | Command] = []  # what a test has started, and is ended with it
 
 
 def written(text: str) -> Experiments:
@@ -60,7 +60,7 @@ def environment() -> dict[str, str]:
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
-    """Start `slt-bench run` as a process of its own."""
+    """Start `slt-bench run` as a process of its own, as a shell does."""
     command = [sys.executable, "-m", "slt_bench", "run", *arguments]
 
     def listen() -> None:  # to Ctrl-C, which what is started in the background ignores
@@ -72,7 +72,16 @@ def started(*arguments: str) -> subprocess.Popen[str]:
     return process
 
 
-def wait_until_said(logs: list[Path], text: str, process: subprocess.Popen[Any] | None = None, after: int = 0) -> None:
+def forked(*arguments: str) -> Command:
+    """Start `slt-bench run` in a process where all is imported already."""
+    process = Command("run", *arguments)
+    STARTED.append(process)
+    return process
+
+
+def wait_until_said(
+    logs: list[Path], text: str, process: subprocess.Popen[str] | Command | None = None, after: int = 0
+) -> None:
     """Wait until each of these logs has a text after some characters, while a process runs."""
     until = time.monotonic() + 60
     while not all(log.is_file() and text in log.read_text()[after:] for log in logs):

@@ -22,7 +22,7 @@ from slt_bench.params.machine import Machine
 from slt_bench.records.standing import is_done
 from slt_bench.run.many import Places, chosen, run_cells
 from tests.cli.run import command
-from tests.engine.projects import ONE_SEED, PARAMS, WILD, bits, in_the_way, started, wait_until_said, written
+from tests.engine.projects import ONE_SEED, PARAMS, WILD, bits, forked, in_the_way, started, wait_until_said, written
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, sign: sign
     cells = written(PARAMS.replace("epochs: 2", "epochs: 2000")).tables["one"].cells[:2]
     logs = [paths.log_file(cell.id) for cell in cells]
     for _ in range(2):
-        process = started(*(cell.id for cell in cells), "--jobs", "2")
+        process = forked(*(cell.id for cell in cells), "--jobs", "2")
         said = len(logs[0].read_text()) if logs[0].is_file() else 0
         wait_until_said(logs, "/2000", process, said)
         process.send_signal(sign)
@@ -148,7 +148,7 @@ def test_cells_whose_head_is_killed_save_their_state_and_end(project: Path) -> N
     cells = [
         cell for cell in written(PARAMS.replace("epochs: 2", "epochs: 2000")).tables["one"].cells if not cell.source.parent
     ]
-    process = started(*(cell.id for cell in cells), "--jobs", "2")
+    process = forked(*(cell.id for cell in cells), "--jobs", "2")
     wait_until_said([paths.log_file(cell.id) for cell in cells], "epoch 2/2000", process)
     process.kill()
     process.communicate()

@@ -24,15 +24,15 @@ from tests.report.test_report import pretend
 
 
 @pytest.fixture
-def kept(params: Experiments) -> Path:
-    """The archive of a table whose cells all seem to have run."""
+def kept(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The archive of a table whose cells all seem to have run, and whose report has no figures."""
+    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
     for cell in params.tables["one"].cells:
         pretend(cell, 60.0 + cell.seed)
     keep_tables(params, ["one"])
     return paths.RESULTS / "one" / NAME
 
 
-@pytest.mark.figures
 def test_what_is_kept_makes_the_same_table_elsewhere(
     params: Experiments, kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,7 +53,6 @@ def test_what_is_kept_makes_the_same_table_elsewhere(
     assert {name: (paths.RESULTS / "one" / name).read_bytes() for name in before} == before and kept.read_bytes() == archive
 
 
-@pytest.mark.figures
 def test_a_restored_result_is_compared_and_is_no_ticket(params: Experiments, kept: Path) -> None:
     table, cell = params.tables["one"], params.tables["one"].cells[2]
     shutil.rmtree(cell.directory)
@@ -66,7 +65,6 @@ def test_a_restored_result_is_compared_and_is_no_ticket(params: Experiments, kep
     assert not cell_standing(cell, None).is_comparable, "a ticket that is not there hides no damage"
 
 
-@pytest.mark.figures
 def test_cells_that_are_declared_no_more_are_named(params: Experiments, kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree("outputs")
     text = Path("params.yaml").read_text()
@@ -103,7 +101,6 @@ def _add(archive: Path, name: str) -> None:
         tar.addfile(entry, io.BytesIO(b"{}"))
 
 
-@pytest.mark.figures
 def test_an_archive_that_is_missing_or_damaged_is_named(params: Experiments, kept: Path) -> None:
     table = params.tables["one"]
     kept.write_bytes(kept.read_bytes()[:-100])

@@ -94,7 +94,8 @@ def test_one_that_waits_for_others_can_be_stopped(rank: str) -> None:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     environment = os.environ | MEETING | {"RANK": rank, "MASTER_PORT": port}
-    waits = subprocess.Popen([sys.executable, "-c", MEET], env=environment, stdout=subprocess.PIPE, text=True)
+    soon = "from slt_bench.compute import torchrun; torchrun._SILENCE = 0.1\n"
+    waits = subprocess.Popen([sys.executable, "-c", soon + MEET], env=environment, stdout=subprocess.PIPE, text=True)
     assert waits.stdout is not None and f"at 127.0.0.1:{port}" in waits.stdout.readline()
     time.sleep(1)
     waits.send_signal(signal.SIGTERM)

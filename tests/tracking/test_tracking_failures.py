@@ -18,6 +18,7 @@ from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.checksums import write_checksums
 from slt_bench.run.tables.reports import track_table
+from slt_bench.tracking import contact, live
 from slt_bench.tracking.contact import load_mlflow, one_line
 from slt_bench.tracking.live import LiveRun
 from tests.experiment.test_params import ROOT
@@ -44,10 +45,14 @@ def harmed(request: pytest.FixtureRequest, bench: Experiments, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("harmed", HARMS, indirect=True)
-def test_what_is_wrong_with_the_store_is_one_note_within_seconds(harmed: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_is_wrong_with_the_store_is_one_note_within_seconds(
+    harmed: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert contact.PATIENCE == 10
+    monkeypatch.setattr(contact, "PATIENCE", 2)
     began = time.monotonic()
     track_table(load_experiments().table("one"))
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 10
     out, err = capfd.readouterr()
     assert err == "" and len(out.splitlines()) == 1, (out, err)
     assert out.startswith("note: MLflow at ") and harmed in out and "secret" not in out, out
@@ -57,12 +62,14 @@ def test_what_is_wrong_with_the_store_is_one_note_within_seconds(harmed: str, ca
 
 @pytest.mark.parametrize("harmed", ["dead server", "silent server", "garbage", "locked"], indirect=True)
 def test_a_search_that_ends_waits_for_seconds_only(
-    harmed: str, make_cell: Callable[..., Cell], capfd: pytest.CaptureFixture[str]
+    harmed: str, make_cell: Callable[..., Cell], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = LiveRun(make_cell(), patience=0)
-    live.epoch(epoch(1))
+    assert live._WAIT_UNOPENED == 5
+    monkeypatch.setattr(live, "_WAIT_UNOPENED", 1)
+    run = LiveRun(make_cell(), patience=0)
+    run.epoch(epoch(1))
     began = time.monotonic()
-    live.close()
+    run.close()
     assert time.monotonic() - began < 9
     out, err = capfd.readouterr()
     assert err == "" and len(out.splitlines()) == 1 and out.startswith("note: MLflow "), (out, err)
