@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from slt_bench.common.libraries import first_line
 from slt_bench.common.terminal import printable
+from slt_bench.data.sources.fashion_mnist import missing_files
 from slt_bench.data.sources.imagenet import TRAIN_TAR, VAL_TAR
 from slt_bench.data.sources.pictures import kind_of
 from slt_bench.data.sources.tars import DAMAGE
@@ -43,6 +44,8 @@ def _expected(source: str) -> str:
     """Describe what the variable of a source has to name."""
     if source == "imagenet":
         return "the directory of the ImageNet release"
+    if source == "fashion_mnist":
+        return "the directory of its four files"
     tree = "a folder or tar of split/class/image"
     return f"the release's directory, or to {tree}" if source in _RELEASE_FILES else tree
 
@@ -54,6 +57,9 @@ def _fault(source: str, path: Path) -> str:
         return "is neither a file nor a folder" if os.path.lexists(path) else "does not exist"
     if source == "imagenet":
         return _fault_of_imagenet(path) if kind == "folder" else "is no folder"
+    if source == "fashion_mnist":
+        missing = missing_files(path) if kind == "folder" else []
+        return f"lacks {', '.join(missing)}" if missing else "" if kind == "folder" else "is no folder"
     return _fault_of_folder(path, *_RELEASE_FILES.get(source, ())) if kind == "folder" else _fault_of_tar(path)
 
 

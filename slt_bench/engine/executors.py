@@ -109,6 +109,18 @@ def _client(address: str) -> Any:
     raise BenchError(complaint)
 
 
+def width(name: str) -> int | None:
+    """Look up how many cells a dask scheduler's workers run at a time; None for other executors, who do not tell.
+
+    Raises:
+        BenchError: the scheduler cannot be reached.
+    """
+    if not name.startswith(_SCHEMES):
+        return None
+    with _client(name) as client:
+        return sum(client.nthreads().values())
+
+
 def _on_dask(client: Any, token: str) -> Engine:
     topic = f"slt-bench-{token}"
     about = f"dask scheduler {client.scheduler.address}"
@@ -124,6 +136,10 @@ def _on_dask(client: Any, token: str) -> Engine:
 def _called(name: str) -> Any:
     """Call the function that `module:function` names; a library that it lacks is named as any other."""
     module, _, function = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), function)):
+        raise BenchError(
+            f"executor {name}: give module:function, the module as Python imports it, as cluster:make of cluster.py"
+        )
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:

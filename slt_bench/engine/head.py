@@ -21,7 +21,7 @@ from slt_bench.experiment.cell import Cell
 
 _TICK = 0.5  # seconds between looks at the queue, so that signals are noticed
 _MOST_LOSSES = 3  # times that a cell may lose its worker without getting on
-_MOST_REFUSALS = 10  # in a row, after which no worker is expected to take a job
+_MOST_REFUSALS = 10  # in a row while no cell runs, after which no worker is expected to take a job
 _GRACE = 5.0  # seconds for workers that were told to stop at once
 Key = tuple[str, str]  # the table and id of a cell
 
@@ -159,7 +159,7 @@ class _Head:
         if self.refusals.get(worker) != report.refused:
             self.refusals[worker] = report.refused
             self.progress.say(f"{worker} is refused: {report.refused}")
-        self.refused_in_a_row += 1
+        self.refused_in_a_row = 0 if self.progress.running else self.refused_in_a_row + 1  # who is at work takes the next
         if self.refused_in_a_row >= _MOST_REFUSALS or not report.where:
             for cell in self.jobs[number].cells:
                 if (cell.table, cell.id) in self.left:
@@ -206,6 +206,9 @@ class _Head:
         self.is_stopping = True
         try:
             self.engine.channel.ask("stop")
+            for number, future in list(self.running.items()):
+                if not any(cell.id in self.progress.running for cell in self.jobs[number].cells):
+                    future.cancel()  # it waits for a worker, who may not come for hours; one that runs is not to be cancelled
             while self.running:
                 self._receive()
         except (KeyboardInterrupt, Interrupted):

@@ -17,9 +17,10 @@ _MOST_BYTES = 10_000_000  # of all tickets in results/
 
 
 def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
-    """Write the ticket of the first seed of every line, with an entropy-coded mask, where a search found it.
+    """Write the ticket of the first seed of every line that has one, with an entropy-coded mask, where a search found it.
 
-    Trained weights are no ticket, and a random mask is drawn again from its seed in seconds.
+    Trained weights are no ticket, and a random mask is drawn again from its seed in seconds. Of results that were restored
+    without their tickets, those that are kept already are left; a line without any has none.
 
     Args:
         results: of the table.
@@ -29,7 +30,7 @@ def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
         A record of each: file, cell, accuracy, and the images that it was measured on.
 
     Raises:
-        BenchError: a ticket is missing or damaged.
+        BenchError: a ticket is damaged.
     """
     from slt_bench.ticket.file import read_ticket, save_ticket
 
@@ -37,10 +38,13 @@ def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
     for line in results.lines:
         if not line.results or not line.cell.search.is_searched:
             continue
-        result = min(line.results, key=lambda result: result.cell.seed)
+        found = ((result, _ticket_of(result, before)) for result in sorted(line.results, key=lambda result: result.cell.seed))
+        result, source = next(((result, file) for result, file in found if file is not None), (None, None))
+        if result is None or source is None:
+            continue
         path = folder / FOLDER / f"{result.cell.id}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_ticket(read_ticket(_ticket_of(result, before)).ticket, path, "coded")
+        save_ticket(read_ticket(source).ticket, path, "coded")
         records.append(_record(result, path))
     return records
 
@@ -52,11 +56,11 @@ def _kept_before(table: str) -> dict[str, dict[str, Any]]:
     return {record["cell"]: record | {"file": folder / record["file"]} for record in records}
 
 
-def _ticket_of(result: Result, before: Mapping[str, dict[str, Any]]) -> Path:
-    """Find the ticket of a result: the cell's own, or of a restored result, which has none, the one that is kept already."""
+def _ticket_of(result: Result, before: Mapping[str, dict[str, Any]]) -> Path | None:
+    """Find the ticket of a result: the cell's own, or of a restored result, which has none, one that is kept already."""
     own, kept = result.cell.directory / "ticket.safetensors", before.get(result.cell.id, {})
     same = (kept.get("top1"), kept.get("digest")) == (result.metrics["top1"], result.record["data"]["digest"])
-    return kept["file"] if same and not own.is_file() else own
+    return own if own.is_file() else kept["file"] if same else None
 
 
 def _record(result: Result, path: Path) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Claim(Model):
         1,
         ge=1,
         le=8,
-        description="how often the seeds may be looked at, half as many again each time (`slt-bench run --decide`)",
+        description="how often the seeds may be looked at, half as many again each time (`slt-bench run TABLE --decide`)",
     )
     published: Axis[str] | None = Field(None, description="ids of the published sizes of the effect")
     by_construction: bool = Field(False, description="whether it follows from how tickets are made: an identity, no finding")

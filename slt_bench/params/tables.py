@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from slt_bench.params.base import Axis, Model, Name, Ratio, Seed
 from slt_bench.params.claims import Claim
@@ -14,6 +14,16 @@ from slt_bench.params.networks import AnyNetwork
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import AnySearch
 from slt_bench.params.sources import SourceGrid
+
+
+def _each_once(seeds: list[Seed]) -> list[Seed]:
+    """Refuse a seed that stands twice: it would count as two measurements."""
+    if again := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        raise ValueError(f"each seed once, {', '.join(map(str, again))} stands there several times")
+    return seeds
+
+
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_each_once)]
 
 
 class Row(Model):
@@ -30,7 +40,7 @@ class Row(Model):
     )
     network: Axis[Name] | None = None
     recipe: Axis[Name] | None = None
-    seeds: list[Seed] | None = Field(None, min_length=1)
+    seeds: Seeds | None = None
     published: Axis[str] | None = Field(
         None, description="ids of published values: each stands beside the lines of its network and sparsity"
     )
@@ -49,7 +59,7 @@ class Table(Model):
     dataset: Name
     network: Axis[Name]
     recipe: Axis[Name]
-    seeds: list[Seed] = Field(min_length=1)
+    seeds: Seeds
     note: str = Field("", description="printed under the table")
     rows: list[Row] = Field(min_length=1)
     claims: dict[Name, Claim] = Field(default_factory=dict)
@@ -73,7 +83,7 @@ class LikeTable(Model):
     )
     title: str | None = Field(None, description="if absent, the other table's, at a small budget or on other images")
     dataset: Name
-    seeds: list[Seed] = Field(min_length=1)
+    seeds: Seeds
     note: str = ""
     networks: dict[Name, Name] = Field(default_factory=dict, description="network of the other table: its replacement")
     recipes: dict[Name, Name] = Field(default_factory=dict, description="recipe of the other table: its replacement")

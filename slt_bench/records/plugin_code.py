@@ -77,7 +77,8 @@ def _imports(tree: ast.Module, name: str, is_package: bool) -> Iterator[tuple[st
 def _counts(name: str, packages: set[str]) -> bool:
     """Whether a module is one of the plug-in's own, or lies in the project's directory."""
     path = _source(name)
-    return path is not None and (name.partition(".")[0] in packages or path.is_relative_to(Path.cwd()))
+    is_own, is_library = name.partition(".")[0] in packages, path is None or "site-packages" in path.parts
+    return path is not None and (is_own or (path.is_relative_to(Path.cwd()) and not is_library))
 
 
 def _source(name: str) -> Path | None:
@@ -88,7 +89,7 @@ def _source(name: str) -> Path | None:
     except (ImportError, ValueError, AttributeError):
         return None
     origin = spec.origin if spec else None
-    return Path(origin) if origin and origin.endswith(".py") and "site-packages" not in Path(origin).parts else None
+    return Path(origin) if origin and origin.endswith(".py") else None
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

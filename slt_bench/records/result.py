@@ -27,6 +27,12 @@ class Result:
         """The median time of an epoch, with its validation."""
         return float(median(self.record["epoch_seconds"]))
 
+    @property
+    def machine(self) -> str:
+        """The kind of machine that it was made on, as far as the time of an epoch depends on it."""
+        environment = self.record["environment"]
+        return f"{environment['gpu'] or environment['cpu']}, {environment['cores']} cores, {environment.get('threads')} threads"
+
 
 @dataclass(frozen=True)
 class Absent:
@@ -83,8 +89,9 @@ def common_images(cells: list[Cell]) -> dict[str, str | None]:
     latest: dict[str, tuple[str, str]] = {}
     for cell in cells:
         record = cell_standing(cell, None).record if prepared[cell.dataset_name] is None else None
-        if record is not None:
-            finished_and_digest = (str(record.get("finished", "")), str(record["data"]["digest"]))
+        digest = record.get("data", {}).get("digest") if record and record.get("identity") == cell.identity else None
+        if record and digest:
+            finished_and_digest = (str(record.get("finished", "")), str(digest))
             latest[cell.dataset_name] = max(latest.get(cell.dataset_name, finished_and_digest), finished_and_digest)
     return {name: digest or latest.get(name, ("", None))[1] for name, digest in prepared.items()}
 

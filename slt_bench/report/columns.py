@@ -82,7 +82,7 @@ def _line_record(line: Line) -> dict[str, Any]:
     row: dict[str, Any] = {"seeds": _joined(result.cell.seed for result in line.results)}
     row |= {name: value for name, value in first.items() if name.startswith(("requested.", "actual."))}
     row["model_size_bits"] = first["actual.total"] - first["actual.pruned"] - first["actual.locked"]
-    row["epoch_seconds_mean"] = mean(result.epoch_seconds for result in line.results)
+    row["epoch_seconds_mean"] = line.epoch_seconds
     row["dying_edge_ratio_mean"] = mean(line.from_record("dying_edge_ratio"))
     row["seconds_mean"] = mean(record["seconds"] for record in records)
     row |= {name: _joined(sorted({record[name] for record in records})) for name in ("commit", "precision", "code")}

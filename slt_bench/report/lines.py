@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from statistics import mean
 
 from slt_bench.common.text import grouped
 from slt_bench.experiment.cell import Cell
@@ -51,6 +52,12 @@ class Line:
     def requested(self) -> dict[str, int]:
         """The counts of edges that the parameters request: total, pruned, locked and kept; for a line with results."""
         return dict(self.results[0].record["asked"])
+
+    @property
+    def epoch_seconds(self) -> float | None:
+        """The mean time of an epoch; None without results, and where unlike machines made them, whose times have no mean."""
+        alike = len({result.machine for result in self.results}) == 1
+        return mean(result.epoch_seconds for result in self.results) if alike else None
 
     def values(self, name: str) -> list[float]:
         """Collect a metric that every result has."""

@@ -14,7 +14,7 @@ from slt_bench.report.verdicts.statistics import UNKNOWN
 _COLUMNS = (
     "read once from the ticket file: mean ± sample standard deviation over n seeds. Sparsity counts all weights, frozen ones "
     "included. — is unknown; † marks a published value from a secondary source. Sizes in bytes: the ticket file, the same "
-    "with its mask entropy-coded, the paper's formula."
+    "with its mask entropy-coded, the paper's formula. The time of an epoch is of cells made on machines of one kind."
 )
 
 

@@ -73,7 +73,7 @@ def _line_row(line: Line, compared: list[int]) -> Row:
         "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if record else UNKNOWN,
         "coded file": f"{mean(coded):,.0f}" if coded else UNKNOWN,
         "(1-F)N / 8": f"{_formula_bytes(line):,}" if record and is_ticket else UNKNOWN,
-        "s / epoch": f"{mean(result.epoch_seconds for result in line.results):.3g}" if record else UNKNOWN,
+        "s / epoch": UNKNOWN if line.epoch_seconds is None else f"{line.epoch_seconds:.3g}",
         "dying edges": f"{mean(line.from_record('dying_edge_ratio')):.4f}" if record and is_ticket else UNKNOWN,
     }
 

@@ -75,5 +75,5 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: None if value != value else value for name, value in row.items()} for row in rows)  # NaN: none
     return out.getvalue()

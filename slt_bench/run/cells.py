@@ -26,6 +26,8 @@ def run_cell(machine: Machine, cell: Cell) -> None:
     Raises:
         BenchError: as `search_cell` and `evaluate_cell`.
     """
+    from slt_bench.records.checksums import NAME as CHECKSUMS
+    from slt_bench.records.checksums import write_checksums
     from slt_bench.records.standing import search_standing
 
     standing = search_standing(cell)
@@ -35,6 +37,8 @@ def run_cell(machine: Machine, cell: Cell) -> None:
         search_cell(machine, cell)
         standing = search_standing(cell)
     if standing.kind == "diverged":
+        if not (cell.directory / CHECKSUMS).exists():  # the search was killed before it wrote them
+            write_checksums(cell.directory)
         print(f"{cell.id}  DIVERGED: {standing.reason} (a lower learning rate may help)")
     else:
         _evaluate(machine, cell, standing)

@@ -104,6 +104,7 @@ def test_the_good_one_expands(file: Path) -> None:
         ("dataset: digits", "dataset: " + "d" * 61, r"at most 60 characters"),
         ("title: One", "title: 1", r":13: tables\.one\.title: must be a valid string, got 1"),
         ("title: One", "title: \x00", r"not valid YAML"),
+        ("seeds: [0, 1]", "seeds: [0, 1, 1, 0]", r"tables\.one\.seeds: .*each seed once, 0, 1 stands there several times"),
         ("seeds: [0, 1]", "seeds: []", r":17: tables\.one\.seeds: .*at least 1"),
         ("iterations: 2", "iterations: 3", r"3 iterations in 2 epochs leave none"),
         ("tables:", "tables: [", r"not valid YAML"),
@@ -179,7 +180,7 @@ def test_identities_are_pinned_so_that_old_results_stay_addressable(file: Path) 
 
 
 def test_a_cell_that_a_row_names_twice_is_one_cell(file: Path) -> None:
-    twice = "{search: ep, sparsity: 0.5, seeds: [0, 0], source: {prune_ratio: [0, 0.4], layout: [epl, erk]}}"
+    twice = "{search: ep, sparsity: 0.5, seeds: [0], source: {prune_ratio: [0, 0.4], layout: [epl, erk]}}"
     file.write_text(GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", twice))
     ids = [cell.id for cell in load_experiments(file).tables["one"].rows[1]]
     assert len(ids) == len(set(ids)) == 3

@@ -38,6 +38,12 @@ def fashion_mnist(location: str | None) -> ImageSet:
     return ImageSet(splits["train"], splits["test"], CLASSES, "Fashion-MNIST, original pixels")
 
 
+def missing_files(folder: Path) -> list[str]:
+    """List those of the four files that a folder has neither packed nor unpacked."""
+    names = [f"{split}-{kind}" for split in _NAMES.values() for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    return [name for name in names if not any((folder / f"{name}{ending}").is_file() for ending in ("", ".gz"))]
+
+
 def fashion_mnist_is_here() -> bool:
     """Whether Debian's package is installed, or torchvision has downloaded the files before."""
     return DEBIAN.is_dir() or _DOWNLOADED.is_dir()

@@ -79,12 +79,15 @@ def missing_from(looks: Looks, table: Table, of: Line, over: Line, tested: Seque
 
 
 def _never(claim: Claim, of: Line, over: Line, sides: Sequence[dict[int, float]], seed: int) -> list[str]:
-    """Say why a seed can give no value: a cell diverged, or its result lacks the metric."""
+    """Say why a seed can give no value: a cell diverged, its result lacks the metric, or times are of unlike machines."""
     reasons = []
     for line, values in zip((of, over), sides, strict=True):
         reasons += [f"{line.label}: {one}" for one in line.absent if one.cell.seed == seed and one.kind == "diverged"]
         if seed not in values and any(result.cell.seed == seed for result in line.results):
             reasons.append(f"{line.label}: has no {claim.metric}")
+    machines = {result.machine for line in (of, over) for result in line.results if result.cell.seed == seed}
+    if claim.metric == "epoch_seconds" and len(machines) > 1:
+        reasons.append(f"on unlike machines: {' and '.join(sorted(machines))}")
     return reasons
 
 

@@ -14,6 +14,7 @@ from math import log
 from statistics import mean, stdev
 
 from slt_bench.experiment.cell import Cell
+from slt_bench.records.provenance import parent_digest
 from slt_bench.report.results import TableResults
 from slt_bench.report.verdicts.claims import ClaimResult
 from slt_bench.report.verdicts.statistics import half_width
@@ -26,7 +27,7 @@ class OpenClaim:
     result: ClaimResult
     sizes: list[int]  # numbers of seeds of the looks that are left
     decided_at: int | None  # the least of these that would decide it, if further seeds are like those so far; None: none
-    cells: list[Cell]  # that the next look needs and that have no result
+    cells: list[Cell]  # that the next look needs and that have no result, after parents that have no ticket
 
 
 def open_claims(results: TableResults) -> Iterator[OpenClaim]:
@@ -52,12 +53,16 @@ def would_decide(result: ClaimResult, size: int) -> bool:
 
 
 def _missing(results: TableResults, result: ClaimResult, size: int) -> list[Cell]:
-    """List the cells of both lines without a result that a look with `size` seeds needs."""
+    """List the cells of both lines without a result that a look with `size` seeds needs, after parents without a ticket."""
     experiment, lines = results.experiment, (result.of, result.over)
     cells = {(cell.setting, cell.seed): cell for cell in (*experiment.cells, *experiment.spare_cells)}
     done = {(one.cell.setting, one.cell.seed) for line in lines for one in line.results}
     wanted = [(line.cell.setting, seed) for seed in result.usable[:size] for line in lines]
-    return [cells[key] for key in dict.fromkeys(wanted) if key not in done]
+    missing = [cells[key] for key in dict.fromkeys(wanted) if key not in done]
+    by_id = {cell.id: cell for cell in cells.values()}
+    parents = [by_id[cell.source.parent.id] for cell in missing
+               if cell.source.parent and parent_digest(cell.parent_directory) == "missing"]  # fmt: skip
+    return list({cell.id: cell for cell in (*parents, *missing)}.values())
 
 
 def describe(claim: OpenClaim, seconds: float | None) -> str:

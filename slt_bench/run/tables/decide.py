@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence, Set
 
-from slt_bench.engine.executors import LOCAL
+from slt_bench.engine.executors import LOCAL, width
 from slt_bench.engine.head import Failure
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiment, Experiments
@@ -20,7 +20,7 @@ from slt_bench.run.tables.targets import report_failures, search_cells
 
 Times = Mapping[str, float | None]  # cell -> seconds of a process
 
-_MANY = 1000  # cells at a time, on a cluster whose size is its own affair
+_MANY = 1000  # cells at a time, where an executor does not tell its size
 
 
 def decide_tables(experiments: Experiments, targets: Sequence[str], hours: float, places: Places) -> None:
@@ -62,7 +62,7 @@ def decide(experiments: Experiments, table: str, hours: float, places: Places) -
     """
     experiment, deadline = experiments.table(table), time.monotonic() + 3600 * hours
     places, failures, tried = chosen(experiments.params.machine, places), list[Failure](), set[str]()
-    jobs = places.jobs or 1 if places.executor == LOCAL else _MANY
+    jobs = places.jobs or 1 if places.executor == LOCAL else width(places.executor) or _MANY
     while True:
         left = deadline - time.monotonic()
         claims = list(open_claims(table_results(experiment)))

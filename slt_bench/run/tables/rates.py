@@ -79,7 +79,7 @@ def compared(cells: Sequence[Cell]) -> list[str]:
 
     outcomes, lines = read_outcomes(list(cells)), list[str]()
     found = {name: float(each.record["best_val_top1"]) for name, each in outcomes.items() if isinstance(each, Result)}
-    kinds = grouped(cells, lambda cell: (cell.recipe_name.partition(_AT)[0], cell.network_name, cell.search.label))
+    kinds = grouped(cells, lambda cell: (_recipe(cell), cell.network_name, cell.search.label))
     for (recipe, network, label), those in kinds.items():
         rows = [
             {"sparsity": f"{sparsity:g}"} | {_rate(cell): _shown(outcomes[cell.id], found) for cell in alike}
@@ -93,8 +93,13 @@ def compared(cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
+def _recipe(cell: Cell) -> str:
+    """Return the name of the recipe that a twin is of."""
+    return cell.recipe_name.removesuffix(f"{_AT}{cell.recipe.learning_rate:g}")
+
+
 def _rate(cell: Cell) -> str:
-    return f"{cell.recipe.learning_rate:g}{'' if _AT in cell.recipe_name else ' (now)'}"
+    return f"{cell.recipe.learning_rate:g}{' (now)' if _recipe(cell) == cell.recipe_name else ''}"
 
 
 def _shown(outcome: Result | Absent, found: Mapping[str, float]) -> str:

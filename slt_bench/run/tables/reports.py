@@ -90,7 +90,7 @@ def restore_table(experiment: Experiment) -> str:
     told = f"; {len(gone)} are left out, of cells that it declares no more" if gone else ""
     return (
         f"{name}: {len(restored)} results are in {paths.cells_dir(name)} again, without their tickets{told}. "
-        f"`slt-bench run {name} --decide` goes on from them; without --decide it runs these cells anew"
+        f"`slt-bench run {name} --decide --hours 1` goes on from them; without --decide it runs these cells anew"
     )
 
 
