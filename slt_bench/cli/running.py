@@ -130,8 +130,10 @@ def search(cell: str, handover: dict[str, Any] | None) -> None:
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where toy networks live; cpu if left out.")
 def check_search(search: str, parameters: tuple[tuple[str, Any], ...], device: str) -> None:
     """Try the laws on a search: a Python file, module:Class, or a kind of params.yaml."""
+    from slt_bench.compute.memory import prepare_to_compute
     from slt_bench.laws.check import check_search, find_searches
 
+    prepare_to_compute()
     broken = []
     for one in find_searches(search, dict(parameters)):
         print(f"{one.kind}: {one.label}")

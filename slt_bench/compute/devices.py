@@ -8,6 +8,8 @@ from pathlib import Path
 
 from slt_bench.common.errors import BenchError
 
+_WSL = Path("/dev/dxg")  # Windows' subsystem for Linux has CUDA devices without files
+
 
 def visible_devices() -> list[str]:
     """List the CUDA devices that a search may use: those that CUDA_VISIBLE_DEVICES names, or all that the machine has."""
@@ -25,7 +27,7 @@ def check_devices(devices: Sequence[str]) -> None:
         BenchError: there is none of that number: CUDA would say nothing, and the CPU search.
     """
     here = visible_devices()
-    if not here and Path("/dev/dxg").exists():  # WSL has CUDA devices without files
+    if not here and _WSL.exists():
         return
     for device in devices:
         if device.isdecimal() and device not in here:
@@ -34,7 +36,7 @@ def check_devices(devices: Sequence[str]) -> None:
 
 def cells_at_a_time(devices: Sequence[str]) -> int:
     """Count the cells that run at a time where nobody says so: one a device, or one a core where there is no device."""
-    return len(devices) or cores()
+    return len(devices) or (1 if _WSL.exists() else cores())
 
 
 def cores() -> int:

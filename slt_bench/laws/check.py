@@ -85,6 +85,7 @@ def check_search(search: Search, device: str = "cpu") -> Iterator[Verdict]:
     """
     import torch
 
+    from slt_bench.compute.precision import reproducible
     from slt_bench.laws.laws import LAWS, Broken
 
     if device == "cuda" and not torch.cuda.is_available():
@@ -92,7 +93,8 @@ def check_search(search: Search, device: str = "cpu") -> Iterator[Verdict]:
     for law in LAWS:
         begun = time.perf_counter()
         try:
-            detail, holds = law(search, device), True
+            with reproducible():
+                detail, holds = law(search, device), True
         except Broken as broken:
             detail, holds = str(broken), False
         except Exception as error:  # whatever a foreign search does

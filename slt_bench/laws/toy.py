@@ -28,6 +28,7 @@ SOURCES = {
     "pruned": Source(prune_ratio=0.4, layout="erk"),
     "frozen": Source(prune_ratio=0.25, lock_ratio=0.25, layout="epl", lock_rule="joint"),
 }
+END = -1  # in the place of a step's number: once the search is done
 _CLASSES, _SIZE, _BATCH, _BATCHES = 4, 8, 16, 3
 _RECIPE = Recipe(epochs=8, batch_size=_BATCH, learning_rate=0.1)
 
@@ -116,7 +117,7 @@ def run(cell: Cell, device: str = "cpu", stops: tuple[int, ...] = (), graphs: bo
         The trainer that came to the end.
     """
     with TemporaryDirectory() as directory:
-        for stop in (*stops, -1):
+        for stop in (*stops, END):
             trainer, interrupts = make_trainer(cell, device, graphs), Interrupts()
             try:
                 trainer.run(

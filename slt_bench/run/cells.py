@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.compute.devices import visible_devices
 from slt_bench.compute.memory import prepare_to_compute
 
 if TYPE_CHECKING:
@@ -52,13 +53,16 @@ def search_cell(machine: Machine, cell: Cell) -> None:
         cell: the cell.
 
     Raises:
-        BenchError: as `search.run.search`.
+        BenchError: as `search.run.search`; or there are less CUDA devices than processes.
         SystemExit: one of the processes failed, and has printed the reason.
     """
     from slt_bench.compute.launch import launch, started_together, usable_world_size
     from slt_bench.records.standing import search_standing
 
     world_size = usable_world_size(machine.processes, cell.recipe.shards)
+    devices = visible_devices()
+    if 0 < len(devices) < world_size and not started_together():
+        raise BenchError(f"machine.processes: {world_size} processes need a CUDA device each, and there are {len(devices)}")
     if world_size == 1 or started_together():
         _search_in_this_process(machine, cell)
     else:

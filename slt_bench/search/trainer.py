@@ -146,7 +146,10 @@ class Trainer:
         self.best = Snapshot.load(state["best"]) if state["best"] else None
         under_way = state["under_way"]
         self.under_way = EpochProgress.resume(under_way, self.world, self.device) if under_way else None
-        self.method.compose(self.schedule.at(self.log.epochs - (0 if under_way else 1)).phase_number)
+        phase = self.schedule.at(self.log.epochs - (0 if under_way else 1)).phase_number
+        self.method.compose(phase)
+        if not under_way:
+            self.method.settle(phase)  # as after the epoch: it may have been the last
 
     def _run_epoch(self, position: Position, interrupts: Interrupts, after_step: Callable[[], object]) -> None:
         """Train one epoch, or what is left of it, validate, and keep a snapshot if it is the best so far."""
@@ -158,6 +161,7 @@ class Trainer:
         loss, correct = self._train(progress, position, interrupts, after_step)
         self.microbatches.merge()
         if self.method.settle(position.phase_number):
+            self.masks.see(self.network.mask)  # a ticket may have edges that were in no step's mask
             gather_statistics(self.network, self.microbatches, self.train_loader, position.epoch)
         metrics = None
         if self.val_loader is not None:
@@ -178,8 +182,11 @@ class Trainer:
         self.network.train()
         with _saying_where(position, progress):
             self.step.compose(phase)
-        if not epoch and not progress.steps_done:
-            self.masks.churn(self.network.mask)
+            if not epoch and not progress.steps_done:
+                is_another = self.method.settle(phase)
+                self.masks.churn(self.network.mask)  # later ones are of settled masks too
+                if is_another:
+                    self.step.compose(phase)
         for images, labels in self.waiting.watch(self.train_loader.epoch(epoch, progress.steps_done)):
             done = progress.steps_done
             rate = learning_rate(recipe, position.phase, position.phase_epoch * steps + done, steps)

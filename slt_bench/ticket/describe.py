@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tabulate import tabulate
+from torch import Tensor
 
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.file import TicketFile
@@ -56,10 +57,15 @@ def _beside_the_mask(found: Found) -> list[str]:
     """List what a ticket says of its kept edges, for a reader."""
     parts = [] if found.signs is None else ["signs"]
     if found.coats is not None:
-        parts.append(f"up to {int(found.coats.max())} coats")
+        parts.append(f"up to {_highest(found.coats)} coats")
     if found.draws is not None:
-        parts.append(f"weights drawn anew up to {int(found.draws.max())} times")
+        parts.append(f"weights drawn anew up to {_highest(found.draws)} times")
     return parts + ([] if found.gains is None else ["one magnitude a layer"])
+
+
+def _highest(levels: Tensor) -> int:
+    """Return the highest of some levels; 0 where no edge is free."""
+    return int(levels.max()) if levels.numel() else 0
 
 
 def _row(counts: Counts) -> tuple[int, int, int, int, int, str]:

@@ -59,7 +59,7 @@ class MaskedNetwork(nn.Module):
         self.effective.scatter_(0, self._locked, self._locked_weights)
         self._reserve(with_gradient)
         # No method of this network: it would hold itself, and with it the memory of all its vectors.
-        self._logits: Callable[..., Tensor] = torch.compile(_call) if compiled else _call
+        self._logits: Callable[..., Tensor] = _compiled() if compiled else _call
         self.compose()
 
     def _reserve(self, with_gradient: bool) -> None:
@@ -186,6 +186,16 @@ class MaskedNetwork(nn.Module):
         gradient, self._collectable = self._collectable, None
         assert gradient is not None, "there was no backward pass"
         return gradient
+
+
+def _compiled() -> Callable[..., Tensor]:
+    """Compile the call of a network, whatever this process has compiled before.
+
+    Each shape has kernels of its own. Else a second shape makes all later ones dynamic, so that the bits of a search would
+    depend on whether it was stopped in its validation; and after eight networks nothing would be compiled.
+    """
+    torch._dynamo.reset()
+    return torch.compile(_call, dynamic=False)
 
 
 def _call(module: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:

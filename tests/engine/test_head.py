@@ -161,6 +161,30 @@ def test_refusals_by_all_workers_end_the_run(cells: list[Cell]) -> None:
     assert 10 <= len(told.jobs) < 20
 
 
+def test_one_that_refuses_all_waits_for_those_at_work(cells: list[Cell]) -> None:
+    """It asks for the next job each second, while others report nothing for hours."""
+    line, held, refusals = ThreadLine(), list[tuple[Job, Future[Report]]](), iter(range(30))
+
+    class Two(Told):
+        def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            if held:
+                return super().submit(function, *arguments, **options)
+            held.append((arguments[0], Future()))
+            line.tell(Note(arguments[0].cells[0].id, "good"))
+            return held[0][1]
+
+    def answer(job: Job) -> Report:
+        if next(refusals, None) is not None:
+            return Report("bad", refused="torch 2.11.0 instead of 2.12.1")
+        first, future = held[0]
+        if not future.done():
+            future.set_result(Report("good", tuple(map(done, first.cells))))
+        return Report("good", tuple(map(done, job.cells)))
+
+    with Progress(len(cells), 0) as progress:
+        assert run_jobs([job_of(family) for family in families(cells)], Engine(Two(answer), line), progress) == []
+
+
 def test_results_from_afar_are_written(cells: list[Cell]) -> None:
     def answer(job: Job) -> Report:
         files = {str(cell.directory): {"ticket.safetensors": cell.id.encode()} for cell in job.cells}
@@ -251,3 +275,15 @@ def test_versions_differ_by_name_but_not_by_build() -> None:
         "code 2b instead of 1a", "torch 2.11.0 instead of 2.12.1", "numpy missing instead of 2.0"
     ]  # fmt: skip
     assert all("+" not in version for version in Versions.here([]).libraries.values())
+
+
+def test_a_stop_waits_for_no_job_that_no_worker_has_begun(cells: list[Cell]) -> None:
+    class Queue(Told):
+        def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            if self.jobs:
+                raise KeyboardInterrupt
+            self.jobs.append(arguments[0])
+            return Future()  # for ever
+
+    with pytest.raises(Interrupted, match="4 cells to do"), Progress(4, 0) as progress:
+        run_jobs([job_of([cell]) for cell in cells], Engine(Queue(lambda _: Report("")), ThreadLine()), progress)

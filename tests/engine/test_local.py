@@ -188,6 +188,8 @@ def test_wrong_calls_are_told(project: Path) -> None:
         (["one", "--executor", "slurm"], "there is no executor 'slurm': give local, tcp://HOST:PORT of a dask scheduler, or"),
         (["one", "--executor", "tcp://127.0.0.1:1", "--jobs", "2"], "--jobs and --devices are for this machine"),
         (["one", "--executor", "tcp://127.0.0.1:no"], "no dask scheduler answers at tcp://127.0.0.1:no"),
+        (["one", "--executor", ":make"], "executor :make: give module:function, the module as Python imports it"),
+        (["one", "--executor", "./cluster.py:make"], "executor ./cluster.py:make: give module:function"),
         (["one", "--executor", "nowhere:make"], "there is no module 'nowhere', installed or in this directory"),
         (["one", "--executor", "mine:make"], "module 'mine' has no attribute 'make'"),
         (["one", "--executor", "mine:number"], "executor mine:number returns int; it must return a dask Client or a"),

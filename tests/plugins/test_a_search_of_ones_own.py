@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.code_digest import cell_code, kind_code
+from slt_bench.records.plugin_code import plugin_code
 from slt_bench.run.tables import reports
 from slt_bench.ticket.file import read_ticket
 from tests.cli.run import command
@@ -109,3 +111,16 @@ def test_the_page_shows_the_file_that_is_tested() -> None:
     page = (Path(__file__).parent.parent.parent / "docs" / "searches.md").read_text()
     assert GATES.read_text() in page
     assert len(GATES.read_text().splitlines()) <= 60
+
+
+def test_a_package_that_is_installed_is_a_plugin_with_all_of_its_own_modules(tmp_path: Path) -> None:
+    site = tmp_path / "site-packages"
+    (site / "my_lab").mkdir(parents=True)
+    (site / "my_lab/__init__.py").write_text("")
+    (site / "my_lab/helpers.py").write_text("ONE = 1\n")
+    (site / "my_lab/searches.py").write_text("import torchvision\nfrom my_lab.helpers import ONE\n")
+    sys.path.insert(0, str(site))
+    code = plugin_code(["my_lab.searches"])
+    assert len(code.dumps) == 3, "the module, its package and the one beside it, and not torchvision"
+    (site / "my_lab/helpers.py").write_text("ONE = 2\n")
+    assert sorted(plugin_code(["my_lab.searches"]).dumps) != sorted(code.dumps)

@@ -68,6 +68,13 @@ def test_what_a_table_declares_no_more_is_set_aside_and_comes_back(done: Cell) -
     assert set_aside("one", [done, kept]) == [] == set_aside("nothing", [])
 
 
+def test_a_search_that_was_only_begun_replaces_no_result_that_was_set_aside(done: Cell) -> None:
+    (moved,) = set_aside("one", ())
+    done.directory.mkdir()  # as a search of other parameters does at its start
+    assert set_aside("one", ()) == [] and not done.directory.exists()
+    assert (moved / "metrics.json").is_file() and take_from_others([done]) == [done]
+
+
 def test_tables_that_are_gone_leave_the_outputs(done: Cell) -> None:
     (paths.table_dir("gone")).mkdir(parents=True)
     assert set_tables_aside(["one"]) == [paths.SET_ASIDE / "gone-report"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.report.notes import table_notes
 from slt_bench.report.results import table_results
+from slt_bench.report.rows import line_rows
 from slt_bench.report.verdicts.statistics import mean_and_deviation
 from slt_bench.run.tables.plan import plan
 from slt_bench.run.tables.reports import report_table
@@ -76,6 +78,23 @@ def pretend(
     epochs = [Epoch(n, 0.5, 0.1, 1.0, 40.0 + n, 1.0, top1 - n, 500, 0.2, 0.1 / n, *inside) for n in (1, 2)]
     write_history(directory / "history.csv", epochs)
     write_checksums(directory)
+
+
+def test_times_of_unlike_machines_have_no_mean(params: Experiments) -> None:
+    one, two = params.tables["one"].cells[2:4]
+    pretend(one, 60.0, seconds=2.0)
+    pretend(two, 60.0, seconds=4.0)
+    (line,) = table_results(params.tables["one"]).lines_with_results
+    assert line.epoch_seconds == 3.0
+    path = two.directory / "search.json"
+    path.write_text(path.read_text().replace('"gpu": null', '"gpu": "H200"'))
+    write_checksums(two.directory)
+    (line,) = table_results(params.tables["one"]).lines_with_results
+    assert line.epoch_seconds is None and [result.epoch_seconds for result in line.results] == [2.0, 4.0]
+    assert line_rows(table_results(params.tables["one"]))[1]["s / epoch"] == "—"
+    report_table(params.tables["one"])
+    (first, *others) = csv.DictReader(StringIO((paths.table_dir("one") / "cells.csv").read_text()))
+    assert first["state"] == "missing" and first["top1"] == "" and others[1]["top1"] == "60.0", "no NaN in a file"
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:

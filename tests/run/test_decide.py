@@ -19,6 +19,7 @@ from slt_bench.report.verdicts.open_claims import open_claims
 from slt_bench.run.many import Places
 from slt_bench.run.tables import decide as deciding
 from slt_bench.run.tables.decide import cheapest, decide, describe_open, filled
+from tests.engine.projects import PARAMS, written
 from tests.report.test_claims import TEXT
 from tests.report.test_report import pretend
 
@@ -134,6 +135,24 @@ def test_a_failed_cell_stops_nothing_else(params, monkeypatch, capsys) -> None:
     assert "a cell of it was tried and has no result" in told and any(
         cell.sparsity == 0.5 for cells in runs.calls for cell in cells
     )
+
+
+def test_parents_whose_ticket_is_not_there_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = PARAMS.replace("{search: random, source", "{id: child, search: random, source")
+    text += """\
+      - {id: other, search: random, sparsity: 0.5}
+    claims:
+      better: {text: better, of: {row: child}, over: {row: other}}
+"""
+    experiment = written(text).tables["one"]
+    (claim,) = open_claims(table_results(experiment))
+    parents = [cell for cell in experiment.cells if cell.search_name == "ep"]
+    assert claim.cells[:2] == parents and len(claim.cells) == 6
+    for parent in parents:
+        pretend(parent, 50.0)
+    (claim,) = open_claims(table_results(experiment))
+    assert len(claim.cells) == 4 and not any(parent in claim.cells for parent in parents)
 
 
 def test_the_plan_tells_what_an_open_claim_needs(params, capsys) -> None:

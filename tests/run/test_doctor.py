@@ -89,6 +89,21 @@ def test_folders_and_archives_of_pictures(here: Path, monkeypatch: pytest.Monkey
         assert f"set {variable} to" in found.fix or not found.fix
 
 
+def test_the_four_files_of_fashion_mnist(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tree(here, "clothes") / "clothes"
+    monkeypatch.setenv("SLT_BENCH_FASHION_MNIST", str(folder))
+    assert "lacks train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-" in of("SLT_BENCH_FASHION_MNIST").found
+    for name in (
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte",
+    ):
+        assert of("SLT_BENCH_FASHION_MNIST").fix == "set SLT_BENCH_FASHION_MNIST to the directory of its four files"
+        (folder / name).touch()
+    assert not of("SLT_BENCH_FASHION_MNIST").fix
+
+
 @pytest.mark.parametrize(("variable", "name", "part"), RELEASES)
 def test_a_release_or_the_folder_around_it(
     here: Path, monkeypatch: pytest.MonkeyPatch, variable: str, name: str, part: str

@@ -65,6 +65,17 @@ def test_the_best_rate_is_that_of_the_highest_mean_over_sparsities() -> None:
     assert rows[2][1:] == ["50.00", "60.00", "90.00", "99.00"] and rows[3][1:] == ["50.00", "45.00", "diverged", "—"]
 
 
+def test_recipes_whose_names_look_like_twins_stay_apart() -> None:
+    (cell,) = [cell for cell in first_of_recipes(declared().tables["one"]) if cell.sparsity == 0.3]
+    recipes = [cell.model_copy(update={"recipe_name": f"sgd-at-{batch}"}) for batch in (64, 128)]
+    twins = [at_rate(recipe, rate) for recipe in recipes for rate in (0.1, 2.0)]
+    for validation, twin in enumerate(twins):
+        found(twin, float(validation))
+    lines = compared(twins)
+    assert [line.partition(",")[0] for line in lines if line.startswith("recipe")] == ["recipe sgd-at-64", "recipe sgd-at-128"]
+    assert "0.1 (now)" in lines[1] and "1.00" in lines[1] and "3.00" not in lines[1]
+
+
 def test_all_of_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def search(_: object, tables: Sequence[str], cells: Sequence[Cell], places: Places) -> list[object]:
         assert not tables, "nothing of the table is set aside"

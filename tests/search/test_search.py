@@ -23,14 +23,18 @@ from slt_bench.networks.source import initial_scores
 from slt_bench.params.machine import Machine
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
+from slt_bench.params.searches import Search
 from slt_bench.params.sources import Source
 from slt_bench.records.history import Epoch, read_history
 from slt_bench.records.standing import is_done
 from slt_bench.run.cells import evaluate_cell, run_cell
 from slt_bench.run.evaluate import evaluate
 from slt_bench.search.methods.edge_popup import EdgePopup
+from slt_bench.search.methods.gem_miner import GemMiner
 from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
 from slt_bench.search.methods.random_mask import RandomMask
+from slt_bench.search.methods.signed_edge_popup import SignedEdgePopup
+from slt_bench.search.methods.signed_supermask import SignedSupermask
 from slt_bench.search.methods.weight_training import WeightTraining
 from slt_bench.search.run import search
 from slt_bench.search.schedules import Phase
@@ -56,6 +60,7 @@ KINDS = {
     "training": {"search": WeightTraining(kind="weight-training"), "search_name": "training", "sparsity": 0.0,
                  "recipe": {"learning_rate": 0.01}},
     "random": {"search": RandomMask(kind="random-mask"), "search_name": "random"},
+    "cut to size": {"search": SignedEdgePopup(kind="signed-edge-popup", threshold="zero"), "search_name": "cut"},
 }  # fmt: skip
 
 
@@ -129,6 +134,23 @@ def test_dying_edges_are_those_in_no_mask(project: Path, make_cell: MakeCell, ma
     churn = [epoch.mask_churn for epoch in read_history(cell.directory / "history.csv")]
     ends = [masks[0], masks[steps - 1], masks[-1]]
     assert churn == pytest.approx([float((a ^ b).float().mean()) for a, b in pairwise(ends)])
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        SignedEdgePopup(kind="signed-edge-popup", threshold="zero"),
+        SignedSupermask(kind="signed-supermask", threshold=5.0),
+        GemMiner(kind="gem-miner", period=2),
+    ],
+    ids=lambda cut: str(cut.kind),
+)
+def test_no_edge_of_a_ticket_is_dead(project: Path, make_cell: MakeCell, cut: Search) -> None:
+    """Those of a ticket that is cut to size may have been in no mask of a step."""
+    cell = make_cell(search=cut, search_name="cut", sparsity=0.3, recipe={"epochs": 2})
+    record, history = search(cell), read_history(cell.directory / "history.csv")
+    dropped = 1 - record["realised"]["kept"] / record["realised"]["total"] + 1e-9
+    assert record["dying_edge_ratio"] <= dropped and all(epoch.dying_edge_ratio <= dropped for epoch in history)
 
 
 @pytest.mark.parametrize("scores", ["carried", "redrawn", "rewound"])

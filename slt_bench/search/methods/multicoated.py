@@ -59,7 +59,7 @@ class Multicoated(Ranking):
     """Multicoated supermasks: nested masks add up. The first keeps what the sparsity says, the last 1/n of it."""
 
     kind: Literal["multicoated"]
-    coats: int = Field(2, ge=2, le=256, description="number of nested masks")
+    coats: int = Field(2, ge=2, le=255, description="number of nested masks")
 
     hue: ClassVar = OLIVE
     algorithm: ClassVar = MulticoatedMethod
