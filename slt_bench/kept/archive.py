@@ -10,7 +10,7 @@ from typing import Any
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
-from slt_bench.experiment.experiments import Experiments
+from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.kept.cells import keep_cells
 from slt_bench.kept.table import MADE, kept_folders, read_made
 from slt_bench.kept.tickets import check_size, keep_tickets
@@ -102,8 +102,8 @@ def list_archived(experiments: Experiments) -> None:
     tables = [*(table for table in experiments.tables if table in made), *gone]
     tables.sort(key=lambda table: bool(made[table].get("small")))  # what means something comes first
     summaries = {table: made[table] for table in tables}
-    for table in gone:
-        summaries[table]["title"] += " (under an earlier declaration)"
+    for table, summary in summaries.items():
+        summary["title"] += _declared_otherwise(experiments.tables.get(table), summary)
     write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(summaries, '')}\n{_claims(summaries)}")
     if not _README.is_file():  # a project of somebody's own
         return
@@ -113,6 +113,14 @@ def list_archived(experiments: Experiments) -> None:
     if begin and end:
         index = _index(summaries, f"{paths.RESULTS}/", _IN_README)
         write_text(_README, f"{before}{begin}\n{index}\n{end}{after}")
+
+
+def _declared_otherwise(experiment: Experiment | None, summary: dict[str, Any]) -> str:
+    """Say so where a table, or one of its claims, is not declared any more as it was when it was kept."""
+    if experiment is None:
+        return " (under an earlier declaration)"
+    declared = {claim.text for claim in experiment.table.claims.values()}
+    return "" if {claim["claim"] for claim in summary["claims"]} <= declared else " (with claims of an earlier declaration)"
 
 
 def _index(summaries: dict[str, dict[str, Any]], root: str, columns: tuple[str, ...] | None = None) -> str:

@@ -42,6 +42,11 @@ def test_results_are_kept_with_what_made_them(params: Experiments) -> None:
     shown = (paths.RESULTS / "one/table.md").read_text()
     for figure in re.findall(r"!\[.*?\]\((.*?)\)", shown):
         assert (paths.RESULTS / "one" / figure).is_file()
+    assert "(with claims of" not in readme
+    made = paths.RESULTS / "one/made.json"
+    made.write_text(made.read_text().replace("frozen is better", "frozen was better"))
+    list_archived(params)
+    assert "One (with claims of an earlier declaration)" in Path("README.md").read_text()
     (paths.RESULTS / "one").rename(paths.RESULTS / "other")  # of a table that is declared no more
     list_archived(params)
     assert "(results/other/table.md)" in Path("README.md").read_text()
