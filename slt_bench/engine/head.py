@@ -82,6 +82,9 @@ class _Head:
             self._stop_all()
             kind = Preempted if isinstance(stop, Preempted) else Interrupted
             raise kind(f"stopped with {len(self.left)} cells to do; all is saved, and the same command goes on") from None
+        except BaseException:  # the head itself cannot go on, as when nobody reads what it prints: nor need the searches
+            self._ask_to_stop()
+            raise
         return self.failures
 
     def _fetch(self) -> None:
@@ -201,14 +204,18 @@ class _Head:
         self.failures.append(Failure(cell, reason, log))
         self.progress.tell(f"FAILED {cell.id}: {reason}", seconds, where)
 
+    def _ask_to_stop(self) -> None:
+        """Ask all searches to save their state and stop, and take back the jobs that no worker has begun."""
+        self.engine.channel.ask("stop")
+        for number, future in list(self.running.items()):
+            if not any(cell.id in self.progress.running for cell in self.jobs[number].cells):
+                future.cancel()  # else a stop would wait for a worker to come; one that runs saves its state first
+
     def _stop_all(self) -> None:
         """Stop all jobs, and wait until each search has saved its state; a second Ctrl-C does not wait."""
         self.is_stopping = True
         try:
-            self.engine.channel.ask("stop")
-            for number, future in list(self.running.items()):
-                if not any(cell.id in self.progress.running for cell in self.jobs[number].cells):
-                    future.cancel()  # it waits for a worker, who may not come for hours; one that runs is not to be cancelled
+            self._ask_to_stop()
             while self.running:
                 self._receive()
         except (KeyboardInterrupt, Interrupted):

@@ -287,3 +287,16 @@ def test_a_stop_waits_for_no_job_that_no_worker_has_begun(cells: list[Cell]) -> 
 
     with pytest.raises(Interrupted, match="4 cells to do"), Progress(4, 0) as progress:
         run_jobs([job_of([cell]) for cell in cells], Engine(Queue(lambda _: Report("")), ThreadLine()), progress)
+
+
+def test_a_head_that_cannot_go_on_stops_its_searches(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when its output is piped into a program that has ended."""
+
+    def tell(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(Progress, "tell", tell)
+    told, line = Told(lambda job: Report("", tuple(map(done, job.cells)))), ThreadLine()
+    with pytest.raises(BrokenPipeError), Progress(4, 0) as progress:
+        run_jobs([job_of([cell]) for cell in cells], Engine(told, line), progress)
+    assert line.request() == "stop"
