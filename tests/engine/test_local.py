@@ -16,10 +16,11 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
-from slt_bench.compute.devices import check_devices, visible_devices
+from slt_bench.compute.devices import cells_at_a_time, check_devices, cores, visible_devices
 from slt_bench.experiment.grid import families
 from slt_bench.params.machine import Machine
 from slt_bench.records.standing import is_done
+from slt_bench.run.cells import search_cell
 from slt_bench.run.many import Places, chosen, run_cells
 from tests.cli.run import command
 from tests.engine.projects import ONE_SEED, PARAMS, WILD, bits, forked, in_the_way, started, wait_until_said, written
@@ -86,6 +87,20 @@ def test_cells_at_a_time_and_their_devices(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     found = chosen(Machine(processes=processes), Places(jobs=jobs, devices=devices))
     assert (found.jobs, tuple(found.devices)) == (places[0], tuple(places[1]))
+
+
+def test_one_at_a_time_where_windows_has_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slt_bench.compute.devices._WSL", tmp_path)
+    assert cells_at_a_time([]) == 1 and cells_at_a_time(["0", "1"]) == 2
+    monkeypatch.setattr("slt_bench.compute.devices._WSL", tmp_path / "nothing")
+    assert cells_at_a_time([]) == cores()
+
+
+def test_more_processes_than_devices_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cell, _) = written(ONE_SEED.replace("batch_size: 64", "batch_size: 64, shards: 4")).tables["one"].cells
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(BenchError, match=r"machine\.processes: 4 processes need a CUDA device each, and there are 1"):
+        search_cell(Machine(processes=4), cell)
 
 
 def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

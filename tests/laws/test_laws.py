@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from slt_bench.cli.commands import invoke
 from slt_bench.common.errors import BenchError
@@ -68,6 +69,18 @@ def test_a_search_that_breaks_a_law_is_told_which_and_with_what_numbers(name: st
     search = search_class(kind := f"tests.laws.broken:{name}")(kind=kind)
     with pytest.raises(laws.Broken, match=message):
         getattr(laws, law)(search)
+
+
+def test_laws_are_tried_with_the_arithmetic_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And with kernels that give equal bits, where there is a GPU."""
+
+    def arithmetic(*_: object) -> str:
+        return f"tf32 {torch.backends.cudnn.allow_tf32}, equal bits {torch.are_deterministic_algorithms_enabled()}"
+
+    monkeypatch.setattr(laws, "LAWS", (arithmetic,))
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    (search,) = find_searches("edge-popup", {})
+    assert next(check_search(search)).detail.startswith(f"tf32 False, equal bits {torch.cuda.is_available()}")
 
 
 def test_a_law_that_fails_does_not_hide_the_others() -> None:

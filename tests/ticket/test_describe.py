@@ -29,6 +29,10 @@ def test_description(tmp_path: Path) -> None:
     save_ticket(make_rich_ticket(), path)
     rich = describe(read_ticket(path))
     assert "signs, up to 5 coats, weights drawn anew up to 3 times, one magnitude a layer" in rich and "formula" not in rich
+    save_ticket(
+        make_rich_ticket(source=TicketSource(prune_ratio=0.5, lock_ratio=0.5, layout="uniform", lock_rule="joint")), path
+    )
+    assert "up to 0 coats" in describe(read_ticket(path)), "no edge is free"
 
 
 @pytest.mark.parametrize(

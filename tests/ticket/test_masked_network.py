@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
@@ -101,12 +102,39 @@ def test_a_gradient_is_collected_once() -> None:
         network(torch.randn(2, 3, 8, 8)).sum().backward()
 
 
+@pytest.fixture
+def one_compiler() -> Iterator[None]:
+    """Kernels are compiled by this process: else as many as there are cores import torch first."""
+    from torch._inductor import config
+
+    with config.patch(compile_threads=1):
+        yield
+
+
+@pytest.mark.slow
+def test_kernels_are_of_one_shape_whatever_was_compiled_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that is stopped in its validation goes on with that, and one process runs several cells: the bits stay."""
+    symbols = list[bool]()  # of each graph, whether a size in it is left open
+
+    def look(graph: torch.fx.GraphModule, inputs: Sequence[object]) -> Callable[..., object]:
+        symbols.append(any(isinstance(each, torch.SymInt) for each in inputs))
+        return graph.forward
+
+    plain = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, **options: plain(function, backend=look, **options))
+    for sizes in ((4, 6), (6, 4, 5), (2, 3)):
+        module, source = make_ticket().spec.build()
+        network = MaskedNetwork(module, source, "dynamic", compiled=True, with_gradient=True)
+        for size in sizes:
+            network.train(size % 2 == 0)(torch.ones(size, 3, 8, 8))
+    assert len(symbols) == 7 and not any(symbols)
+
+
 @pytest.mark.slow
 @pytest.mark.campaign
-def test_a_compiled_network_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_network_computes_the_same(one_compiler: None) -> None:
     from torch._dynamo.utils import counters
 
-    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)  # else as many processes as cores import torch first
     results = []
     for compiled in (False, True):
         module, source = make_ticket().spec.build()
