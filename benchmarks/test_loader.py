@@ -22,6 +22,7 @@ from slt_bench.data.beton import BetonFile
 from slt_bench.data.decode import jpeg
 from slt_bench.data.decode.augment import random_crop_box, sequence_start
 from slt_bench.data.decode.batch import resize_box
+from slt_bench.data.decode.jpeg_parts import cut
 from slt_bench.data.decode.transform import Transform
 from slt_bench.data.loader import Loader
 from slt_bench.data.prepare import prepare
@@ -153,7 +154,7 @@ def test_where_the_time_goes(benchmark, stored) -> None:
         for n in range(count)
     ]
 
-    def cut() -> int:
+    def cut_alone() -> int:
         for n in range(count):
             cut(data[n], heights[n], widths[n], boxes[n], memory.part, memory.starts)
         return count

@@ -21,7 +21,7 @@ from benchmarks.gpu.timing import ON_GPU
 
 @click.command()
 @click.option("--minutes", type=click.FloatRange(min=0), default=30.0, help="For all together; cells get what is left.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results/gpu"), help="Where findings are kept.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("outputs/gpu"), help="Where findings are kept.")
 @click.option("--small", is_flag=True, help="In small, to see that it runs; on a CPU too.")
 @click.option("--only", multiple=True, type=click.Choice([*PARTS, "Cells"]), help="These parts alone, again.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="Cells at a time.")

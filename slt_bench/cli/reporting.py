@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 @commands.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--write", type=click.Path(path_type=Path), metavar="OUT", help="Write it again, in another form.")
-@click.option("--mask", type=click.Choice(["packed", "coded"]), help="With --write; coded: entropy-coded.")
-@click.option("--statistics", type=click.Choice(["float32", "float16"]), help="With --write; of the batch norms.")
+@click.option(
+    "--mask", type=click.Choice(["packed", "coded"]), help="With --write; coded: entropy-coded. As it is if left out."
+)
+@click.option(
+    "--statistics", type=click.Choice(["float32", "float16"]), help="With --write; of the batch norms. As they are if left out."
+)
 @click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="Import a module that the ticket's network is from.")
 def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | None, plugins: tuple[str, ...]) -> None:
     """Verify a ticket file and show what is in it."""
     from slt_bench.common.plugins import import_plugin
-    from slt_bench.ticket.describe import describe
+    from slt_bench.ticket.describe import describe, forms
     from slt_bench.ticket.file import read_ticket, save_ticket
 
     if write is None and (mask or statistics):
@@ -36,7 +40,8 @@ def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | N
     ticket_file = read_ticket(file)
     print(describe(ticket_file))
     if write is not None:
-        save_ticket(ticket_file.ticket, write, mask or "packed", statistics or "float32")  # type: ignore[arg-type]  # click's choices
+        form = forms(file)
+        save_ticket(ticket_file.ticket, write, mask or form[0], statistics or form[1])  # type: ignore[arg-type]  # click's choices
         print(f"wrote {write}: {read_ticket(write).size:,} bytes")
 
 

@@ -34,6 +34,8 @@ class Line(Protocol):
 class Channel(Protocol):
     """The head's end."""
 
+    has_notes: bool  # whether workers say that they have begun a job
+
     @property
     def line(self) -> Line:
         """The workers' end."""
@@ -47,6 +49,8 @@ class Channel(Protocol):
 
 class ThreadLine:
     """Both ends where workers are threads of the head."""
+
+    has_notes = True
 
     def __init__(self) -> None:
         self.line, self.worker = self, ""  # a thread of the head is no other worker
@@ -73,6 +77,8 @@ class ThreadLine:
 
 class FileLine:
     """Both ends where the head's directory is all that is common: a request is a file, and there are no notes."""
+
+    has_notes = False
 
     def __init__(self, directory: Path) -> None:
         self.line = self
@@ -132,6 +138,8 @@ class DaskLine:
 
 class DaskChannel:
     """The head's end on dask."""
+
+    has_notes = True
 
     def __init__(self, client: Any, topic: str) -> None:
         self.client, self.topic = client, topic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
@@ -21,7 +22,7 @@ from slt_bench.experiment.cell import Cell
 
 _TICK = 0.5  # seconds between looks at the queue, so that signals are noticed
 _MOST_LOSSES = 3  # times that a cell may lose its worker without getting on
-_MOST_REFUSALS = 10  # in a row while no cell runs, after which no worker is expected to take a job
+_MOST_REFUSALS = 10  # in a row, and twice of every job that is out, after which no worker is expected to take one
 _GRACE = 5.0  # seconds for workers that were told to stop at once
 Key = tuple[str, str]  # the table and id of a cell
 
@@ -66,7 +67,7 @@ class _Head:
         self.running: dict[int, Future[Report]] = {}  # by the number of the job
         self.losses: dict[Key, tuple[int, object]] = {}  # how often a cell lost its worker, and how far it was then
         self.refusals: dict[str, str] = {}  # by worker
-        self.refused_in_a_row = 0
+        self.refused = Counter[int]()  # refusals by the number of the job, since a worker took one
         self.is_stopping = False
 
     def run(self) -> list[Failure]:
@@ -132,6 +133,7 @@ class _Head:
             if note.outcome.kind in ("done", "failed"):  # the report counts losses
                 self._end(note.outcome, note.where)
         elif any(cell_id == note.cell_id for _, cell_id in self.left):
+            self.refused.clear()
             before = self.progress.running.get(note.cell_id)
             if before is not None:
                 lost = f": {before} is lost" if before != note.where else ""
@@ -143,6 +145,8 @@ class _Head:
         first = next(((cell.table, cell.id) for cell in self.jobs[number].cells if (cell.table, cell.id) in self.left), None)
         error = CancelledError("the executor cancelled it") if future.cancelled() else future.exception()
         if error is not None:
+            for cell in self.jobs[number].cells:
+                self.progress.end(cell.id)
             if first:
                 self._lose(first, first_line(error).partition(". ")[0])
             return
@@ -150,7 +154,7 @@ class _Head:
         if report.refused:
             self._refuse(number, report)
             return
-        self.refused_in_a_row = 0
+        self.refused.clear()
         write_results(report.files)
         for outcome in report.outcomes:
             self._end(outcome, report.where)
@@ -162,8 +166,10 @@ class _Head:
         if self.refusals.get(worker) != report.refused:
             self.refusals[worker] = report.refused
             self.progress.say(f"{worker} is refused: {report.refused}")
-        self.refused_in_a_row = 0 if self.progress.running else self.refused_in_a_row + 1  # who is at work takes the next
-        if self.refused_in_a_row >= _MOST_REFUSALS or not report.where:
+        self.refused[number] += 1
+        # A job that was not refused again may be with a worker that says nothing until it is done.
+        by_all = self.refused.total() >= _MOST_REFUSALS and all(self.refused[other] > 1 for other in (number, *self.running))
+        if by_all or not report.where:
             for cell in self.jobs[number].cells:
                 if (cell.table, cell.id) in self.left:
                     self._fail((cell.table, cell.id), f"refused by {worker}: {report.refused}")
@@ -207,7 +213,7 @@ class _Head:
     def _ask_to_stop(self) -> None:
         """Ask all searches to save their state and stop, and take back the jobs that no worker has begun."""
         self.engine.channel.ask("stop")
-        for number, future in list(self.running.items()):
+        for number, future in list(self.running.items()) if self.engine.channel.has_notes else ():
             if not any(cell.id in self.progress.running for cell in self.jobs[number].cells):
                 future.cancel()  # else a stop would wait for a worker to come; one that runs saves its state first
 

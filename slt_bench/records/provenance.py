@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from slt_bench.common.files import sha256
+from slt_bench.compute.devices import cores, visible_devices
 from slt_bench.records.code_digest import PACKAGE
 
 _LIBRARIES = ("torch", "torchvision", "ffcv", "numpy", "numba")
@@ -58,6 +59,14 @@ def session() -> dict[str, Any]:
 def library_versions(*names: str) -> dict[str, str]:
     """Return the versions of libraries by name; a saved state can be resumed with equal versions only."""
     return {name: _version(name) or "missing" for name in names}
+
+
+def made_here(record: dict[str, Any]) -> bool:
+    """Whether a search ran on a machine as this one, as far as its times depend on it; no heavy library is asked."""
+    ran = record.get("environment", {})
+    if visible_devices() or ran.get("gpu"):
+        return bool(visible_devices()) == bool(ran.get("gpu"))
+    return (ran.get("cpu"), ran.get("cores")) == (_cpu(), cores())
 
 
 def environment() -> dict[str, Any]:

@@ -51,8 +51,8 @@ def set_aside(table: str, cells: Iterable[Cell]) -> list[Path]:
     with suppress(FileNotFoundError):
         for directory in sorted(paths.cells_dir(table).iterdir()):
             if directory.is_dir() and directory.name not in declared and not directory.name.startswith("."):
-                if not (directory / "search.json").exists():  # of a search that was begun: no result to keep, or to replace one
-                    shutil.rmtree(directory)
+                if not any(directory.iterdir()):  # a search makes it as it begins: nothing to keep, or to replace a result by
+                    directory.rmdir()
                     continue
                 moved.append(_move(directory, paths.SET_ASIDE / table / directory.name))
     return moved

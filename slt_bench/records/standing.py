@@ -93,6 +93,12 @@ def _described(differences: tuple[str, ...]) -> str:
     return ", ".join(([f"of other {' and '.join(changed)}"] if changed else []) + missing)
 
 
+def gives_ticket(parent: Cell) -> bool:
+    """Whether a cell has the ticket that its children take their roles from, or has diverged and will have none."""
+    standing = cell_standing(parent, None, evaluated=False)
+    return standing.kind != "missing" and not {"parameters", "record", TICKETS[0]} & set(standing.differences)
+
+
 def divergence(directory: Path, identity: str) -> str | None:
     """Return the reason why the search of these parameters diverged; None if it did not.
 

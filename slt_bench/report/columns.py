@@ -84,7 +84,7 @@ def _line_record(line: Line) -> dict[str, Any]:
     row["model_size_bits"] = first["actual.total"] - first["actual.pruned"] - first["actual.locked"]
     row["epoch_seconds_mean"] = line.epoch_seconds
     row["dying_edge_ratio_mean"] = mean(line.from_record("dying_edge_ratio"))
-    row["seconds_mean"] = mean(record["seconds"] for record in records)
+    row["seconds_mean"] = mean(record["seconds"] for record in records) if line.is_of_one_machine else None
     row |= {name: _joined(sorted({record[name] for record in records})) for name in ("commit", "precision", "code")}
     row |= {name: first[name] for name in ("data.digest", "data.origin")}
     return row | {name: value for name, value in first.items() if name.startswith("environment.")}

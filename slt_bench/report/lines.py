@@ -54,10 +54,14 @@ class Line:
         return dict(self.results[0].record["asked"])
 
     @property
+    def is_of_one_machine(self) -> bool:
+        """Whether there are results, and machines of one kind made them: times of others have no mean."""
+        return len({result.machine for result in self.results}) == 1
+
+    @property
     def epoch_seconds(self) -> float | None:
-        """The mean time of an epoch; None without results, and where unlike machines made them, whose times have no mean."""
-        alike = len({result.machine for result in self.results}) == 1
-        return mean(result.epoch_seconds for result in self.results) if alike else None
+        """The mean time of an epoch; None where there is none."""
+        return mean(result.epoch_seconds for result in self.results) if self.is_of_one_machine else None
 
     def values(self, name: str) -> list[float]:
         """Collect a metric that every result has."""

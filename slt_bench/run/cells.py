@@ -60,9 +60,8 @@ def search_cell(machine: Machine, cell: Cell) -> None:
     from slt_bench.records.standing import search_standing
 
     world_size = usable_world_size(machine.processes, cell.recipe.shards)
-    devices = visible_devices()
-    if 0 < len(devices) < world_size and not started_together():
-        raise BenchError(f"machine.processes: {world_size} processes need a CUDA device each, and there are {len(devices)}")
+    if 0 < len(visible_devices()) < world_size and not started_together():
+        _check_devices(world_size)
     if world_size == 1 or started_together():
         _search_in_this_process(machine, cell)
     else:
@@ -70,6 +69,16 @@ def search_cell(machine: Machine, cell: Cell) -> None:
         status = launch(world_size, [sys.executable, "-m", "slt_bench", "search", cell.id, "--given", handover])
         if status and search_standing(cell).kind != "diverged":  # divergence is a result too, though all processes end
             raise SystemExit(status if status > 0 else 1)
+
+
+def _check_devices(processes: int) -> None:
+    """Check that each process has a CUDA device, where torch can use any."""
+    import torch
+
+    count = torch.cuda.device_count()
+    if torch.cuda.is_available() and count < processes:
+        there = f"there {'is' if count == 1 else 'are'} {count}"
+        raise BenchError(f"machine.processes: {processes} processes need a CUDA device each, and {there}")
 
 
 def _search_in_this_process(machine: Machine, cell: Cell) -> None:

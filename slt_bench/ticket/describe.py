@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from safetensors import safe_open
 from tabulate import tabulate
 from torch import Tensor
 
 from slt_bench.ticket.counts import Counts
-from slt_bench.ticket.file import TicketFile
+from slt_bench.ticket.file import MaskCoding, Statistics, TicketFile
 from slt_bench.ticket.found import Found
 from slt_bench.ticket.sizes import ticket_sizes
 
@@ -51,6 +54,13 @@ def describe(file: TicketFile) -> str:
     return (
         f"{tabulate(facts, tablefmt='plain')}\n\n{tabulate(rows, head)}\n\nverified: rebuilt from seed and bits, digest matches"
     )
+
+
+def forms(path: Path) -> tuple[MaskCoding, Statistics]:
+    """Look up how a ticket file holds its mask and the statistics of its batch norms; reading it has verified it."""
+    with safe_open(path, "pt") as file:
+        is_coded, dtype = "mask_coded" in file.keys(), file.get_slice("batch_norm_mean").get_dtype()  # noqa: SIM118
+    return "coded" if is_coded else "packed", "float16" if dtype == "F16" else "float32"
 
 
 def _beside_the_mask(found: Found) -> list[str]:

@@ -15,7 +15,7 @@ from slt_bench.records.result import Result
 from slt_bench.tracking.contact import one_line
 from slt_bench.tracking.pictures import log_confusion
 from slt_bench.tracking.store import alone, experiment, open_store
-from slt_bench.tracking.values import epoch_numbers, milliseconds, outcome, result_digest, run_name, tags_of
+from slt_bench.tracking.values import epoch_numbers, milliseconds, outcome, result_digest, run_name, setting_parameters, tags_of
 from slt_bench.tracking.view import share_view
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ class TableRuns:
         return self._create(f"{run_name(cell)} seed{cell.seed}", tags, cell.parameters(), started)
 
     def _mean_run(self, cell: Cell, started: int | None) -> Run:
-        """Open the run that stands for all seeds of a setting; other parameters under its name replace it."""
-        parameters = cell.parameters(seed=False)
+        """Open the run that stands for all seeds of a setting; one of other parameters under its name is replaced."""
+        parameters = setting_parameters(cell)
         identity = digest(parameters)
         with alone():
             for run in self.client.search_runs([self.experiment_id], f"tags.mean = '{cell.setting}'"):
@@ -105,7 +105,11 @@ class TableRuns:
                     return run
                 self.client.delete_run(run.info.run_id)
             tags = tags_of(self.table, cell) | {"mean": cell.setting, "identity": identity}
-            return self._create(run_name(cell), tags, parameters, started)
+            made = self._create(run_name(cell), tags, parameters, started)
+            for run in self.client.search_runs([self.experiment_id], f"tags.setting = '{cell.setting}'", max_results=1000):
+                if "cell" in run.data.tags:
+                    self.client.set_tag(run.info.run_id, "mlflow.parentRunId", made.info.run_id)
+            return made
 
     def _create(self, name: str, tags: dict[str, str], parameters: dict[str, Any], started: int | None) -> Run:
         from mlflow.entities import Param
@@ -144,6 +148,8 @@ class TableRuns:
 def _means(results: list[Result]) -> dict[str, float]:
     outcomes = list(map(outcome, results))
     series = {name: [numbers[name] for numbers in outcomes if name in numbers] for name in outcomes[0]}
+    if len({result.machine for result in results}) > 1:
+        del series["seconds"]  # of unlike machines: there is no mean
     numbers = {name: mean(values) for name, values in series.items()} | {"seeds": float(len(results))}
     return numbers | {f"{name}_std": stdev(series[name]) for name in ("test_top1", "ticket_bytes") if len(results) > 1}
 

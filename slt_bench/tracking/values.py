@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from slt_bench.common.text import digest
 from slt_bench.experiment.cell import Cell
@@ -14,7 +15,16 @@ from slt_bench.report.palette import source_colour
 
 def run_name(cell: Cell) -> str:
     """Write the name of the run of a cell's setting; the run of a seed adds the seed."""
-    return f"{cell.search_name} {cell.source.id} s{cell.sparsity:g} {cell.network_name} {cell.dataset_name}"
+    return f"{cell.search_name} {cell.source.id} s{cell.sparsity:g} {cell.network_name} {cell.dataset_name} {cell.recipe_name}"
+
+
+def setting_parameters(cell: Cell) -> dict[str, Any]:
+    """Collect the parameters that all seeds of a cell's setting have: of a parent that follows the seed, not which it is."""
+    parameters = cell.parameters(seed=False)
+    if cell.source.parent and not cell.source.parent.own_seed:
+        for name in ("id", "identity", "seed"):
+            del parameters["source"]["parent"][name]
+    return parameters
 
 
 def tags_of(table: str, cell: Cell) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.common.errors import Interrupted, Preempted
-from slt_bench.engine.channel import ThreadLine
+from slt_bench.engine.channel import FileLine, Request, ThreadLine
 from slt_bench.engine.executors import Engine
 from slt_bench.engine.head import Failure, run_jobs
 from slt_bench.engine.job import Job, Note, Outcome, Report, Versions
@@ -300,3 +300,41 @@ def test_a_head_that_cannot_go_on_stops_its_searches(cells: list[Cell], monkeypa
     with pytest.raises(BrokenPipeError), Progress(4, 0) as progress:
         run_jobs([job_of([cell]) for cell in cells], Engine(told, line), progress)
     assert line.request() == "stop"
+
+
+def test_a_stop_takes_back_no_job_of_workers_that_say_nothing(cells: list[Cell], tmp_path: Path) -> None:
+    """An executor of somebody's own may hand out futures that say nothing either."""
+    futures = list[Future[Any]]()
+
+    class Own(Told):
+        def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            if futures:
+                raise KeyboardInterrupt
+            futures.append(Future())
+            return futures[0]
+
+    class Asked(FileLine):
+        def ask(self, request: Request) -> None:
+            super().ask(request)
+            assert not futures[0].cancelled()
+            futures[0].set_result(Report("box", tuple(Outcome(cell.table, cell.id, "stopped", "", 0.0) for cell in cells[:1])))
+
+    with pytest.raises(Interrupted), Progress(4, 0) as progress:
+        run_jobs([job_of([cell]) for cell in cells], Engine(Own(lambda _: Report("")), Asked(tmp_path)), progress)
+    assert not futures[0].cancelled() and (tmp_path / "stop").exists()
+
+
+def test_a_worker_that_is_lost_with_a_family_hides_no_refusals(cells: list[Cell]) -> None:
+    parent, child = families(cells)[0]
+    line, first = ThreadLine(), [True]
+
+    def answer(job: Job) -> Report:
+        if first.pop() if first else False:
+            for cell in job.cells:
+                line.tell(Note(cell.id, "good"))
+            raise BrokenProcessPool("the worker is lost")
+        return Report("bad", refused="torch 2.11.0 instead of 2.12.1")
+
+    with Progress(2, 0) as progress:
+        failures = run_jobs([job_of([parent, child])], Engine(Told(answer), line), progress)
+    assert {failure.reason for failure in failures} == {"refused by bad: torch 2.11.0 instead of 2.12.1"}

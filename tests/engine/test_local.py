@@ -99,7 +99,9 @@ def test_one_at_a_time_where_windows_has_the_device(tmp_path: Path, monkeypatch:
 def test_more_processes_than_devices_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (cell, _) = written(ONE_SEED.replace("batch_size: 64", "batch_size: 64, shards: 4")).tables["one"].cells
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    with pytest.raises(BenchError, match=r"machine\.processes: 4 processes need a CUDA device each, and there are 1"):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(BenchError, match=r"machine\.processes: 4 processes need a CUDA device each, and there is 1"):
         search_cell(Machine(processes=4), cell)
 
 

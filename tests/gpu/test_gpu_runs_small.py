@@ -65,7 +65,8 @@ def test_what_is_done_is_not_done_again_but_what_failed_is(tmp_path: Path, monke
     assert done == ["fine", "broken", "fine", "broken"]
 
 
-def test_without_a_gpu_it_says_how_to_try(tmp_path: Path) -> None:
+def test_without_a_gpu_it_says_how_to_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "ON_GPU", False)
     result = CliRunner().invoke(gpu.main, ["--out", str(tmp_path)])
     assert result.exit_code == 1 and "--small tries everything on a CPU" in result.output
 

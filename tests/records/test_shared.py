@@ -72,6 +72,11 @@ def test_a_search_that_was_only_begun_replaces_no_result_that_was_set_aside(done
     (moved,) = set_aside("one", ())
     done.directory.mkdir()  # as a search of other parameters does at its start
     assert set_aside("one", ()) == [] and not done.directory.exists()
+    copied = paths.CELLS / "one" / "my copies" / "cell"  # what a user has put there is no empty folder
+    copied.mkdir(parents=True)
+    (copied / "search.json").write_text("{}")
+    (mine,) = set_aside("one", ())
+    assert (mine / "cell/search.json").is_file() and mine == paths.SET_ASIDE / "one/my copies"
     assert (moved / "metrics.json").is_file() and take_from_others([done]) == [done]
 
 

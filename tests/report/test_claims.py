@@ -14,8 +14,10 @@ from slt_bench.experiment.claims import pairs
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.claims import Claim, Side
+from slt_bench.records.checksums import write_checksums
 from slt_bench.report.results import table_results
 from slt_bench.report.verdicts.claims import measure_effect
+from slt_bench.report.verdicts.looks import looks_at
 from slt_bench.report.verdicts.statistics import interval
 from slt_bench.run.tables.reports import report_table
 from tests.experiment.test_params import GOOD, refused
@@ -89,6 +91,33 @@ def test_verdicts(of: list[float], over: list[float], size: float | None, verdic
 )
 def test_a_published_size_may_be_excluded_where_zero_is_not(values: list[float], published: float | None, verdict: str) -> None:
     assert measure_effect(CLAIM, values, [0.0] * len(values), 1, published).verdict == verdict
+
+
+def test_a_small_budget_excludes_no_published_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = "  one-small: {like: one, dataset: digits, seeds: [0, 1, 2]}\n"
+    Path("params.yaml").write_text(TEXT.replace("seeds: [0, 1]", "seeds: [0, 1, 2]") + CLAIMS + small)
+    tables, verdicts = load_experiments(Path("params.yaml")).tables, []
+    for name in ("one", "one-small"):
+        for cell in tables[name].cells:
+            pretend(cell, 60.0 + 0.1 * (cell.seed * (-1) ** cell.seed) * (cell.source.freezing_ratio > 0))
+        verdicts.append({result.effect.verdict for result in table_results(tables[name]).claims if result.published})
+    assert verdicts == [{"published size excluded"}, {"undecided"}]
+
+
+def test_times_on_unlike_machines_are_not_compared(params: Experiments) -> None:
+    table = params.tables["one"].table
+    claim = CLAIM.model_copy(update={"metric": "epoch_seconds", "of": Side(row="frozen"), "over": Side(row="dense")})
+    for cell in params.tables["one"].cells:
+        pretend(cell, 60.0, seconds=2.0 + cell.seed)
+    changed = next(c for c in params.tables["one"].cells if c.source.freezing_ratio and c.seed == 1 and c.sparsity == 0.3)
+    path = changed.directory / "search.json"
+    path.write_text(path.read_text().replace('"gpu": null', '"gpu": "H200"'))
+    write_checksums(changed.directory)
+    lines = {(line.row, line.cell.sparsity): line for line in table_results(params.tables["one"]).lines}
+    rows = {row.id: number for number, row in enumerate(table.rows)}
+    looks = looks_at(table, claim, lines[rows["frozen"], 0.3], lines[rows["dense"], 0.3])
+    assert list(looks.values) == [0] and "on unlike machines: H200" in looks.lost[1][0]
 
 
 def test_what_follows_from_the_construction_is_no_finding() -> None:

@@ -48,3 +48,18 @@ def test_a_damaged_manifest_is_told(params: Experiments, capsys: pytest.CaptureF
     plan(params.tables["one"].cells)
     out = capsys.readouterr().out
     assert out.count("note: results are compared with each other alone: data/digits/manifest.json is damaged") == 1
+
+
+def test_time_left_goes_by_machines_as_this_one_if_any_cell_ran_there(
+    params: Experiments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    first, second, third = params.tables["one"].cells[2:5]
+    pretend(first, 80.0, seconds=5.0)
+    path = first.directory / "search.json"
+    path.write_text(path.read_text().replace('"gpu": null', '"gpu": "H200"'))
+    assert plan([first, third])[1].seconds == 2 * 5.0
+    pretend(second, 80.0, seconds=17.0)
+    monkeypatch.setattr("slt_bench.records.provenance._cpu", lambda: "one")
+    monkeypatch.setattr("slt_bench.records.provenance.cores", lambda: 2)
+    assert plan([first, second, third])[2].seconds == 2 * 17.0

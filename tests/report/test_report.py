@@ -18,6 +18,7 @@ from slt_bench.experiment.published import published_values
 from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
+from slt_bench.report.columns import line_columns
 from slt_bench.report.notes import table_notes
 from slt_bench.report.results import table_results
 from slt_bench.report.rows import line_rows
@@ -90,6 +91,7 @@ def test_times_of_unlike_machines_have_no_mean(params: Experiments) -> None:
     path.write_text(path.read_text().replace('"gpu": null', '"gpu": "H200"'))
     write_checksums(two.directory)
     (line,) = table_results(params.tables["one"]).lines_with_results
+    assert line_columns(table_results(params.tables["one"]))[1]["seconds_mean"] is None
     assert line.epoch_seconds is None and [result.epoch_seconds for result in line.results] == [2.0, 4.0]
     assert line_rows(table_results(params.tables["one"]))[1]["s / epoch"] == "—"
     report_table(params.tables["one"])

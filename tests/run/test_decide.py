@@ -152,6 +152,11 @@ def test_parents_whose_ticket_is_not_there_come_first(tmp_path: Path, monkeypatc
     for parent in parents:
         pretend(parent, 50.0)
     (claim,) = open_claims(table_results(experiment))
+    file = parents[0].directory / "search.json"
+    whole = file.read_text()
+    file.write_text(whole.replace(parents[0].identity, "of another"))  # its children would refuse its ticket
+    assert next(open_claims(table_results(experiment))).cells[0] == parents[0]
+    file.write_text(whole)
     assert len(claim.cells) == 4 and not any(parent in claim.cells for parent in parents)
 
 

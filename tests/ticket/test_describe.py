@@ -8,7 +8,7 @@ import pytest
 
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import FREE
-from slt_bench.ticket.describe import describe
+from slt_bench.ticket.describe import describe, forms
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.ticket import TicketSource
 from tests.toys_tickets import FROM_TICKET, FROZEN, SOURCES, make_rich_ticket, make_ticket
@@ -29,10 +29,15 @@ def test_description(tmp_path: Path) -> None:
     save_ticket(make_rich_ticket(), path)
     rich = describe(read_ticket(path))
     assert "signs, up to 5 coats, weights drawn anew up to 3 times, one magnitude a layer" in rich and "formula" not in rich
-    save_ticket(
-        make_rich_ticket(source=TicketSource(prune_ratio=0.5, lock_ratio=0.5, layout="uniform", lock_rule="joint")), path
-    )
+    nothing_free = TicketSource(prune_ratio=0.5, lock_ratio=0.5, layout="uniform", lock_rule="joint")
+    save_ticket(make_rich_ticket(source=nothing_free), path)
     assert "up to 0 coats" in describe(read_ticket(path)), "no edge is free"
+
+
+def test_forms(tmp_path: Path) -> None:
+    for form in (("coded", "float16"), ("packed", "float32")):
+        save_ticket(make_ticket(), tmp_path / "ticket", *form)  # type: ignore[arg-type]
+        assert forms(tmp_path / "ticket") == form
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from slt_bench.params.sources import Source
 from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch
+from slt_bench.records.provenance import parent_digest
 from slt_bench.tracking.live import LiveRun
 from slt_bench.tracking.runs import track
 from slt_bench.tracking.store import experiment, open_store
@@ -103,6 +104,41 @@ def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, m
     assert track("one", read_results(cells), figures=False) == (where, 1)
     (again,) = [run for run in client.search_runs([where], MEANS) if run.data.tags["mean"] == cells[3].setting]
     assert again.info.run_id == frozen.info.run_id and again.data.metrics["seeds"] == 3
+
+
+def test_seeds_stand_under_one_mean_although_each_takes_the_ticket_of_its_own_parent(
+    project_with_store: Path, make_cell: Callable[..., Cell]
+) -> None:
+    children = []
+    for seed in (0, 1):
+        parent = make_cell(sparsity=0.8, seed=seed)
+        source = Source(prune_ratio=0.8, layout="from_ticket", parent=parent.as_parent())
+        children.append(make_cell(source=source, seed=seed))
+        finish(parent, 70.0)
+        finish(children[-1], 80.0)
+        file = children[-1].directory / "search.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"parent": parent_digest(parent.directory)}))
+        write_checksums(file.parent)
+    experiment_id, _ = track("one", read_results(children))
+    client = open_store()
+    (mean,) = client.search_runs([experiment_id], MEANS)
+    seeds = client.search_runs([experiment_id], SEEDS)
+    assert len(seeds) == 2 and {run.data.tags["mlflow.parentRunId"] for run in seeds} == {mean.info.run_id}
+    assert not any("parent.seed" in name or "parent.id" in name for name in mean.data.params)
+
+
+def test_seeds_move_to_a_mean_that_replaces_theirs(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    cells = [make_cell(seed=seed) for seed in (0, 1)]
+    for cell in cells:
+        finish(cell, 80.0)
+    experiment_id, _ = track("one", read_results(cells[:1]))
+    client = open_store()
+    (mean,) = client.search_runs([experiment_id], MEANS)
+    client.set_tag(mean.info.run_id, "identity", "of a version with less parameters")
+    track("one", read_results(cells))
+    (mean,) = client.search_runs([experiment_id], MEANS)
+    seeds = client.search_runs([experiment_id], SEEDS)
+    assert len(seeds) == 2 and {run.data.tags["mlflow.parentRunId"] for run in seeds} == {mean.info.run_id}
 
 
 def test_the_view_that_the_link_opens_is_there(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:

@@ -14,7 +14,7 @@ from math import log
 from statistics import mean, stdev
 
 from slt_bench.experiment.cell import Cell
-from slt_bench.records.provenance import parent_digest
+from slt_bench.records.standing import gives_ticket
 from slt_bench.report.results import TableResults
 from slt_bench.report.verdicts.claims import ClaimResult
 from slt_bench.report.verdicts.statistics import half_width
@@ -60,9 +60,8 @@ def _missing(results: TableResults, result: ClaimResult, size: int) -> list[Cell
     wanted = [(line.cell.setting, seed) for seed in result.usable[:size] for line in lines]
     missing = [cells[key] for key in dict.fromkeys(wanted) if key not in done]
     by_id = {cell.id: cell for cell in cells.values()}
-    parents = [by_id[cell.source.parent.id] for cell in missing
-               if cell.source.parent and parent_digest(cell.parent_directory) == "missing"]  # fmt: skip
-    return list({cell.id: cell for cell in (*parents, *missing)}.values())
+    parents = [by_id[cell.source.parent.id] for cell in missing if cell.source.parent]
+    return list({cell.id: cell for cell in (*(one for one in parents if not gives_ticket(one)), *missing)}.values())
 
 
 def describe(claim: OpenClaim, seconds: float | None) -> str:

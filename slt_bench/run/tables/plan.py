@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from slt_bench.common import paths
 from slt_bench.common.files import is_held
 from slt_bench.experiment.cell import Cell
+from slt_bench.records.provenance import made_here
 from slt_bench.records.standing import Standing, cell_standing, prepared_images
 
 
@@ -44,19 +45,22 @@ def plan(cells: Sequence[Cell], tickets: bool = False) -> list[Planned]:
 
 
 class _Rates:
-    """Seconds of an epoch by the records of cells that ran: of searches of one kind, or else of any kind."""
+    """Seconds of an epoch by the records of cells that ran, on machines as this one and of searches of one kind if any did."""
 
     def __init__(self, ran: Iterable[tuple[Cell, Standing]]) -> None:
         self.by_kind: dict[tuple[str, ...], list[float]] = {}
         for cell, standing in ran:
             for kind in _kinds(cell) if standing.record else ():
-                self.by_kind.setdefault(kind, []).extend((standing.record or {}).get("epoch_seconds", []))
+                seconds = (standing.record or {}).get("epoch_seconds", [])
+                for key in (("here", *kind), kind) if made_here(standing.record or {}) else (kind,):
+                    self.by_kind.setdefault(key, []).extend(seconds)
 
     def seconds(self, cell: Cell, standing: Standing) -> float | None:
         """Return the seconds that a cell took, if it is done, or is expected to take; None if nothing like it has run."""
         if standing.is_result and standing.record is not None:
             return float(sum(standing.record.get("epoch_seconds", [])))
-        seconds = next((seconds for kind in _kinds(cell) if (seconds := self.by_kind.get(kind))), None)
+        kinds = (*(("here", *kind) for kind in _kinds(cell)), *_kinds(cell))
+        seconds = next((seconds for kind in kinds if (seconds := self.by_kind.get(kind))), None)
         return cell.epochs * sum(seconds) / len(seconds) if seconds else None
 
 

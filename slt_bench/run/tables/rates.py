@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import mean
 from typing import Any
 
@@ -30,12 +31,13 @@ def try_rates(experiments: Experiments, table: str, rates: Sequence[float], plac
     Raises:
         BenchError: a recipe has no validation; or, at the end, cells failed.
     """
-    cells = [at_rate(cell, rate) for cell in first_of_recipes(experiments.table(table)) for rate in rates]
+    tried = [(cell.recipe_name, at_rate(cell, rate)) for cell in first_of_recipes(experiments.table(table)) for rate in rates]
+    cells = [cell for _, cell in tried]
     places = chosen(experiments.params.machine, places)
     announce(experiments, cells, places)
     prepare_missing(experiments, cells)
     failures = search_cells(experiments, (), cells, places)
-    for line in compared(cells):
+    for line in compared(tried):
         print(line)
     report_failures(failures, len(cells))
 
@@ -69,23 +71,24 @@ def at_rate(cell: Cell, rate: float) -> Cell:
     return cell.model_copy(update=changes)
 
 
-def compared(cells: Sequence[Cell]) -> list[str]:
+def compared(tried: Sequence[tuple[str, Cell]]) -> list[str]:
     """Write a block for each recipe: validation accuracies by sparsity and rate, and the rate that is best on average.
 
     Args:
-        cells: twins of `at_rate`; those without a result are shown as unknown.
+        tried: names of recipes, each with a twin of `at_rate`; those without a result are shown as unknown.
     """
     from slt_bench.report.rows import grid
 
-    outcomes, lines = read_outcomes(list(cells)), list[str]()
+    outcomes, lines = read_outcomes([cell for _, cell in tried]), list[str]()
     found = {name: float(each.record["best_val_top1"]) for name, each in outcomes.items() if isinstance(each, Result)}
-    kinds = grouped(cells, lambda cell: (_recipe(cell), cell.network_name, cell.search.label))
-    for (recipe, network, label), those in kinds.items():
+    kinds = grouped(tried, lambda each: (each[0], each[1].network_name, each[1].search.label))
+    for (recipe, network, label), twins in kinds.items():
+        those = [cell for _, cell in twins]
         rows = [
-            {"sparsity": f"{sparsity:g}"} | {_rate(cell): _shown(outcomes[cell.id], found) for cell in alike}
+            {"sparsity": f"{sparsity:g}"} | {_rate(recipe, cell): _shown(outcomes[cell.id], found) for cell in alike}
             for sparsity, alike in grouped(those, lambda cell: cell.sparsity).items()
         ]
-        by_rate = grouped(those, _rate)
+        by_rate = grouped(those, partial(_rate, recipe))
         whole = [rate for rate, alike in by_rate.items() if all(cell.id in found for cell in alike)]
         means = {rate: mean(found[cell.id] for cell in by_rate[rate]) for rate in whole}
         best = f"best on average: {max(means, key=lambda rate: means[rate])}" if means else "no rate is whole yet"
@@ -93,13 +96,8 @@ def compared(cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def _recipe(cell: Cell) -> str:
-    """Return the name of the recipe that a twin is of."""
-    return cell.recipe_name.removesuffix(f"{_AT}{cell.recipe.learning_rate:g}")
-
-
-def _rate(cell: Cell) -> str:
-    return f"{cell.recipe.learning_rate:g}{' (now)' if _recipe(cell) == cell.recipe_name else ''}"
+def _rate(recipe: str, cell: Cell) -> str:
+    return f"{cell.recipe.learning_rate:g}{' (now)' if cell.recipe_name == recipe else ''}"
 
 
 def _shown(outcome: Result | Absent, found: Mapping[str, float]) -> str:

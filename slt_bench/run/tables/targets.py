@@ -12,8 +12,8 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.records.begun import begun
 from slt_bench.records.leftovers import leftovers
-from slt_bench.records.provenance import parent_digest
 from slt_bench.records.shared import set_aside, take_from_others
+from slt_bench.records.standing import gives_ticket
 from slt_bench.run.cells import run_cell
 from slt_bench.run.datasets import prepare_missing
 from slt_bench.run.many import Places, chosen, run_cells
@@ -94,12 +94,11 @@ def _cells_of(experiments: Experiments, targets: Sequence[str]) -> list[Cell]:
 
 
 def _with_parent(experiments: Experiments, cell_id: str) -> list[Cell]:
-    """Look up a cell, after its parent if that has no ticket yet."""
+    """Look up a cell, after its parent if that has no ticket yet, or one of other parameters."""
     cell = experiments.cell(cell_id)
-    parent = cell.source.parent
-    if parent and parent_digest(cell.parent_directory) == "missing":
-        return [other for other in experiments.tables[cell.table].cells if other.id in (parent.id, cell_id)]
-    return [cell]
+    of_table = experiments.tables[cell.table].cells
+    parents = [other for other in of_table if cell.source.parent and other.id == cell.source.parent.id]
+    return [*(parent for parent in parents if not gives_ticket(parent)), cell]
 
 
 def announce(experiments: Experiments, cells: Sequence[Cell], places: Places) -> None:
