@@ -46,7 +46,7 @@ def keep_cells(results: TableResults, folder: Path) -> None:
 
 
 def restore_cells(experiment: Experiment) -> tuple[list[Cell], list[str]]:
-    """Put the kept results of a table's cells back into outputs/; a cell that has been begun there stays as it is.
+    """Put the kept results of a table's cells back into outputs/; a folder of a cell that holds anything stays as it is.
 
     Args:
         experiment: the table; results of cells that it declares no more are left out.
@@ -62,7 +62,7 @@ def restore_cells(experiment: Experiment) -> tuple[list[Cell], list[str]]:
     kept: dict[str, dict[str, bytes]] = {}
     for cell_id, name, content in _entries(archive):
         kept.setdefault(cell_id, {})[name] = content
-    restored = [declared[cell_id] for cell_id in kept if cell_id in declared and not any(_begun(declared[cell_id]))]
+    restored = [declared[cell_id] for cell_id in kept if cell_id in declared and _is_empty(declared[cell_id].directory)]
     for cell in restored:
         with replaced(cell.directory) as directory:
             for name, content in kept[cell.id].items():
@@ -70,8 +70,8 @@ def restore_cells(experiment: Experiment) -> tuple[list[Cell], list[str]]:
     return restored, [cell_id for cell_id in kept if cell_id not in declared]
 
 
-def _begun(cell: Cell) -> Iterator[bool]:
-    return ((cell.directory / name).exists() for name in OF_A_RESULT)
+def _is_empty(directory: Path) -> bool:
+    return not directory.exists() or not any(directory.iterdir())
 
 
 def _entries(archive: Path) -> Iterator[tuple[str, str, bytes]]:

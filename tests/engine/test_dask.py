@@ -21,7 +21,7 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
-from slt_bench.engine.executors import opened
+from slt_bench.engine.executors import opened, width
 from slt_bench.engine.head import run_jobs
 from slt_bench.engine.job import Job, Versions, make_jobs
 from slt_bench.engine.progress import Progress
@@ -124,6 +124,7 @@ def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
 
 
 def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, two: Cluster) -> None:
+    assert width(two.address) == 2 and width("pools:make") is None
     cells = written(PARAMS.replace("epochs: 2", "epochs: 2000")).tables["one"].cells[:2]
     logs = [paths.log_file(cell.id) for cell in cells]
     for times in (1, 2):

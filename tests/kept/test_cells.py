@@ -48,6 +48,12 @@ def test_what_is_kept_makes_the_same_table_elsewhere(
         f"one: {count} results are in outputs/cells/one again, without their tickets. `slt-bench run one"
         in capsys.readouterr().out
     )
+    shutil.rmtree(table.cells[1].directory)
+    table.cells[1].directory.mkdir()
+    (table.cells[1].directory / "thesis.txt").touch()
+    assert restore_cells(table) == ([], []), "what a user has put there stays"
+    (table.cells[1].directory / "thesis.txt").unlink()
+    assert restore_cells(table) == ([table.cells[1]], [])
     assert untouched.read_bytes() == b"mine" and restore_cells(table) == ([], [])
     keep_tables(params, ["one"])
     assert {name: (paths.RESULTS / "one" / name).read_bytes() for name in before} == before and kept.read_bytes() == archive

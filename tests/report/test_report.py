@@ -18,6 +18,7 @@ from slt_bench.experiment.published import published_values
 from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
+from slt_bench.records.result import common_images
 from slt_bench.report.columns import line_columns
 from slt_bench.report.notes import table_notes
 from slt_bench.report.results import table_results
@@ -97,6 +98,18 @@ def test_times_of_unlike_machines_have_no_mean(params: Experiments) -> None:
     report_table(params.tables["one"])
     (first, *others) = csv.DictReader(StringIO((paths.table_dir("one") / "cells.csv").read_text()))
     assert first["state"] == "missing" and first["top1"] == "" and others[1]["top1"] == "60.0", "no NaN in a file"
+
+
+def test_the_images_of_a_result_of_other_parameters_are_not_those_of_a_table(params: Experiments) -> None:
+    one, two = params.tables["one"].cells[2:4]
+    pretend(one, 60.0, images="d" * 64)
+    pretend(two, 60.0, images="e" * 64, finished="2026-02-02T10:00:09+00:00")
+    assert common_images([one, two]) == {"digits": "e" * 64}
+    path = two.directory / "search.json"
+    whole = json.loads(path.read_text())
+    for record in (whole | {"identity": "of another"}, {name: whole[name] for name in whole if name != "data"}):
+        path.write_text(json.dumps(record))
+        assert common_images([one, two]) == {"digits": "d" * 64}
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:

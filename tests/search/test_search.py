@@ -26,7 +26,7 @@ from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import Search
 from slt_bench.params.sources import Source
 from slt_bench.records.history import Epoch, read_history
-from slt_bench.records.standing import is_done
+from slt_bench.records.standing import cell_standing, is_done
 from slt_bench.run.cells import evaluate_cell, run_cell
 from slt_bench.run.evaluate import evaluate
 from slt_bench.search.methods.edge_popup import EdgePopup
@@ -287,6 +287,16 @@ def test_stale_tickets_are_not_evaluated(project: Path, make_cell: MakeCell, mon
     (cell.directory / "ticket.safetensors").unlink()
     with pytest.raises(BenchError, match=r"is without its ticket\.safetensors"):
         evaluate_cell(Machine(), cell)
+
+
+def test_a_divergence_whose_digests_were_not_written_gets_them(project: Path, make_cell: MakeCell) -> None:
+    """As after a kill between the record and its digests; else the cell would be missing for ever."""
+    cell = make_cell(**{**KINDS["training"], "recipe": {"learning_rate": 1e10}})
+    search(cell)
+    (cell.directory / "SHA256SUMS").unlink()
+    assert cell_standing(cell, None).kind == "missing"
+    run_cell(Machine(), cell)
+    assert cell_standing(cell, None).kind == "diverged"
 
 
 def test_float32_is_float32_and_the_record_says_so(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
