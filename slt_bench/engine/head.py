@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
-from slt_bench.common import paths
 from slt_bench.common.errors import Interrupted, Preempted
 from slt_bench.common.libraries import first_line
 from slt_bench.engine.executors import Engine
 from slt_bench.engine.job import Job, Note, Outcome, Report, read_results, write_results
 from slt_bench.engine.process import run_job
 from slt_bench.engine.progress import Progress
+from slt_bench.engine.setbacks import Losses, Refusals
 from slt_bench.engine.worker import results_here
 from slt_bench.experiment.cell import Cell
 
 _TICK = 0.5  # seconds between looks at the queue, so that signals are noticed
-_MOST_LOSSES = 3  # times that a cell may lose its worker without getting on
-_MOST_REFUSALS = 10  # in a row, and twice of every job that is out, after which no worker is expected to take one
 _GRACE = 5.0  # seconds for workers that were told to stop at once
 Key = tuple[str, str]  # the table and id of a cell
 
@@ -65,9 +61,7 @@ class _Head:
         self.failures: list[Failure] = []
         self.inbox: SimpleQueue[Note | tuple[int, Future[Report]]] = SimpleQueue()
         self.running: dict[int, Future[Report]] = {}  # by the number of the job
-        self.losses: dict[Key, tuple[int, object]] = {}  # how often a cell lost its worker, and how far it was then
-        self.refusals: dict[str, str] = {}  # by worker
-        self.refused = Counter[int]()  # refusals by the number of the job, since a worker took one
+        self.losses, self.refusals = Losses(), Refusals()
         self.is_stopping = False
 
     def run(self) -> list[Failure]:
@@ -133,7 +127,7 @@ class _Head:
             if note.outcome.kind in ("done", "failed"):  # the report counts losses
                 self._end(note.outcome, note.where)
         elif any(cell_id == note.cell_id for _, cell_id in self.left):
-            self.refused.clear()
+            self.refusals.end_row()
             before = self.progress.running.get(note.cell_id)
             if before is not None:
                 lost = f": {before} is lost" if before != note.where else ""
@@ -154,7 +148,7 @@ class _Head:
         if report.refused:
             self._refuse(number, report)
             return
-        self.refused.clear()
+        self.refusals.end_row()
         write_results(report.files)
         for outcome in report.outcomes:
             self._end(outcome, report.where)
@@ -163,13 +157,9 @@ class _Head:
 
     def _refuse(self, number: int, report: Report) -> None:
         worker = report.where or "this machine"
-        if self.refusals.get(worker) != report.refused:
-            self.refusals[worker] = report.refused
+        if self.refusals.add(number, worker, report.refused):
             self.progress.say(f"{worker} is refused: {report.refused}")
-        self.refused[number] += 1
-        # A job that was not refused again may be with a worker that says nothing until it is done.
-        by_all = self.refused.total() >= _MOST_REFUSALS and all(self.refused[other] > 1 for other in (number, *self.running))
-        if by_all or not report.where:
+        if self.refusals.are_by_all((number, *self.running)) or not report.where:
             for cell in self.jobs[number].cells:
                 if (cell.table, cell.id) in self.left:
                     self._fail((cell.table, cell.id), f"refused by {worker}: {report.refused}")
@@ -193,12 +183,9 @@ class _Head:
         if self.is_stopping:  # then all lose theirs
             return
         cell = self.left[key]
-        how_far = _how_far(cell)
-        times, before = self.losses.get(key, (0, None))
-        times = times + 1 if how_far == before else 1
-        self.losses[key] = (times, how_far)
+        times = self.losses.add(cell)
         self.progress.end(cell.id)
-        if times >= _MOST_LOSSES:
+        if self.losses.are_too_many(times):
             self._fail(key, f"lost its worker {times} times without getting on; the last time {reason}")
             for child in [key for key, other in self.left.items() if other.source.parent and other.source.parent.id == cell.id]:
                 self._fail(child, f"its ticket comes from {cell.id}, which failed")
@@ -231,13 +218,3 @@ class _Head:
                 self._receive()
         for future in self.running.values():
             future.cancel()
-
-
-def _how_far(cell: Cell) -> object:
-    """Return what changes when the search of a cell gets on: the times of its checkpoints, as far as this machine sees them."""
-    directory = paths.state_dir(cell.id, cell.identity)
-    times = set()
-    for file in directory.glob("*.pt"):
-        with suppress(FileNotFoundError):  # it is being replaced
-            times.add((file.name, file.stat().st_mtime_ns))
-    return times

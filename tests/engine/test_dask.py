@@ -86,7 +86,7 @@ def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
     experiments = written(ONE_SEED)
     parent, child = experiments.tables["one"].cells
     machine = experiments.params.machine
-    monkeypatch.setattr("slt_bench.engine.head._MOST_REFUSALS", 2)
+    monkeypatch.setattr("slt_bench.engine.setbacks._MOST_REFUSALS", 2)
 
     def run(cells: list, **changes: object) -> list:
         (job,) = make_jobs(WORK, machine, cells, "far", None)
@@ -116,7 +116,7 @@ def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
     shutil.rmtree(paths.CELLS)
     (refused,) = run([parent], versions=replace(Versions.here([parent]), code="0123456789ab"))
     assert "is refused: code " in capsys.readouterr().out and "instead of 0123456789ab" in refused.reason
-    monkeypatch.setattr("slt_bench.engine.head._MOST_REFUSALS", 1)  # each takes a second
+    monkeypatch.setattr("slt_bench.engine.setbacks._MOST_REFUSALS", 1)  # each takes a second
     (refused,) = run([parent], images={"digits": "f" * 64})
     assert "images of digits " in refused.reason and "instead of ffffffffffff" in refused.reason
     (refused,) = run([parent], identities={parent.id: "other"})
