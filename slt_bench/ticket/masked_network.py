@@ -83,9 +83,19 @@ class MaskedNetwork(nn.Module):
         Returns:
             float32[batch, classes].
         """
+        return self._through(self._logits, images)
+
+    def without_compiling(self, images: Tensor) -> Tensor:
+        """Compute the logits as `forward` does, but not by a compiled graph, where a setting changes with every batch.
+
+        Each value of such a setting would be compiled anew, and after eight nothing would be, the next training neither.
+        """
+        return self._through(_call, images)
+
+    def _through(self, logits: Callable[..., Tensor], images: Tensor) -> Tensor:
         views = _EffectiveWeights.apply(self._anchor, self)  # type: ignore[no-untyped-call]
         weights = {layer.name: view for layer, view in zip(self.source.layers, views, strict=True)}
-        return self._logits(self.module, weights, images.to(self.effective.dtype)).float()
+        return logits(self.module, weights, images.to(self.effective.dtype)).float()
 
     def layer_counts(self) -> list[Counts]:
         """Count the edges of every layer under the present mask."""

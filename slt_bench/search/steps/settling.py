@@ -36,7 +36,7 @@ def gather_statistics(network: MaskedNetwork, microbatches: MicrobatchStatistics
         size = len(images) // len(microbatches.local)
         for place, microbatch in enumerate(microbatches.local):
             microbatches.enter(microbatch)
-            network(images[place * size : (place + 1) * size])
+            network.without_compiling(images[place * size : (place + 1) * size])
             microbatches.leave(microbatch)
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
