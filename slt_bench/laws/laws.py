@@ -196,7 +196,7 @@ def _addresses(trainer: Trainer) -> dict[str, int]:
         **{f"state {name}": tensor for name, tensor in method.state().items()},
         **{name: tensor for name, tensor in vars(method).items() if isinstance(tensor, Tensor)},
         **{f"network.{name}": tensor for name, tensor in vars(network).items() if isinstance(tensor, Tensor)},
-        "velocity": trainer.optimizer.velocity, "ever kept": trainer.masks.ever_kept, "losses": trainer.gradient.losses,
+        "velocity": trainer.optimizer.velocity, "masks seen": trainer.masks.seen, "losses": trainer.gradient.losses,
         "correct": trainer.gradient.correct,
     }  # fmt: skip
     return {name: tensor.data_ptr() for name, tensor in tensors.items() if name != "network._collectable"}

@@ -111,8 +111,10 @@ def random_roles(seed: int, budget: Budget) -> Tensor:
         budget: pruned and locked edges of each layer.
 
     Returns:
-        uint8[N]: FREE, PRUNED or LOCKED.
+        uint8[N]: FREE, PRUNED or LOCKED; one byte in memory where all are free. It is only read.
     """
+    if not budget.pruned.any() and not budget.locked.any():
+        return torch.tensor([FREE], dtype=torch.uint8).expand(int(budget.sizes.sum()))
     counts = zip(budget.sizes.tolist(), budget.pruned.tolist(), budget.locked.tolist(), strict=True)
     parts = [_roles(size, pruned, locked, seed, index) for index, (size, pruned, locked) in enumerate(counts)]
     return torch.from_numpy(np.concatenate(parts))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+_EVER, _LAST = 1, 2  # bits of an edge
+
 
 class MaskStatistics:
     """The fate of the free edges over a search: which were ever kept, and how many change sides in an epoch."""
@@ -18,8 +20,8 @@ class MaskStatistics:
             free_edges: N_free.
             device: where the masks are.
         """
-        self.ever_kept = torch.zeros(free_edges, dtype=torch.bool, device=device)  # bool[N_free]
-        self.last_epoch = self.ever_kept.clone()  # bool[N_free]: the mask at the last call of `churn`
+        # uint8[N_free], two bits in one byte: whether an edge was in any mask, and in the one at the last call of `churn`.
+        self.seen = torch.zeros(free_edges, dtype=torch.uint8, device=device)
 
     def see(self, mask: Tensor) -> None:
         """Record a mask that is used; to be called after every selection.
@@ -27,13 +29,13 @@ class MaskStatistics:
         Args:
             mask: bool[N_free].
         """
-        self.ever_kept |= mask
+        self.seen |= mask.view(torch.uint8)
 
     @property
     def dying_edge_ratio(self) -> float:
         """Share of free edges in no mask so far (Iwasawa et al. 2023), exactly; 0 where there is no free edge."""
-        free = self.ever_kept.numel()
-        return 1 - int(torch.count_nonzero(self.ever_kept)) / free if free else 0.0
+        free = self.seen.numel()
+        return 1 - int(torch.count_nonzero(self.seen & _EVER)) / free if free else 0.0
 
     def churn(self, mask: Tensor) -> float:
         """Compute the share of free edges that changed sides since the last call: into the mask or out of it.
@@ -44,13 +46,14 @@ class MaskStatistics:
         Returns:
             A share in [0, 1].
         """
-        changed = int(torch.count_nonzero(self.last_epoch ^ mask))
-        self.last_epoch.copy_(mask)
-        return changed / mask.numel() if mask.numel() else 0.0
+        at_last_call = self.seen >= _LAST
+        self.seen &= _EVER
+        self.seen |= mask.view(torch.uint8) * _LAST
+        return int(torch.count_nonzero(at_last_call ^ mask)) / mask.numel() if mask.numel() else 0.0
 
     def state(self) -> dict[str, Tensor]:
         """Give everything that later statistics depend on."""
-        return {"ever_kept": self.ever_kept, "last_epoch": self.last_epoch}
+        return {"seen": self.seen}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Take over what `state` gave.
@@ -58,8 +61,7 @@ class MaskStatistics:
         Args:
             state: tensors on any device.
         """
-        self.ever_kept.copy_(state["ever_kept"])
-        self.last_epoch.copy_(state["last_epoch"])
+        self.seen.copy_(state["seen"])
 
 
 def magnitude_quantiles(values: Tensor, percents: Sequence[int]) -> list[float]:
