@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from multiprocessing import forkserver, get_context
 from multiprocessing.context import ForkServerProcess
@@ -46,6 +48,7 @@ class Command:
     def __init__(self, *arguments: str) -> None:
         """Start it in this directory."""
         folder = Path(tempfile.mkdtemp())
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.arguments = arguments
         self._said = [folder / "stdout", folder / "stderr"]
         self._process = start(_command, arguments, self._said)

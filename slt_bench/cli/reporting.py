@@ -77,8 +77,9 @@ def results(tables: tuple[str, ...], partial: bool, site: Path | None, verify: b
         _verify(tables)
         return
     if restore:
+        experiments = load()
         for table in tables:
-            print(reports.restore_table(load().table(table)))
+            print(reports.restore_table(experiments.table(table)))
         return
     if site:
         reports.write_results_site(site)

@@ -58,8 +58,7 @@ def _fault(source: str, path: Path) -> str:
     if source == "imagenet":
         return _fault_of_imagenet(path) if kind == "folder" else "is no folder"
     if source == "fashion_mnist":
-        missing = missing_files(path) if kind == "folder" else []
-        return f"lacks {', '.join(missing)}" if missing else "" if kind == "folder" else "is no folder"
+        return _fault_of_fashion_mnist(path) if kind == "folder" else "is no folder"
     return _fault_of_folder(path, *_RELEASE_FILES.get(source, ())) if kind == "folder" else _fault_of_tar(path)
 
 
@@ -87,6 +86,12 @@ def _fault_of_imagenet(path: Path) -> str:
         if not ((path / folder).is_dir() or (path / archive).is_file()):
             return f"holds neither {folder} nor {archive}"
     return ""
+
+
+def _fault_of_fashion_mnist(path: Path) -> str:
+    """Describe which of the four files of Fashion-MNIST are missing in a folder; empty if none is."""
+    missing = missing_files(path)
+    return f"lacks {', '.join(missing)}" if missing else ""
 
 
 def _fault_of_tar(path: Path) -> str:

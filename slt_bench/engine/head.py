@@ -14,7 +14,7 @@ from slt_bench.engine.executors import Engine
 from slt_bench.engine.job import Job, Note, Outcome, Report, read_results, write_results
 from slt_bench.engine.process import run_job
 from slt_bench.engine.progress import Progress
-from slt_bench.engine.setbacks import Losses, Refusals
+from slt_bench.engine.setbacks import MOST_LOSSES, Losses, Refusals
 from slt_bench.engine.worker import results_here
 from slt_bench.experiment.cell import Cell
 
@@ -185,7 +185,7 @@ class _Head:
         cell = self.left[key]
         times = self.losses.add(cell)
         self.progress.end(cell.id)
-        if self.losses.are_too_many(times):
+        if times >= MOST_LOSSES:
             self._fail(key, f"lost its worker {times} times without getting on; the last time {reason}")
             for child in [key for key, other in self.left.items() if other.source.parent and other.source.parent.id == cell.id]:
                 self._fail(child, f"its ticket comes from {cell.id}, which failed")

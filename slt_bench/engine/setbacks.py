@@ -9,7 +9,7 @@ from contextlib import suppress
 from slt_bench.common import paths
 from slt_bench.experiment.cell import Cell
 
-_MOST_LOSSES = 3  # times that a cell may lose its worker without getting on
+MOST_LOSSES = 3  # times that a cell may lose its worker without getting on
 _MOST_REFUSALS = 10  # in a row, and twice of every job that is out, after which no worker is expected to take one
 
 
@@ -54,11 +54,6 @@ class Losses:
         times = times + 1 if how_far == before else 1
         self.last[cell.table, cell.id] = (times, how_far)
         return times
-
-    @staticmethod
-    def are_too_many(times: int) -> bool:
-        """Whether a cell that has lost its worker so many times is not tried again."""
-        return times >= _MOST_LOSSES
 
 
 def _how_far(cell: Cell) -> object:

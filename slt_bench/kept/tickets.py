@@ -38,14 +38,13 @@ def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
     for line in results.lines:
         if not line.results or not line.cell.search.is_searched:
             continue
-        found = ((result, _ticket_of(result, before)) for result in sorted(line.results, key=lambda result: result.cell.seed))
-        result, source = next(((result, file) for result, file in found if file is not None), (None, None))
-        if result is None or source is None:
-            continue
-        path = folder / FOLDER / f"{result.cell.id}.safetensors"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_ticket(read_ticket(source).ticket, path, "coded")
-        records.append(_record(result, path))
+        for result in sorted(line.results, key=lambda result: result.cell.seed):
+            if source := _ticket_of(result, before):
+                path = folder / FOLDER / f"{result.cell.id}.safetensors"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_ticket(read_ticket(source).ticket, path, "coded")
+                records.append(_record(result, path))
+                break
     return records
 
 

@@ -77,8 +77,10 @@ def _imports(tree: ast.Module, name: str, is_package: bool) -> Iterator[tuple[st
 def _counts(name: str, packages: set[str]) -> bool:
     """Whether a module is one of the plug-in's own, or lies in the project's directory."""
     path = _source(name)
-    is_own, is_library = name.partition(".")[0] in packages, path is None or "site-packages" in path.parts
-    return path is not None and (is_own or (path.is_relative_to(Path.cwd()) and not is_library))
+    if path is None:
+        return False
+    is_in_project = path.is_relative_to(Path.cwd()) and "site-packages" not in path.parts
+    return is_in_project or name.partition(".")[0] in packages
 
 
 def _source(name: str) -> Path | None:

@@ -66,7 +66,13 @@ def made_here(record: dict[str, Any]) -> bool:
     ran = record.get("environment", {})
     if visible_devices() or ran.get("gpu"):
         return bool(visible_devices()) == bool(ran.get("gpu"))
-    return (ran.get("cpu"), ran.get("cores")) == (_cpu(), cores())
+    return (ran.get("cpu"), ran.get("cores")) == _processor()
+
+
+@cache
+def _processor() -> tuple[str, int]:
+    """Look up this machine's processor and cores, once for a plan of a thousand cells."""
+    return _cpu(), cores()
 
 
 def environment() -> dict[str, Any]:

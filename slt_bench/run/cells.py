@@ -53,7 +53,7 @@ def search_cell(machine: Machine, cell: Cell) -> None:
         cell: the cell.
 
     Raises:
-        BenchError: as `search.run.search`; or there are less CUDA devices than processes.
+        BenchError: as `search.run.search`; or there are fewer CUDA devices than processes.
         SystemExit: one of the processes failed, and has printed the reason.
     """
     from slt_bench.compute.launch import launch, started_together, usable_world_size

@@ -17,6 +17,7 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.kept.cells import NAME, restore_cells
 from slt_bench.params.sources import Source
+from slt_bench.records.checksums import write_checksums
 from slt_bench.records.standing import cell_standing
 from slt_bench.report.results import table_results
 from slt_bench.run.tables.reports import keep_tables
@@ -89,9 +90,7 @@ def test_a_child_is_compared_though_the_ticket_of_its_parent_is_gone(project: Pa
     checksums = (parent.directory / "SHA256SUMS").read_text()
     of_parent = next(line[:12] for line in checksums.splitlines() if line.endswith("  ticket.safetensors"))
     record.write_text(record.read_text().replace('"parent": ""', f'"parent": "{of_parent}"'))
-    for name in ("SHA256SUMS",):  # of the child, as the record is another one now
-        lines = (child.directory / name).read_text().splitlines(keepends=True)
-        (child.directory / name).write_text("".join(line for line in lines if "search.json" not in line))
+    write_checksums(child.directory)
     assert cell_standing(child, None).reason == "of other code"
     (parent.directory / "ticket.safetensors").unlink()
     standing = cell_standing(child, None)

@@ -60,6 +60,5 @@ def test_time_left_goes_by_machines_as_this_one_if_any_cell_ran_there(
     path.write_text(path.read_text().replace('"gpu": null', '"gpu": "H200"'))
     assert plan([first, third])[1].seconds == 2 * 5.0
     pretend(second, 80.0, seconds=17.0)
-    monkeypatch.setattr("slt_bench.records.provenance._cpu", lambda: "one")
-    monkeypatch.setattr("slt_bench.records.provenance.cores", lambda: 2)
+    monkeypatch.setattr("slt_bench.records.provenance._processor", lambda: ("one", 2))
     assert plan([first, second, third])[2].seconds == 2 * 17.0

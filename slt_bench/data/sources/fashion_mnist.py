@@ -17,6 +17,7 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dat
 _DOWNLOADED = paths.DOWNLOADS / "FashionMNIST" / "raw"  # where torchvision does
 CLASSES = ["T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 _NAMES = {"train": "train", "test": "t10k"}
+_IMAGE_FILE, _LABEL_FILE = "images-idx3-ubyte", "labels-idx1-ubyte"
 _COUNTS = {"train": 60_000, "test": 10_000}
 _SIDE, _IMAGES, _LABELS = 28, 2051, 2049  # and the numbers that a file of images or labels begins with
 
@@ -40,8 +41,13 @@ def fashion_mnist(location: str | None) -> ImageSet:
 
 def missing_files(folder: Path) -> list[str]:
     """List those of the four files that a folder has neither packed nor unpacked."""
-    names = [f"{split}-{kind}" for split in _NAMES.values() for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
-    return [name for name in names if not any((folder / f"{name}{ending}").is_file() for ending in ("", ".gz"))]
+    names = [f"{name}-{kind}" for name in _NAMES.values() for kind in (_IMAGE_FILE, _LABEL_FILE)]
+    return [name for name in names if _found(folder, name) is None]
+
+
+def _found(folder: Path, name: str) -> Path | None:
+    """Find a file, packed or not, by its name without .gz."""
+    return next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None)
 
 
 def fashion_mnist_is_here() -> bool:
@@ -67,13 +73,13 @@ def _downloaded() -> Path:
 
 def _images(folder: Path, split: str) -> NDArray[np.uint8]:
     """Read the images of a split: uint8[n, 28, 28, 3]."""
-    pixels = _content(folder, f"{_NAMES[split]}-images-idx3-ubyte", (_IMAGES, _COUNTS[split], _SIDE, _SIDE))
+    pixels = _content(folder, f"{_NAMES[split]}-{_IMAGE_FILE}", (_IMAGES, _COUNTS[split], _SIDE, _SIDE))
     return np.repeat(pixels.reshape(-1, _SIDE, _SIDE, 1), 3, axis=3)
 
 
 def _labels(folder: Path, split: str) -> NDArray[np.int64]:
     """Read the labels of a split: int64[n]."""
-    labels = _content(folder, f"{_NAMES[split]}-labels-idx1-ubyte", (_LABELS, _COUNTS[split])).astype(np.int64)
+    labels = _content(folder, f"{_NAMES[split]}-{_LABEL_FILE}", (_LABELS, _COUNTS[split])).astype(np.int64)
     if labels.max() >= len(CLASSES):
         raise BenchError(f"{folder} has a label {labels.max()}; there are {len(CLASSES)} classes")
     return labels
@@ -93,7 +99,7 @@ def _content(folder: Path, name: str, header: tuple[int, ...]) -> NDArray[np.uin
     Raises:
         BenchError: there is no such file, or it is another one or damaged.
     """
-    path = next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None)
+    path = _found(folder, name)
     if path is None:
         raise BenchError(f"{folder} has no file {name}.gz or {name}")
     try:

@@ -121,10 +121,8 @@ def _compare(table: Table, claim: Claim, of: Line, over: Line, selected_from: in
         selected_from * claim.looks,
         fitting(claim.published, of.full_size),
     )
-    comparable = (
-        [value.value for value in published] if of.full_size is of.cell else []
-    )  # of a small budget they are no measure
-    least = min(comparable, default=None)
+    is_small = of.full_size is not of.cell  # published values are no measure of it
+    least = None if is_small else min((value.value for value in published), default=None)
 
     def effect_on(seeds: Sequence[int]) -> Effect:
         first, second = ([looks.values[seed][side] for seed in seeds] for side in (0, 1))

@@ -50,18 +50,22 @@ class _Rates:
     def __init__(self, ran: Iterable[tuple[Cell, Standing]]) -> None:
         self.by_kind: dict[tuple[str, ...], list[float]] = {}
         for cell, standing in ran:
-            for kind in _kinds(cell) if standing.record else ():
-                seconds = (standing.record or {}).get("epoch_seconds", [])
-                for key in (("here", *kind), kind) if made_here(standing.record or {}) else (kind,):
-                    self.by_kind.setdefault(key, []).extend(seconds)
+            record, kinds = standing.record or {}, _kinds(cell)
+            for key in _here(kinds) + kinds if made_here(record) else kinds:
+                self.by_kind.setdefault(key, []).extend(record.get("epoch_seconds", []))
 
     def seconds(self, cell: Cell, standing: Standing) -> float | None:
         """Return the seconds that a cell took, if it is done, or is expected to take; None if nothing like it has run."""
         if standing.is_result and standing.record is not None:
             return float(sum(standing.record.get("epoch_seconds", [])))
-        kinds = (*(("here", *kind) for kind in _kinds(cell)), *_kinds(cell))
-        seconds = next((seconds for kind in kinds if (seconds := self.by_kind.get(kind))), None)
+        kinds = _kinds(cell)
+        seconds = next((seconds for kind in _here(kinds) + kinds if (seconds := self.by_kind.get(kind))), None)
         return cell.epochs * sum(seconds) / len(seconds) if seconds else None
+
+
+def _here(kinds: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """Mark kinds of cells as those that ran on machines as this one."""
+    return tuple(("here", *kind) for kind in kinds)
 
 
 def _kinds(cell: Cell) -> tuple[tuple[str, ...], ...]:

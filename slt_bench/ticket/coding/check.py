@@ -142,11 +142,9 @@ def check_lengths(
         counts, is_there = header.get(name), name in tensors or f"{name}_coded" in tensors
         if (counts is not None) != is_there:
             raise Damaged(f"{name} in its header belongs to a tensor {name}")
+        most = MOST - 1 if name == "coats" else MOST  # level j is j + 1 coats, in a byte
         if counts is not None and (
-            len(counts) > MOST - (name == "coats")
-            or counts != sorted(counts, reverse=True)
-            or 0 in counts
-            or (counts and counts[0] > edges)
+            len(counts) > most or counts != sorted(counts, reverse=True) or 0 in counts or (counts and counts[0] > edges)
         ):
             raise Damaged(f"{name} in its header are no counts of edges of rising level")
     if ("kept" in header) != ("mask_coded" in tensors):
