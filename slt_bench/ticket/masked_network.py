@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from slt_bench.compute.passes import are_compiled, run
 from slt_bench.networks.source import FREE, LOCKED, SourceNetwork
 from slt_bench.params.recipes import Scale
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.scales import layer_scales
-
-_PART = 1 << 21  # numbers that a CPU computes with at a time
 
 
 class MaskedNetwork(nn.Module):
@@ -50,7 +49,6 @@ class MaskedNetwork(nn.Module):
         self.free = None if free.numel() == source.size else free  # no index where every edge is free
         self.free_weights = source.weights if self.free is None else source.weights.index_select(0, self.free)
         self.free_stops: list[int] = self.budget.free.cumsum().tolist()
-        self.parts = cut(self.free_weights)
         self.mask = torch.ones_like(self.free_weights, dtype=torch.bool)
         self.effective = torch.zeros_like(source.weights, dtype=dtype)  # as pruned edges stay
         self._free_bits = _bits(self.free_weights.to(dtype))
@@ -122,10 +120,7 @@ class MaskedNetwork(nn.Module):
         if free_weights is not None:
             self._free_effective.copy_(free_weights)
         else:  # times 0 or 1, as a bitwise and with 0 or -1: a fraction of a multiplication's passes
-            composed = _bits(self._free_effective)
-            for part in self.parts:
-                all_bits = self.mask[part].to(composed.dtype).neg_()
-                torch.bitwise_and(self._free_bits[part], all_bits, out=composed[part])
+            _keep_masked(self._free_bits, self.mask, _bits(self._free_effective))
         if self.free is not None:
             if self.scale != "none":  # an earlier factor is still in them
                 self.effective.scatter_(0, self._locked, self._locked_weights)
@@ -214,10 +209,14 @@ def _call(module: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tens
     return logits
 
 
-def cut(vector: Tensor) -> list[slice]:
-    """Cut a vector into parts, so that what is computed in between stays in a CPU's cache; a GPU takes it as a whole."""
-    length = vector.numel() if vector.is_cuda else _PART
-    return [slice(start, min(start + length, vector.numel())) for start in range(0, vector.numel(), max(1, length))]
+def _keep_masked(bits: Tensor, mask: Tensor, kept: Tensor) -> None:
+    """Write what a mask keeps, and zeros elsewhere."""
+    if are_compiled(bits):
+        from slt_bench.compute.pass_loops import keep_masked
+
+        run(keep_masked, (bits, mask, kept))
+    else:  # times 0 or 1, as a bitwise and with 0 or -1: a fraction of a multiplication's passes
+        torch.bitwise_and(bits, mask.to(bits.dtype).neg_(), out=kept)
 
 
 def _bits(values: Tensor) -> Tensor:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
-from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from slt_bench.common.errors import BenchError
+from slt_bench.compute.passes import cut, in_threads
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-T = TypeVar("T")
 _LOWEST, _HIGHEST = -(2**31), 2**31 - 1  # of the order of bits
 _NARROWEST = 1 << 12  # steps of a float32's last bit from the middle of a bracket to its ends
 _FEW = 4096  # scores in a bracket that are no reason to make it narrower
 _TRIES = 4  # brackets, before a selection over all
-_A_THREAD = 1 << 19  # scores that pay for one more thread
 
 
 class Diverged(BenchError):
@@ -109,9 +105,7 @@ class _Scan:
 
         self.bits: NDArray[np.int32] = scores.numpy().view(np.int32)
         self.mask, self.by_magnitude = mask.numpy(), by_magnitude
-        blocks, parts = -(-len(self.bits) // BLOCK), min(torch.get_num_threads(), max(1, len(self.bits) // _A_THREAD))
-        ends = [BLOCK * (blocks * part // parts) for part in range(parts)] + [len(self.bits)]
-        self.parts = [slice(start, end) for start, end in pairwise(ends)]
+        self.parts = cut(len(self.bits), BLOCK)
         self.counts = [np.empty(-(-(part.stop - part.start) // BLOCK), np.int32) for part in self.parts]
 
     def compare(self, low: int, high: int) -> tuple[int, int]:
@@ -128,7 +122,7 @@ class _Scan:
             part, counts = self.parts[number], self.counts[number]
             return scan(self.bits[part], self.by_magnitude, np.int32(low), np.int32(high), self.mask[part], counts)
 
-        found = _in_threads(work, len(self.parts))
+        found = in_threads(work, len(self.parts))
         if any(wrong for _, wrong in found):
             raise Diverged("a score is NaN or infinite")
         return sum(above for above, _ in found), sum(int(counts.sum()) for counts in self.counts)
@@ -153,22 +147,6 @@ class _Scan:
 
         order = _order(torch.from_numpy(self.bits), self.by_magnitude).numpy()
         return int(np.partition(order, len(order) - count)[len(order) - count])
-
-
-def _in_threads(work: Callable[[int], T], count: int) -> list[T]:
-    """Call work(0) to work(count - 1), each in a thread of its own but the first."""
-    results: list[Any] = [None] * count
-
-    def keep(number: int) -> None:
-        results[number] = work(number)
-
-    others = [Thread(target=keep, args=(number,)) for number in range(1, count)]
-    for thread in others:
-        thread.start()
-    keep(0)
-    for thread in others:
-        thread.join()
-    return results
 
 
 def _order(bits: Tensor, by_magnitude: bool) -> Tensor:

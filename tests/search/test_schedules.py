@@ -97,7 +97,8 @@ def test_full_sparsity_is_reached() -> None:
 
 def test_the_controls_are_one_phase() -> None:
     assert WeightTraining(kind="weight-training").phases(RECIPE, 0.3, 0.3) == (Phase(10, 0.3),)
-    assert RandomMask(kind="random-mask").phases(RECIPE, 0.0, 0.3) == (Phase(10, 0.3),)
+    assert RandomMask(kind="random-mask").phases(RECIPE, 0.0, 0.3) == (Phase(5, 0.3),)  # of 10: nothing is learned
+    assert RandomMask(kind="random-mask").phases(RECIPE.model_copy(update={"epochs": 3}), 0.0, 0.3) == (Phase(3, 0.3),)
 
 
 def test_epochs_find_their_phase() -> None:

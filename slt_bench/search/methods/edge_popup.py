@@ -48,8 +48,13 @@ class ScoreMethod(RankingMethod[RankingSearch]):
         """
         import torch
 
-        for part in self.network.parts:
-            by_weights[part].mul_(self.network.free_weights[part]).mul_(torch.sign(self.learned[part]))
+        from slt_bench.compute.passes import are_compiled, run
+
+        if not are_compiled(by_weights):
+            return by_weights.mul_(self.network.free_weights).mul_(torch.sign(self.learned))
+        from slt_bench.compute.pass_loops import times_weight_and_sign
+
+        run(times_weight_and_sign, (by_weights, self.network.free_weights, self.learned))
         return by_weights
 
 

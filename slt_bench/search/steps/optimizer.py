@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from slt_bench.compute.passes import are_compiled, run, torch_fuses
 
 
 class Sgd:
@@ -31,6 +34,11 @@ class Sgd:
             gradient: float32[n]; it is used up.
             learning_rate: at least 0; a float32[] on the vector's device where a step is to be replayed with other rates.
         """
+        if not isinstance(learning_rate, Tensor) and are_compiled(self.vector) and torch_fuses():
+            from slt_bench.compute.pass_loops import descend
+
+            numbers = (np.float32(number) for number in (learning_rate, self.momentum, self.weight_decay))
+            return run(descend, (self.vector, self.velocity, gradient), *numbers)
         gradient.add_(self.vector, alpha=self.weight_decay)
         self.velocity.mul_(self.momentum).add_(gradient)
         if isinstance(learning_rate, Tensor):
