@@ -9,6 +9,7 @@ from time import perf_counter
 import pytest
 import torch
 
+from benchmarks.released import released_step
 from benchmarks.steps import DEVICE, Case, search_step, weight_training_step
 from slt_bench.params.searches import BUILT_IN, search_class
 
@@ -34,6 +35,16 @@ def test_search_step(benchmark, case) -> None:
     ratio = in_turns(benchmark, search, training, rounds)
     benchmark.extra_info["ratio to weight training"] = round(ratio, 3)
     print(f"\n{case}: search step / weight-training step = {ratio:.3f} (medians of {rounds} steps in turns, on {DEVICE})")
+
+
+@pytest.mark.parametrize("case", ["conv6", "resnet18", "resnet50-8"])
+def test_step_of_released_codes(benchmark, case) -> None:
+    """A step in the way of the released codes beside one of ours, both in float32."""
+    what = CASES.get(case, Case("resnet50", 8, 224))
+    rounds = ROUNDS if what.image == 32 or DEVICE != "cpu" else 7
+    ratio = in_turns(benchmark, released_step(what), search_step(what)[0], rounds)
+    benchmark.extra_info["ratio to ours"] = round(ratio, 3)
+    print(f"\n{case}: step of released codes / search step = {ratio:.3f} (medians of {rounds} steps in turns, on {DEVICE})")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in BUILT_IN if kind not in ("edge-popup", "weight-training", "random-mask")])
