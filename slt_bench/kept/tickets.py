@@ -20,7 +20,7 @@ def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
     """Write the ticket of the first seed of every line that has one, with an entropy-coded mask, where a search found it.
 
     Trained weights are no ticket, and a random mask is drawn again from its seed in seconds. Of results that were restored
-    without their tickets, those that are kept already are left; a line without any has none.
+    without their tickets, those that are kept already are left; a line without any has none, and is named.
 
     Args:
         results: of the table.
@@ -45,6 +45,8 @@ def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
                 save_ticket(read_ticket(source).ticket, path, "coded")
                 records.append(_record(result, path))
                 break
+        else:
+            print(f"note: no ticket of {line.cell.setting} is kept: its results were restored without one")
     return records
 
 

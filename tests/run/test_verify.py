@@ -112,16 +112,19 @@ def test_a_damaged_ticket_is_named(kept: Path) -> None:
     assert check.kind == "differs" and str(check) == f"✗ {file}: there is no ticket"
 
 
-def test_a_restored_result_keeps_the_ticket_that_is_kept_already(kept: Path, make_cell: Callable[..., Cell]) -> None:
+def test_a_restored_result_keeps_the_ticket_that_is_kept_already(
+    kept: Path, make_cell: Callable[..., Cell], capsys: pytest.CaptureFixture[str]
+) -> None:
     (file,) = (kept / "tickets").iterdir()
     cell = make_cell(seed=0)
     (cell.directory / "ticket.safetensors").unlink()
     results: Any = SimpleNamespace(name="one", lines=[SimpleNamespace(results=read_results([cell]), cell=cell)])
     before = file.read_bytes()
     (record,) = keep_tickets(results, paths.RESULTS / "anew")
-    assert (paths.RESULTS / "anew" / record["file"]).read_bytes() == before
+    assert (paths.RESULTS / "anew" / record["file"]).read_bytes() == before and "note:" not in capsys.readouterr().out
     change(kept, lambda record: record.update(top1=1.0))  # of another result of this cell
     assert keep_tickets(results, paths.RESULTS / "anew") == []
+    assert f"note: no ticket of {cell.setting} is kept: its results were restored without one" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["training", "random"])
