@@ -15,6 +15,8 @@ from typing import IO
 
 from slt_bench.common.errors import BenchError
 
+_A_LOOK = 0.5  # seconds: far longer than somebody who looks at a lock holds it
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -106,13 +108,24 @@ def exclusive(directory: Path) -> Iterator[None]:
         BenchError: another process holds it.
     """
     with _lock_file(directory / "lock") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BenchError(f"another process is at work in {directory}; wait for it or end it") from None
+        if not _locked(file):
+            raise BenchError(f"another process is at work in {directory}; wait for it or end it")
         for leftover in directory.glob(".*.tmp"):  # of a process that was killed
             leftover.unlink(missing_ok=True)
         yield
+
+
+def _locked(file: IO[str]) -> bool:
+    """Take the lock of a file; who only looks whether it is held (`is_held`) has it for a moment, which is waited for."""
+    end = time.monotonic() + _A_LOOK
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
 
 
 def is_held(directory: Path) -> bool:

@@ -100,10 +100,11 @@ def _check_images(cell: Cell, location: Location) -> None:
 
 def _check_batch(cell: Cell, location: Location) -> None:
     split, batch_size = _split(cell.dataset.images), cell.recipe.batch_size
-    if split is not None and batch_size > split[0]:
-        raise Infeasible(
-            location, f"batch_size {batch_size} of recipe {cell.recipe_name} exceeds the {split[0]} training images"
-        )
+    if split is None:
+        return
+    images = sum(split) if cell.recipe.train_on == "all" else split[0]
+    if batch_size > images:
+        raise Infeasible(location, f"batch_size {batch_size} of recipe {cell.recipe_name} exceeds the {images} training images")
 
 
 def _split(images: Images) -> tuple[int, int] | None:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from slt_bench.common.text import did_you_mean, grouped
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.checks import Infeasible, Location
-from slt_bench.experiment.published import published_values
+from slt_bench.experiment.published import measured_on, published_values
 from slt_bench.params.claims import Claim, Side
 from slt_bench.params.tables import Table
 
+OF_A_LINE = ("top1", "dying-edge ratio")  # quantities of published values that stand beside a line
+_EFFECTS = {"top1": "gain", "dying_edge_ratio": "dying-edge rise"}  # quantity of a published difference, by the claim's metric
 _Axes = tuple[str, str, float, float]  # network, recipe, sparsity or kept share of the free edges, freezing ratio
 
 
@@ -66,14 +68,17 @@ def _axes(cell: Cell, by_share: bool) -> _Axes:
     return cell.network_name, cell.recipe_name, kept, round(cell.source.freezing_ratio, 9)
 
 
-def misplaced(names: list[str] | None, cells: list[Cell], location: Location, repeated: bool) -> Iterator[Infeasible]:
+def misplaced(
+    names: list[str] | None, quantities: Sequence[str], cells: list[Cell], location: Location, repeated: bool
+) -> Iterator[Infeasible]:
     """Find published values that may not stand beside any of a row's cells.
 
     A value may stand beside cells of its dataset, network and sparsity. In a table that repeats another one it stands beside
-    those that take their place, and only its name is checked.
+    those that take their place, and only its name and quantity are checked.
 
     Args:
         names: ids of the published values; None for none.
+        quantities: that may stand there.
         cells: the row's.
         location: of the names, in params.yaml.
         repeated: whether the table has the rows of another one.
@@ -85,9 +90,12 @@ def misplaced(names: list[str] | None, cells: list[Cell], location: Location, re
     for name in names or []:
         if name not in known:
             yield Infeasible(location, f"'{name}' is not a known value{did_you_mean(name, known)}")
+        elif known[name].quantity not in quantities:
+            allowed = " or ".join(quantities) or "nothing published"
+            yield Infeasible(location, f"'{name}' is a {known[name].quantity}, here stands {allowed}")
         elif not repeated and not any(known[name].fits_cell(cell) for cell in cells):
             value = known[name]
-            kinds = {f"{cell.network.kind} on {cell.dataset.images.source} at {cell.sparsity:g}" for cell in cells}
+            kinds = {measured_on(cell) for cell in cells}
             sparsity = f" at {value.sparsity:g}" if value.sparsity is not None else ""
             measured = f"{value.network or 'a network'} on {value.dataset}{sparsity}"
             yield Infeasible(location, f"'{name}' is of {measured}, this row is of {', '.join(sorted(kinds))}")
@@ -121,7 +129,9 @@ def claim_problems(
         else:
             sides.append(side)
     if claim.of.row in rows:
-        yield from misplaced(claim.published, rows[claim.of.row], (*location, "published"), repeated)
+        quantity = "size ratio" if claim.compare == "ratio" else _EFFECTS.get(claim.metric)
+        quantities = [quantity] if quantity and not claim.metric.endswith("seconds") else []
+        yield from misplaced(claim.published, quantities, rows[claim.of.row], (*location, "published"), repeated)
     if len(sides) < 2:
         return
     settings = [list({cell.setting: cell for cell in rows[side.row]}.values()) for side in sides]
@@ -129,8 +139,24 @@ def claim_problems(
     if not compared:
         axes = "network, recipe, freezing ratio and sparsity (or free_kept, where both rows give it)"
         yield Infeasible(location, f"no cell of row {claim.of.row} agrees with just one of row {claim.over.row} in {axes}")
+    for one, other in compared:
+        if reason := _why_undecidable(claim, one, other):
+            yield Infeasible(location, reason)
+    seeds = [set(table.seeds_of(row_of(table, side))) for side in sides]
+    if not seeds[0] & seeds[1]:
+        yield Infeasible(location, f"rows {claim.of.row} and {claim.over.row} have no seed in common, by which they are paired")
     if claim.metric == "top1":
         yield from _unequal_training_images(compared, location)
+
+
+def _why_undecidable(claim: Claim, one: Cell, other: Cell) -> str:
+    """Say why no result can decide between two settings; empty if some can."""
+    if one.setting == other.setting:
+        return f"row {claim.of.row} is compared with itself at {one.setting}: name another row, sparsity or freezing ratio"
+    trained = next((cell for cell in (one, other) if cell.search.learns == "weights"), None)
+    if trained is not None and claim.metric in ("mask_packed_bytes", "dying_edge_ratio"):
+        return f"weight training, in {trained.setting}, has no mask and so no {claim.metric}"
+    return ""
 
 
 def _unequal_training_images(compared: list[tuple[Cell, Cell]], location: Location) -> Iterator[Infeasible]:

@@ -14,7 +14,7 @@ from slt_bench.common.text import did_you_mean
 from slt_bench.common.yaml.reader import read_yaml
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.checks import Infeasible, Location
-from slt_bench.experiment.claims import claim_problems, misplaced
+from slt_bench.experiment.claims import OF_A_LINE, claim_problems, misplaced
 from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.experiment.grid import expand_row
 from slt_bench.experiment.mistakes import infeasible, invalid
@@ -51,6 +51,11 @@ def schema() -> str:
     return json.dumps(Params.model_json_schema(), indent=1) + "\n"
 
 
+def _same_name(one: Cell, other: Cell) -> str:
+    """Say that two cells, which are not the same, have one name."""
+    return f"{one.id} would be the name of two cells that differ: rename a search or recipe, or round what differs"
+
+
 class _Expansion:
     """The expansion of all tables, and the mistakes found on the way."""
 
@@ -72,9 +77,13 @@ class _Expansion:
             message = f"table '{table.like}' {reason} (there are: {', '.join(known)})"
             self.problems.append(Infeasible((*location, "like"), message))
             return
+        for key, replaced, known in table.unknown_names(full):
+            message = f"table {table.like} has no '{replaced}' among its {key}{did_you_mean(replaced, known)}"
+            self.problems.append(Infeasible((*location, key, replaced), message))
         before = len(self.problems)
         experiment = self._expand(name, table.applied_to(full), repeated=True)
-        if table.budget == "small":
+        if table.budget == "small" and table.like in self.tables:
+            self._check_lines(experiment, self.tables[table.like], location)
             experiment = replace(experiment, full_size=self.tables[table.like], replaced=table.replacements(full))
         self.tables[name] = experiment
         for problem in self.problems[before:]:  # its rows are written in the other table
@@ -82,10 +91,10 @@ class _Expansion:
             problem.location = (*location, axis) if axis == "dataset" else location
 
     def _expand(self, name: str, table: Table, repeated: bool) -> Experiment:
-        rows, cells, rows_by_id = list[list[Cell]](), dict[str, Cell](), dict[str, list[Cell]]()
+        rows, cells, rows_by_id = list[list[Cell]](), dict[str, Cell](), dict[str | None, list[Cell]]()
         for index, row in enumerate(table.rows):
             location: Location = ("tables", name, "rows", index)
-            if row.id in rows_by_id:
+            if row.id is not None and row.id in rows_by_id:
                 self.problems.append(Infeasible((*location, "id"), f"'{row.id}' is the id of another row too"))
             try:
                 expanded = expand_row(self.params, name, table, index)
@@ -93,16 +102,26 @@ class _Expansion:
                 self.problems.append(problem)
                 continue
             for cell in (cell for parent_and_cell in expanded for cell in parent_and_cell if cell is not None):
-                cells.setdefault(cell.id, cell)
+                if cells.setdefault(cell.id, cell).identity != cell.identity:
+                    self.problems.append(Infeasible(location, _same_name(cells[cell.id], cell)))
             rows.append(list({cell.id: cell for _, cell in expanded}.values()))
-            rows_by_id[row.id or str(index)] = rows[-1]
-            self.problems += misplaced(row.published, rows[-1], (*location, "published"), repeated)
-        if len(rows_by_id) == len(table.rows):
+            rows_by_id[row.id] = rows[-1]
+            self.problems += misplaced(row.published, OF_A_LINE, rows[-1], (*location, "published"), repeated)
+        if len(rows) == len(table.rows):
+            by_id = {row_id: row_cells for row_id, row_cells in rows_by_id.items() if row_id is not None}
             for claim in table.claims:
-                self.problems += claim_problems(table, claim, rows_by_id, ("tables", name, "claims", claim), repeated)
+                self.problems += claim_problems(table, claim, by_id, ("tables", name, "claims", claim), repeated)
         self._check_precision(name, list(cells.values()))
         spare = self._spare(name, table) if len(rows) == len(table.rows) else []
         return Experiment(name, table, rows, list(cells.values()), spare=spare)
+
+    def _check_lines(self, small: Experiment, full: Experiment, location: Location) -> None:
+        """Refuse a small table whose replaced names make two lines of the full table one."""
+        for cells, full_cells in zip(small.rows, full.rows, strict=False):
+            here, there = ({cell.setting for cell in row} for row in (cells, full_cells))
+            if len(here) < len(there):
+                message = f"{len(there)} lines of table {full.name} become {len(here)}: two names of a row have one replacement"
+                self.problems.append(Infeasible(location, message))
 
     def _check_precision(self, name: str, cells: list[Cell]) -> None:
         """Refuse a table whose cells compute with different numbers: what is compared would differ in that too."""

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.base import Model
+from slt_bench.params.datasets import Images
 
 
 class Published(Model):
@@ -21,7 +22,7 @@ class Published(Model):
     dataset: str
     network: str | None  # None: one of several, and the paper does not say which
     method: str
-    quantity: Literal["top1", "gain", "dying-edge ratio", "size ratio"]
+    quantity: Literal["top1", "dying-edge ratio", "gain", "dying-edge rise", "size ratio"]
     value: float
     how: Literal["abstract", "readme", "code", "log", "secondary", "derived"]
     network_how: Literal["secondary"] | None = None  # where the source of the value does not name the network
@@ -35,9 +36,21 @@ class Published(Model):
         return f"{self.value:g}{what}{size} ({self.paper}, {self.how}{doubt})"
 
     def fits_cell(self, cell: Cell) -> bool:
-        """Whether the value may stand beside a cell: of its images, its network, and its sparsity if the value names one."""
+        """Whether the value may stand beside a cell: of all its images, its network in full width, its sparsity."""
+        is_whole = not _is_a_part(cell.dataset.images) and getattr(cell.network, "width", 1) == 1
         is_same = self.dataset == cell.dataset.images.source and self.network in (cell.network.kind, None)
-        return is_same and self.sparsity in (cell.sparsity, None)
+        return is_whole and is_same and self.sparsity in (cell.sparsity, None)
+
+
+def measured_on(cell: Cell) -> str:
+    """Describe what a published value would have to be of, to stand beside a cell."""
+    images = cell.dataset.images
+    network = cell.network if getattr(cell.network, "width", 1) != 1 else cell.network.kind
+    return f"{network} on {'a part of ' if _is_a_part(images) else ''}{images.source} at {cell.sparsity:g}"
+
+
+def _is_a_part(images: Images) -> bool:
+    return images.train_images is not None or images.test_images is not None
 
 
 def fitting(names: Iterable[str] | None, cell: Cell) -> list[Published]:

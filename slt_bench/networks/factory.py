@@ -83,6 +83,10 @@ def _neutral(network: FactoryNetwork, image_size: int, classes: int, seed: int) 
             raise _refusal(network, f"its factory fails: {type(error).__name__}: {error}") from error
     if not isinstance(module, nn.Module):
         raise _refusal(network, f"its factory gives a {type(module).__name__}, and no torch module")
+    if isinstance(module, SEARCHABLE):
+        raise _refusal(
+            network, f"it is a {type(module).__name__} itself: put that inside a module, so that its weight has a name"
+        )
     for name, part in module.named_modules():
         if reason := _fault(part):
             raise _refusal(network, f"{name or 'the module itself'} ({type(part).__name__}) {reason}")

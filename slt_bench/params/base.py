@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    JsonValue,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, core_schema
 
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60, description="lower case, digits and hyphens")
 ]
-Ratio = Annotated[float, Field(ge=0, le=1)]
+Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda ratio: ratio + 0.0)]  # of -0.0, which is no other, 0.0
 Rgb = Annotated[list[Ratio], Field(min_length=3, max_length=3)]
 PositiveRgb = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3, max_length=3)]
 # Of a plug-in: plain values, which only it understands.

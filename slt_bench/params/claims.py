@@ -24,7 +24,8 @@ class Side(Model):
 
     def has(self, sparsity: float, freezing_ratio: float) -> bool:
         """Whether lines of this sparsity and freezing ratio are on this side."""
-        return self.sparsity in (sparsity, None) and self.freezing_ratio in (round(freezing_ratio, 9), None)
+        has_ratio = self.freezing_ratio is None or round(self.freezing_ratio, 9) == round(freezing_ratio, 9)
+        return self.sparsity in (sparsity, None) and has_ratio
 
 
 class Claim(Model):

@@ -174,4 +174,6 @@ class Dataset(View):
     def _images_of_one_size(self) -> Dataset:
         if self.images.has_files and self.images.size is None and self.resolution is None:
             raise ValueError("images of many sizes need a resolution and a resize")
+        if self.resolution is None and self.crop_area != View.model_fields["crop_area"].default:
+            raise ValueError("crop_area goes together with resolution: without one no area is cropped")
         return self

@@ -48,7 +48,7 @@ class Network(Model):
 
     @property
     def smallest_image(self) -> int:
-        """The side in pixels of the smallest image of which all max-pooling and strides leave at least one pixel."""
+        """The side in pixels of the smallest image that is taken: what all max-pooling and strides divide a side by."""
         if self.kind.startswith("conv"):
             return 1 << (int(self.kind[4:]) // 2)
         return _smallest_image_of_a_resnet(self.stem)
@@ -79,7 +79,7 @@ class FoldedNetwork(Model):
 
     @property
     def smallest_image(self) -> int:
-        """The side in pixels of the smallest image of which all strides leave at least one pixel."""
+        """The side in pixels of the smallest image that is taken: what all strides divide a side by."""
         return _smallest_image_of_a_resnet(self.stem)
 
     @field_validator("folded_stages")

@@ -141,6 +141,10 @@ class SourceGrid(Model):
             raise ValueError("layout from_ticket and ticket go together")
         if self.layout == ["from_ticket"] and self.lock_rule is not None:
             raise ValueError("layout from_ticket knows no lock_rule: leave it out")
+        if self.layout is not None and not freezes:
+            raise ValueError("nothing is frozen: leave layout out, or give a prune_ratio, lock_ratio or freezing_ratio above 0")
+        if self.lock_rule is not None and not locks:
+            raise ValueError("nothing is locked: leave lock_rule out, or give a lock_ratio above 0")
         if locks and self.lock_rule is None and self.layout != ["from_ticket"]:
             raise ValueError("a source with locked edges needs a lock_rule: joint or mirrored")
         return self

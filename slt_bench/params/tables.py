@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -107,6 +108,18 @@ class LikeTable(Model):
         """List the names that are replaced in `table`, the one that this is like, as `new for old`."""
         names = {table.dataset: self.dataset} | self.networks | self.recipes | self.searches
         return ", ".join(f"{new} for {old}" for old, new in names.items() if new != old)
+
+    def unknown_names(self, table: Table) -> Iterator[tuple[str, str, list[str]]]:
+        """List the names that are to be replaced and that `table` does not have: each with its key, and those that it has."""
+        tickets = [row.source.ticket for row in table.rows if row.source.ticket is not None]
+        recipes = {ticket.recipe for ticket in tickets if ticket.recipe}
+        known = {
+            "networks": {*table.network, *(name for row in table.rows for name in row.network or [])},
+            "recipes": {*table.recipe, *(name for row in table.rows for name in row.recipe or []), *recipes},
+            "searches": {*(name for row in table.rows for name in row.search), *(ticket.search for ticket in tickets)},
+        }
+        for key, names in known.items():
+            yield from ((key, name, sorted(names)) for name in getattr(self, key) if name not in names)
 
     def _axes(self, group: Table | Row) -> dict[str, Any]:
         """Return the networks, recipes and searches of a table or row, with their names replaced."""

@@ -44,7 +44,7 @@ class MaskedNetwork(nn.Module):
         """
         super().__init__()
         self.module, self.source, self.scale = module, source, scale
-        self.budget = source.budget
+        self.budget, self._is_searched = source.budget, with_gradient
         free = torch.nonzero(source.roles == FREE).squeeze(1)
         self.free = None if free.numel() == source.size else free  # no index where every edge is free
         self.free_weights = source.weights if self.free is None else source.weights.index_select(0, self.free)
@@ -120,7 +120,7 @@ class MaskedNetwork(nn.Module):
         if free_weights is not None:
             self._free_effective.copy_(free_weights)
         else:  # times 0 or 1, as a bitwise and with 0 or -1: a fraction of a multiplication's passes
-            _keep_masked(self._free_bits, self.mask, _bits(self._free_effective))
+            self._keep_masked(self._free_bits, _bits(self._free_effective))
         if self.free is not None:
             if self.scale != "none":  # an earlier factor is still in them
                 self.effective.scatter_(0, self._locked, self._locked_weights)
@@ -130,6 +130,15 @@ class MaskedNetwork(nn.Module):
             for layer, factor in zip(self.source.layers, self._scales.unbind(), strict=True):
                 scaled = self.effective[layer.start : layer.stop]
                 scaled.copy_(scaled.float().mul_(factor)) if scaled.dtype != torch.float32 else scaled.mul_(factor)
+
+    def _keep_masked(self, bits: Tensor, kept: Tensor) -> None:
+        """Write the bits that the mask keeps, and zeros elsewhere; a ticket is composed once, and needs nothing compiled."""
+        if self._is_searched and are_compiled(bits):
+            from slt_bench.compute.pass_loops import keep_masked
+
+            run(keep_masked, (bits, self.mask, kept))
+        else:  # times 0 or 1, as a bitwise and with 0 or -1: a fraction of a multiplication's passes
+            torch.bitwise_and(bits, self.mask.to(bits.dtype).neg_(), out=kept)
 
     def _kept(self) -> Tensor:
         """Count the edges of each layer that are kept, locked ones among them: int64[layers], on the device."""
@@ -207,16 +216,6 @@ def _call(module: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tens
     """Call a module with other weights than its own."""
     logits: Tensor = functional_call(module, weights, (images,))
     return logits
-
-
-def _keep_masked(bits: Tensor, mask: Tensor, kept: Tensor) -> None:
-    """Write what a mask keeps, and zeros elsewhere."""
-    if are_compiled(bits):
-        from slt_bench.compute.pass_loops import keep_masked
-
-        run(keep_masked, (bits, mask, kept))
-    else:  # times 0 or 1, as a bitwise and with 0 or -1: a fraction of a multiplication's passes
-        torch.bitwise_and(bits, mask.to(bits.dtype).neg_(), out=kept)
 
 
 def _bits(values: Tensor) -> Tensor:

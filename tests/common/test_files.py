@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from slt_bench.common.errors import BenchError
-from slt_bench.common.files import atomic, check_writable, exclusive, replaced, sha256, write_bytes, write_text
+from slt_bench.common.files import atomic, check_writable, exclusive, is_held, replaced, sha256, write_bytes, write_text
 from tests.full_disk import largest_file
 
 
@@ -63,6 +65,28 @@ def test_a_place_that_cannot_be_written_is_named_beforehand(tmp_path: Path) -> N
 def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "abc")
     assert sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_who_looks_at_a_lock_keeps_nobody_out(tmp_path: Path) -> None:
+    """As `slt-bench plan` does while a search begins."""
+    looking, done = Event(), Event()
+
+    def look() -> None:
+        while not done.is_set():
+            is_held(tmp_path)
+            looking.set()
+
+    with exclusive(tmp_path):  # makes the file
+        pass
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(look)
+        looking.wait(10)
+        try:
+            for _ in range(200):
+                with exclusive(tmp_path):
+                    pass
+        finally:
+            done.set()
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

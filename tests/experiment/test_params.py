@@ -88,7 +88,14 @@ def test_the_good_one_expands(file: Path) -> None:
         ("std: [0.4, 0.4, 0.4]", "std: [0.4, 0.4, 0]", r":2: datasets\.digits\.std\[2\]: must be greater than 0"),
         ("search: training", "search: training, published: otsuka", r":19: .*published: 'otsuka' is not a known value"),
         ("search: training", "search: training, published: iwasawa2023-training",
-         r"is of resnet34 on imagenet, this row is of conv4 on digits"),
+         r"is of resnet34 on imagenet, this row is of conv4, width 0\.125 on digits at 0"),
+        ("search: training", "search: training, published: iwasawa2023-gain10",
+         r":19: .*published: 'iwasawa2023-gain10' is a gain, here stands top1 or dying-edge ratio"),
+        ("mean: ", "crop_area: [0.5, 1.0], mean: ", r":2: datasets\.digits: crop_area goes together with resolution"),
+        ("search: ep,", "search: ep, source: {layout: epl},", r":20: .*source: nothing is frozen: leave layout out, or give"),
+        ("lock_ratio: 0.2, ", "", r":21: .*source: nothing is locked: leave lock_rule out, or give a lock_ratio above 0"),
+        ("sparsity: [0.3, 0.5]", "sparsity: [0.3, 0.30000000000001]",
+         r":20: .*digits_tiny_dense_ep_quick_s30_seed0 would be the name of two cells that differ: rename"),
         ("source: digits}", "source: digits, validation: 0.0001}", r"leaves train or val empty"),
         ("source: digits}", "source: digits, train_images: 2000}", r"asks for 2000 of 1438 training images"),
         ("learning_rate: 0.1", "learning_rate: .inf", r"learning_rate: must be a finite number"),
@@ -123,6 +130,26 @@ def refused(file: Path, good: str, old: str, new: str, message: str) -> None:
         load_experiments(file)
     assert re.search(message, str(caught.value)), str(caught.value)
     assert str(file) in str(caught.value)
+
+
+def test_a_row_without_an_id_has_none(file: Path) -> None:
+    """Its number is no name, for a claim or beside another row's id."""
+    claim = '    claims:\n      a: {text: a, of: {row: "0"}, over: {row: "2"}}\n'
+    refused(file, GOOD + claim, "search: training", "search: training", r"claims\.a\.of\.row: there is no row '0'")
+    file.write_text(GOOD.replace("{search: ep,", '{id: "0", search: ep,'))
+    assert len(load_experiments(file).tables["one"].rows) == 3
+
+
+def test_a_batch_may_be_as_large_as_what_is_trained_on(file: Path) -> None:
+    all_images = GOOD.replace("batch_size: 64", "batch_size: 1200, train_on: all")
+    file.write_text(all_images)
+    load_experiments(file)
+    refused(file, all_images, "1200", "1439", "batch_size 1439 of recipe quick exceeds the 1438 training images")
+
+
+def test_minus_zero_is_zero(file: Path) -> None:
+    file.write_text(GOOD.replace("sparsity: [0.3, 0.5]", "sparsity: -0.0"))
+    assert load_experiments(file).tables["one"].cells[2].id == "digits_tiny_dense_ep_quick_s0_seed0"
 
 
 def test_a_table_computes_in_one_precision(file: Path) -> None:
@@ -272,6 +299,21 @@ def test_a_small_table_has_the_same_rows_at_its_own_budget(file: Path) -> None:
             r":26: tables\.one-small\.dataset: 'digit' is not declared",
         ),
         ("tiny: tinier", "tiny: tinyest", r":24: tables\.one-small: 'tinyest' is not declared"),
+        (
+            "tiny: tinier",
+            "tinny: tinier",
+            r":28: tables\.one-small\.networks\.tinny: table one has no 'tinny' among its networks; did you mean 'tiny'",
+        ),
+        (
+            "quick: quicker",
+            "quick: quicker}\n    searches: {ep: training, random: ep",
+            r":30: tables\.one-small\.searches\.random: table one has no 'random' among its searches",
+        ),
+        (
+            "quick: quicker",
+            "quick: quicker}\n    searches: {iep: ep",
+            r":24: tables\.one-small: 4 lines of table one become 2: ",
+        ),
         (
             "    like: one\n",
             "    like: one\n    rows: []\n",

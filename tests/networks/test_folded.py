@@ -119,7 +119,7 @@ def test_the_gradient_of_a_shared_weight_is_the_sum_over_its_applications() -> N
 
 
 @pytest.mark.parametrize(("stem", "side"), [("cifar", 8), ("imagenet", 32)])
-def test_the_smallest_image_is_just_enough(stem: str, side: int) -> None:
+def test_images_of_the_smallest_size_pass(stem: str, side: int) -> None:
     network = FoldedNetwork(kind="folded_resnet50", stem=stem, width=0.1)
     assert network.smallest_image == side
     module = registry.architecture(network, side, 10)

@@ -150,6 +150,7 @@ def test_building_leaves_random_numbers_as_they_were() -> None:
         ("of_one_class_too_few", r"images \[1, 3, 8, 8\] give logits \[1, 9\] instead of \[1, 10\]"),
         ("of_images_of_32_pixels", r"images \[1, 3, 8, 8\] do not pass through it: RuntimeError: "),
         ("no_edges", "it has no convolution and no linear layer"),
+        ("Perceptron", "it is a Perceptron itself: put that inside a module, so that its weight has a name"),
         ("no_module", "its factory gives a str, and no torch module"),
         ("failing", "its factory fails: RuntimeError: no weights here"),
     ],

@@ -163,6 +163,10 @@ def test_a_freezing_ratio_chooses_the_lines_of_a_side(tmp_path: Path, monkeypatc
     assert [(side.sparsity, round(side.source.freezing_ratio, 9)) for side in (of, over)] == [(0.5, 0.3), (0.3, 0.4)]
 
 
+def test_a_freezing_ratio_of_many_digits_is_itself() -> None:
+    assert Side(row="a", freezing_ratio=1 / 3).has(0.5, 1 / 3) and not Side(row="a", freezing_ratio=1 / 3).has(0.5, 0.3333)
+
+
 def test_there_is_no_ratio_to_nothing(params: Experiments) -> None:
     """A mask without a free edge takes no bytes."""
     claim = RATIO.model_copy(update={"metric": "mask_packed_bytes", "of": Side(row="frozen"), "over": Side(row="dense")})
@@ -243,6 +247,15 @@ def test_what_is_claimed_of_the_most_holds_if_any_pair_does(
          r"'iwasawa2023-gain100' is of resnet18 on cifar100, this row is of resnet18 on cifar10 at 0\.3, resnet18"),
         ("sparsity: [0.3, 0.5]}\n    claims", "sparsity: [0.6, 0.7]}\n    claims",
          r":23: tables\.one\.claims\.frozen: no cell of row frozen agrees with just one of row dense in network, recipe"),
+        ("iwasawa2023-gain10", "iwasawa2023-dying-20",
+         r"claims\.frozen\.published: 'iwasawa2023-dying-20' is a dying-edge ratio, here stands gain"),
+        ("published: iwasawa2023-gain10", "metric: bytes, published: iwasawa2023-gain10", r"a gain, here stands nothing"),
+        ("over: {row: dense, sparsity: 0.3}", "over: {row: dense, sparsity: 0.5}",
+         r"claims\.one: row dense is compared with itself at digits_tiny_dense_ep_quick_s50: name another row"),
+        ("of: {row: dense, sparsity: 0.5}, over: {row: dense, sparsity: 0.3}",
+         "metric: mask_packed_bytes, of: {row: training}, over: {row: dense}",
+         r"claims\.one: weight training, in digits_tiny_dense_training_quick_s0, has no mask and so no mask_packed_bytes"),
+        ("{id: frozen,", "{id: frozen, seeds: [2, 3],", r"rows frozen and dense have no seed in common, by which"),
         ("across: most", "compare: ratio", r"compare: ratio is for bytes and seconds; top1 may be 0"),
         ("{id: frozen,", "{id: dense,", r"rows\[2\]\.id: 'dense' is the id of another row too"),
     ],

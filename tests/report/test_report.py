@@ -34,7 +34,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
     monkeypatch.chdir(tmp_path)
     row = "{search: ep, sparsity: [0.2, 0.5], published: iwasawa2023-dying-20}"
     text = GOOD.replace("{search: ep, sparsity: [0.3, 0.5]}", row).replace("source: digits", "source: cifar10")
-    return written(text.replace("kind: conv4", "kind: resnet18"))
+    return written(text.replace("kind: conv4, width: 0.125", "kind: resnet18"))
 
 
 def written(text: str) -> Experiments:

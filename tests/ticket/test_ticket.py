@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,17 @@ def test_any_flipped_byte_is_noticed(tmp_path: Path, kind: str) -> None:
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x40]) + whole[position + 1 :])
         with pytest.raises(BenchError, match=r"damaged|no ticket|not known to this version"):
             read_ticket(path)
+
+
+def test_a_ticket_is_read_without_what_images_need(tmp_path: Path) -> None:
+    """Whoever has a ticket needs torch alone."""
+    save_ticket(make_ticket(), tmp_path / "t.safetensors")
+    script = (
+        "import sys, slt_bench\nfor name in ('numba', 'llvmlite', 'ffcv', 'cv2', 'mlflow', 'dvc'): sys.modules[name] = None\n"
+        "import torch\nprint(slt_bench.load_ticket(sys.argv[1])(torch.ones(1, 3, 8, 8)).sum().item())"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "t.safetensors"], capture_output=True, text=True)
+    assert done.stdout.strip() == str(make_ticket().network()(torch.ones(1, 3, 8, 8)).sum().item()), done.stderr
 
 
 @pytest.mark.parametrize("left", [0, 7, 100, -1])
