@@ -86,7 +86,8 @@ def check_search(search: Search, device: str = "cpu") -> Iterator[Verdict]:
     import torch
 
     from slt_bench.compute.precision import reproducible
-    from slt_bench.laws.laws import LAWS, Broken
+    from slt_bench.laws.broken import Broken
+    from slt_bench.laws.laws import LAWS
 
     if device == "cuda" and not torch.cuda.is_available():
         raise BenchError("there is no CUDA device that torch can use; try the laws on a CPU, without --device")

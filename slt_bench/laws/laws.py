@@ -11,22 +11,15 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
 
-from slt_bench.laws.toy import END, SOURCES, MadeUp, bits, make_cell, make_trainer, run
+from slt_bench.laws.broken import Broken, equal
+from slt_bench.laws.steps import gradient, replay
+from slt_bench.laws.toy import END, SOURCES, bits, make_cell, make_trainer, run
 from slt_bench.params.searches import Search
-from slt_bench.search.methods.contract import is_replayable
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import read_ticket, save_ticket
 
 _SPARSITIES = (0.5, 0.61803, 0.75)
-_STEP = 1e-4  # of numeric derivatives
-_DIRECTIONS = 16
-_TOLERANCE = 1e-3  # of a derivative along a direction, relative to what its edges contribute
-
-
-class Broken(Exception):
-    """A law does not hold; the message says where, and with what numbers."""
 
 
 def declaration(search: Search, device: str = "cpu") -> str:
@@ -64,42 +57,20 @@ def budget(search: Search, device: str = "cpu") -> str:
             raise Broken(
                 f"{source} source, sparsity {sparsity:g}: {nonzero:,} effective weights are not 0, {expected:,} edges kept"
             )
-    return f"{len(SOURCES) * len(_SPARSITIES)} combinations of source and sparsity, exact"
-
-
-def gradient(search: Search, device: str = "cpu") -> str:
-    """The gradient is that of the surrogate and the penalty: central differences in double precision agree."""
-    if search.learns == "nothing":
-        return "learns nothing"
-    method = make_trainer(make_cell(search, "frozen"), device).method
-    method.compose(0)
-    learned, generator = method.learned.double(), torch.Generator().manual_seed(1)
-    by_weights = torch.randn(learned.numel(), generator=generator).to(device)
-    found = method.gradient(by_weights.clone()).double()
-
-    def objective(values: Tensor) -> float:
-        value = torch.dot(method.surrogate(values), by_weights.double())
-        return float(value if (penalty := method.penalty(values)) is None else value + penalty)
-
-    worst = 0.0
-    for number in range(_DIRECTIONS):  # each moves some edges by a small part of themselves, so that no sign changes
-        moved = (torch.rand(learned.numel(), generator=generator) < 1 / (number + 1)).to(device)
-        normal = torch.randn(learned.numel(), generator=generator).clamp(-3, 3).to(device)
-        step = _STEP * normal * learned.abs().clamp(min=_STEP) * moved
-        numeric, along = (objective(learned + step) - objective(learned - step)) / 2, float(torch.dot(found, step))
-        error = abs(along - numeric) / float((found * step).norm().clamp(min=1e-30))
-        if not error <= _TOLERANCE:
-            raise Broken(
-                f"a small step of {int(moved.sum()):,} edges: {along:.6g} by the gradient, {numeric:.6g} by the surrogate"
-            )
-        worst = max(worst, error)
-    return f"{_DIRECTIONS} small steps of {learned.numel():,} edges agree with the surrogate within {worst:.1e}"
+    for source in SOURCES:
+        cell = make_cell(search, source)
+        for ticket in run(cell, device).tickets():
+            network = ticket.network()
+            expected = network.source.size - round(cell.sparsity * network.source.size)
+            if (kept := network.counts().kept) != expected:
+                raise Broken(f"{source} source, after the search: a ticket keeps {kept:,} edges instead of {expected:,}")
+    return f"{len(SOURCES) * len(_SPARSITIES)} combinations of source and sparsity, and the tickets of {len(SOURCES)} searches, exact"
 
 
 def determinism(search: Search, device: str = "cpu") -> str:
     """Two runs of one cell find the same tickets bit for bit, and another seed finds another."""
     (one, _), (two, _), (other, _) = (run(make_cell(search, "frozen", seed=seed), device).tickets() for seed in (0, 0, 1))
-    _equal(bits(one), bits(two), "two runs of one cell")
+    equal(bits(one), bits(two), "two runs of one cell")
     if all(torch.equal(a, b) for a, b in zip(bits(one), bits(other), strict=True)):
         raise Broken("another seed finds the same ticket")
     return "two runs are equal, another seed is not"
@@ -111,7 +82,7 @@ def resume(search: Search, device: str = "cpu") -> str:
     whole, stops = run(cell, device), (1, 3, 4, 8, 17, 23)
     parts = run(cell, device, (*stops, END))
     for name, one, other in zip(("best", "last"), whole.tickets(), parts.tickets(), strict=True):
-        _equal(bits(one), bits(other), f"the {name} ticket of a search that was stopped after steps {stops} and at its end")
+        equal(bits(one), bits(other), f"the {name} ticket of a search that was stopped after steps {stops} and at its end")
     if [line.dying_edge_ratio for line in whole.log.history] != [line.dying_edge_ratio for line in parts.log.history]:
         raise Broken("the dying edges of a search that was stopped differ: other masks were seen")
     return f"stopped after steps {', '.join(map(str, stops))} and at its end: equal tickets and masks"
@@ -127,7 +98,7 @@ def ticket(search: Search, device: str = "cpu") -> str:
             path = Path(directory) / "ticket"
             save_ticket(trainer.tickets()[1], path)
             rebuilt = read_ticket(path).network
-        _equal([trainer.network.effective.cpu()], [rebuilt.effective], f"{source} source, scale {scale}: the rebuilt network")
+        equal([trainer.network.effective.cpu()], [rebuilt.effective], f"{source} source, scale {scale}: the rebuilt network")
         if (rebuilt.counts().kept, search.learns) != (trainer.network.counts().kept, trainer.spec.learned):
             raise Broken(f"{source} source: the rebuilt network keeps {rebuilt.counts().kept} edges")
         checked += 1
@@ -167,41 +138,6 @@ def progress(search: Search, device: str = "cpu") -> str:
     return f"{100 * changed:.1f} % of the edges change sides in 24 steps"
 
 
-def replay(search: Search, device: str = "cpu") -> str:
-    """A search whose steps may be recorded works on the same memory in each; on a GPU the recorded steps give equal bits."""
-    trainer = make_trainer(make_cell(search, "frozen", scale="dynamic"), device)
-    if not is_replayable(trainer.method):
-        return "steps are done one by one"
-    before = _addresses(trainer)
-    images, labels = next(MadeUp(1, device=device).epoch())
-    parts: tuple[Any, ...] = (trainer.method, trainer.optimizer, trainer.masks, trainer.microbatches)
-    for number in range(1, 4):
-        trainer.step(images, labels, 0, number, 0.1)
-        trainer.microbatches.merge()
-        for part in parts:
-            part.load(part.state())
-    if moved := [name for name, address in _addresses(trainer).items() if address != before[name]]:
-        raise Broken(f"after a step it lies elsewhere: {', '.join(moved)}; a recorded step would go on with the old one")
-    if device == "cpu":
-        return f"{len(before)} tensors stay where they are"
-    one, other = (run(make_cell(search, "frozen"), device, graphs=graphs).tickets() for graphs in (True, False))
-    _equal(bits(one[1]), bits(other[1]), "steps recorded and one by one")
-    return f"{len(before)} tensors stay where they are; recorded steps give the same ticket as others"
-
-
-def _addresses(trainer: Trainer) -> dict[str, int]:
-    """List where the tensors lie that a step reads and writes."""
-    method, network = trainer.method, trainer.network
-    tensors = {
-        **{f"state {name}": tensor for name, tensor in method.state().items()},
-        **{name: tensor for name, tensor in vars(method).items() if isinstance(tensor, Tensor)},
-        **{f"network.{name}": tensor for name, tensor in vars(network).items() if isinstance(tensor, Tensor)},
-        "velocity": trainer.optimizer.velocity, "masks seen": trainer.masks.seen, "losses": trainer.gradient.losses,
-        "correct": trainer.gradient.correct,
-    }  # fmt: skip
-    return {name: tensor.data_ptr() for name, tensor in tensors.items() if name != "network._collectable"}
-
-
 LAWS: tuple[Callable[[Search, str], str], ...] = (
     declaration, budget, gradient, progress, determinism, resume, ticket, images, replay,
 )  # fmt: skip
@@ -212,11 +148,3 @@ def _settle(trainer: Trainer) -> None:
     last = len(trainer.schedule.phases) - 1
     trainer.method.compose(last)
     trainer.method.settle(last)
-
-
-def _equal(one: list[Tensor], other: list[Tensor], what: str) -> None:
-    for a, b in zip(one, other, strict=True):
-        if a.shape != b.shape:
-            raise Broken(f"{what}: {a.numel():,} entries instead of {b.numel():,}")
-        if differing := int((a != b).sum()):
-            raise Broken(f"{what}: {differing:,} of {a.numel():,} entries differ")

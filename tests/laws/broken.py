@@ -14,6 +14,7 @@ from slt_bench.search.methods.contract import Phase, Recipe
 from slt_bench.search.methods.edge_popup import ScoreMethod
 from slt_bench.search.methods.ranking import Ranking
 from slt_bench.ticket.found import Found
+from tests.plugins.gates import Gates, GatesMethod
 
 
 class _Broken(Ranking):
@@ -38,6 +39,47 @@ class _OneTooMany(ScoreMethod["OneTooMany"]):
 
 class OneTooMany(_Broken):
     algorithm: ClassVar = _OneTooMany
+
+
+class _FirstThreshold(ScoreMethod["FirstThreshold"]):
+    def start(self, phases: Sequence[Phase]) -> None:
+        super().start(phases)
+        kept = self.learned.abs().topk(self.keep[0][0]).values
+        self.threshold = min(kept.tolist(), default=torch.inf)
+
+    def compose(self, phase: int) -> Tensor:
+        self.network.mask.copy_(self.learned.abs() >= self.threshold)
+        self.network.compose()
+        return self.network.mask
+
+
+class FirstThreshold(_Broken):
+    """As many edges as are asked for, before the first step."""
+
+    algorithm: ClassVar = _FirstThreshold
+
+
+class _WithoutSteepness(GatesMethod):
+    def gradient(self, by_weights: Tensor) -> Tensor:
+        gate = torch.sigmoid(self.steepness * self.learned)
+        return by_weights.mul_(self.network.free_weights * gate * (1 - gate))
+
+
+class WithoutSteepness(Gates):
+    """Its gradient is right in the first phase, where the steepness is 1."""
+
+    algorithm: ClassVar = _WithoutSteepness
+
+
+class _Counting(ScoreMethod["Counting"]):
+    replayable: ClassVar = True
+
+    def after_step(self, steps: int) -> None:
+        self.learned.mul_(1 + 1 / steps)
+
+
+class Counting(_Broken):
+    algorithm: ClassVar = _Counting
 
 
 class _WithoutSign(ScoreMethod["WithoutSign"]):
