@@ -35,9 +35,9 @@ def results(table: str) -> pandas.DataFrame:
         table: a name of params.yaml, such as "demo".
 
     Returns:
-        The columns `cell`, `setting`, `identity`, `state` (done, stale, missing or diverged), `reason`, `method` and `source`,
-        then every parameter, every metric and what the search recorded. Metrics are NaN where there is no result that may
-        stand beside others; a result that is stale by other code alone may.
+        The columns `cell`, `setting`, `identity`, `state` (done, stale, missing, diverged or left out), `reason`, `method` and
+        `source`, then every parameter, every metric and what the search recorded. Metrics are NaN where there is no result that
+        may stand beside others; a result that is stale by other code alone may.
 
     Raises:
         BenchError: there is no params.yaml here, it has a mistake or no such table, or pandas is not installed.

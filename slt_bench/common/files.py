@@ -58,18 +58,21 @@ def replaced(directory: Path) -> Iterator[Path]:
     Raises:
         BenchError: the directory cannot be written.
     """
-    fresh = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    fresh, old = (directory.with_name(f".{directory.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
     try:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
         if directory.exists():
-            shutil.rmtree(directory)
+            directory.replace(old)
         fresh.replace(directory)
     except OSError as error:
         raise BenchError(f"cannot write {directory}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if old.exists() and not directory.exists():  # stopped between both
+            old.replace(directory)
+        for leftover in (fresh, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

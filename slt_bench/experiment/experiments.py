@@ -76,5 +76,5 @@ class Experiments:
         cell = cells.get(cell_id) or next(spare, None)
         if cell is None:
             hint = did_you_mean(cell_id, [*cells, *self.tables])
-            raise BenchError(f"there is no cell '{cell_id}'{hint}; `slt-bench plan` lists them")
+            raise BenchError(f"there is no cell '{cell_id}'{hint}; `slt-bench plan TABLE` lists a table's")
         return cell

@@ -12,7 +12,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.kept.cells import keep_cells
-from slt_bench.kept.table import MADE, kept_folders, read_made
+from slt_bench.kept.table import MADE, kept_folders, read_kept
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, claim_values, grid, line_rows
@@ -97,7 +97,7 @@ def _summary(results: TableResults) -> dict[str, Any]:
 
 def list_archived(experiments: Experiments) -> None:
     """Write the lists of the tables in results/: its README.md, and a part of the project's."""
-    made = {folder.name: read_made(folder) for folder in kept_folders(paths.RESULTS)}
+    made = {folder.name: read_kept(folder).made for folder in kept_folders(paths.RESULTS)}
     gone = sorted(made.keys() - experiments.tables.keys())  # kept as they came out, though no table is declared so any more
     tables = [*(table for table in experiments.tables if table in made), *gone]
     tables.sort(key=lambda table: bool(made[table].get("small")))  # what means something comes first
@@ -131,7 +131,7 @@ def _index(summaries: dict[str, dict[str, Any]], root: str, columns: tuple[str, 
             "what": summary["title"],
             "cells": _number_of_cells(summary),
             "claims": _counted([claim["verdict"] for claim in summary["claims"]]),
-            "date": summary["dates"][-1],
+            "date": (summary["dates"] or [UNKNOWN])[-1],
             "hardware": "; ".join(summary["hardware"]) + f", {summary['hours']:g} hours of one process",
             "code": " ".join(summary["commits"]),
             "data": "; ".join(summary["data"]),

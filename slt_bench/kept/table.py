@@ -44,8 +44,8 @@ class KeptTable:
 
 
 def kept_folders(root: Path) -> list[Path]:
-    """List the folders of the tables that are kept in a folder, in the order of their names."""
-    return sorted(path.parent for path in root.glob(f"*/{MADE}"))
+    """List the folders of the tables that are kept in a folder, in the order of their names; a hidden one was not finished."""
+    return sorted(path.parent for path in root.glob(f"[!.]*/{MADE}"))
 
 
 def read_made(folder: Path) -> dict[str, Any]:

@@ -64,7 +64,8 @@ def budget(search: Search, device: str = "cpu") -> str:
             expected = network.source.size - round(cell.sparsity * network.source.size)
             if (kept := network.counts().kept) != expected:
                 raise Broken(f"{source} source, after the search: a ticket keeps {kept:,} edges instead of {expected:,}")
-    return f"{len(SOURCES) * len(_SPARSITIES)} combinations of source and sparsity, and the tickets of {len(SOURCES)} searches, exact"
+    combinations = len(SOURCES) * len(_SPARSITIES)
+    return f"{combinations} combinations of source and sparsity, and the tickets of {len(SOURCES)} searches, exact"
 
 
 def determinism(search: Search, device: str = "cpu") -> str:

@@ -101,8 +101,8 @@ def _search_in_this_process(machine: Machine, cell: Cell) -> None:
             live.close("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
             raise
         live.close("FAILED" if outcome and "diverged" in outcome else "RUNNING")
-    if live.link:
-        print(f"compare: `mlflow ui`, then {live.link}")
+    if live.comparison:
+        print(f"compare: {live.comparison}")
 
 
 def evaluate_cell(machine: Machine, cell: Cell) -> None:

@@ -13,7 +13,7 @@ from slt_bench.records.history import Epoch
 from slt_bench.tracking.contact import chosen_uri, one_line
 from slt_bench.tracking.runs import TableRuns, log_epochs
 from slt_bench.tracking.store import experiment, open_store
-from slt_bench.tracking.view import comparison_link
+from slt_bench.tracking.view import how_to_compare
 
 _WAIT_OPEN = 20.0  # seconds at the end, for a store that is open or in the project
 _WAIT_UNOPENED = 5.0  # seconds at the end, for a store elsewhere that has not answered yet
@@ -29,7 +29,7 @@ class LiveRun:
     """
 
     def __init__(self, cell: Cell, patience: float = 15.0) -> None:
-        self.link = ""  # to the table's comparison, once the store is open
+        self.comparison = ""  # how to see that of the table, once the store is open
         self._queue: Queue[Epoch | None] = Queue()
         self._patience, self._closed, self._open = patience, Event(), Event()
         self._cell, self._status = cell, "RUNNING"
@@ -65,7 +65,7 @@ class LiveRun:
         client, table = open_store(), self._cell.table
         self._open.set()
         runs = TableRuns(client, experiment(client, table), table)
-        self.link = comparison_link(runs.experiment_id)
+        self.comparison = how_to_compare(runs.experiment_id)
         run = runs.open_run(self._cell, cell_code(self._cell))
         while (epoch := self._queue.get()) is not None:
             log_epochs(client, run.info.run_id, [epoch])

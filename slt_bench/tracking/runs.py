@@ -20,7 +20,9 @@ from slt_bench.tracking.view import share_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
+
+_BATCH = 1000  # the most metrics that one batch may hold
 
 
 def track(table: str, results: Sequence[Result], figures: bool = True) -> tuple[str, int]:
@@ -131,11 +133,15 @@ class TableRuns:
 
     def _write_mean(self, results: list[Result], tag: str, figures: bool) -> None:
         started = min(milliseconds(result.record["started"]) for result in results)
-        run_id = self._mean_run(results[0].cell, started).info.run_id
+        numbers, run = _means(results), self._mean_run(results[0].cell, started)
+        if run.data.metrics.keys() - numbers.keys():  # MLflow takes no metric back
+            self.client.delete_run(run.info.run_id)
+            run = self._mean_run(results[0].cell, started)
+        run_id = run.info.run_id
         if figures:
             log_confusion(self.client, run_id, results)
         self.client.set_terminated(run_id, end_time=max(milliseconds(result.record["finished"]) for result in results))
-        self._log(run_id, _means(results), {"result": tag})
+        self._log(run_id, numbers, {"result": tag})
 
     def _log(self, run_id: str, numbers: dict[str, float], tags: dict[str, str]) -> None:
         from mlflow.entities import Metric, RunTag
@@ -155,16 +161,19 @@ def _means(results: list[Result]) -> dict[str, float]:
 
 
 def log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:
-    """Log the epochs that a run does not have yet (MLflow would append the others again)."""
+    """Log the epochs that a run does not have yet (MLflow would append the others again), whole ones in each batch."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
     logged = {metric.step for metric in client.get_metric_history(run_id, "train_top1")}
-    metrics = [
-        Metric(name, float(value), now, epoch.epoch)
-        for epoch in epochs
-        if epoch.epoch not in logged
-        for name, value in epoch_numbers(epoch).items()
-    ]
-    for start in range(0, len(metrics), 1000):  # the most that one batch may hold
-        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    batch: list[Metric] = []
+    for epoch in epochs:
+        if epoch.epoch in logged:
+            continue
+        metrics = [Metric(name, float(value), now, epoch.epoch) for name, value in epoch_numbers(epoch).items()]
+        if batch and len(batch) + len(metrics) > _BATCH:
+            client.log_batch(run_id, metrics=batch)
+            batch = []
+        batch += metrics
+    if batch:
+        client.log_batch(run_id, metrics=batch)

@@ -29,7 +29,7 @@ def share_view(client: MlflowClient, experiment_id: str) -> None:
     client.set_experiment_tag(experiment_id, f"mlflow.sharedViewState.{_KEY}", json.dumps(_state()))
 
 
-def comparison_link(experiment_id: str) -> str:
+def _comparison_link(experiment_id: str) -> str:
     """Write the address where the means of a table are compared: on the server that keeps them, else that of `mlflow ui`."""
     server = without_password(chosen_uri()).rstrip("/") if _served() else "http://127.0.0.1:5000"
     return f"{server}/#/experiments/{experiment_id}/runs?compareRunsMode=CHART&viewStateShareKey={_KEY}"
@@ -37,7 +37,8 @@ def comparison_link(experiment_id: str) -> str:
 
 def how_to_compare(experiment_id: str) -> str:
     """Write what to do to see that comparison."""
-    return ("" if _served() else "start `mlflow ui`, ") + f"open {comparison_link(experiment_id)}"
+    elsewhere = ' --backend-store-uri "$MLFLOW_TRACKING_URI"' if chosen_uri() else ""  # which `mlflow ui` does not look at
+    return ("" if _served() else f"start `mlflow ui{elsewhere}`, ") + f"open {_comparison_link(experiment_id)}"
 
 
 def _served() -> bool:

@@ -54,6 +54,25 @@ def test_a_directory_is_replaced_whole_or_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["figures", "new"]
 
 
+def test_a_stop_between_the_old_directory_and_the_new_one_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, replace = tmp_path / "figures", Path.replace
+    directory.mkdir()
+    write_text(directory / "old", "old")
+
+    def stopped(path: Path, target: Path) -> Path:
+        if path.name.endswith(".tmp") and path.is_dir():
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt), replaced(directory) as fresh:
+        (fresh / "new").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["figures", "old"]
+
+
 def test_a_place_that_cannot_be_written_is_named_beforehand(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "in the way")
     with pytest.raises(BenchError, match=r"cannot write into .*below: Not a directory"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,8 +12,36 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.kept.archive import list_archived
+from slt_bench.kept.site import write_site
+from slt_bench.kept.table import kept_folders, kept_tables
+from slt_bench.records.checksums import write_checksums
+from slt_bench.records.code_digest import cell_code
 from slt_bench.run.tables.reports import keep_tables
-from tests.report.test_report import pretend
+from tests.report.test_report import diverge, pretend
+
+
+def test_a_table_whose_cells_have_all_diverged_is_kept_too(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+    for cell in params.tables["one"].cells:
+        diverge(cell)
+        record = json.loads((cell.directory / "search.json").read_text()) | {"code": cell_code(cell)}
+        (cell.directory / "search.json").write_text(json.dumps(record))
+        write_checksums(cell.directory)
+    keep_tables(params, ["one"])
+    assert "| —  " in (paths.RESULTS / "README.md").read_text()
+    write_site(kept_tables(paths.RESULTS), Path("site"))
+    assert "diverged" in (paths.RESULTS / "one" / "table.md").read_text()
+
+
+def test_a_folder_that_was_not_finished_is_no_kept_table(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", ".one.123.tmp"):
+        (paths.RESULTS / name).mkdir(parents=True)
+        (paths.RESULTS / name / "made.json").write_text("{}")
+    assert kept_folders(paths.RESULTS) == [paths.RESULTS / "one"]
+    with pytest.raises(
+        BenchError, match=r"results/one is no kept table: .*made\.json lacks cells, .*`slt-bench results one` keeps"
+    ):
+        list_archived(params)
 
 
 @pytest.mark.figures

@@ -84,6 +84,11 @@ def test_a_kept_ticket_gives_its_accuracy_again(kept: Path, capsys: pytest.Captu
             "`slt-bench prepare imagenet`",
         ),
         (lambda record: record.update(file="tickets/gone"), "differs", "gone"),
+        (
+            lambda record: record.update(cell="digits_tiny_dense_ep_quick_s50_seed1"),
+            "differs",
+            "expected the ticket of digits_tiny_dense_ep_quick_s50_seed1, got that of digits_tiny_dense_ep_quick_s50_seed0",
+        ),
     ],
 )
 def test_what_differs_is_named(kept: Path, how: Change, kind: str, says: str) -> None:

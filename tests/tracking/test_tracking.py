@@ -9,7 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -24,9 +27,9 @@ from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch
 from slt_bench.records.provenance import parent_digest
 from slt_bench.tracking.live import LiveRun
-from slt_bench.tracking.runs import track
+from slt_bench.tracking.runs import log_epochs, track
 from slt_bench.tracking.store import experiment, open_store
-from slt_bench.tracking.view import comparison_link
+from slt_bench.tracking.view import how_to_compare
 from tests.experiment.test_params import GOOD
 from tests.report.test_report import pretend
 from tests.toys_results import read_results
@@ -104,6 +107,22 @@ def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, m
     assert track("one", read_results(cells), figures=False) == (where, 1)
     (again,) = [run for run in client.search_runs([where], MEANS) if run.data.tags["mean"] == cells[3].setting]
     assert again.info.run_id == frozen.info.run_id and again.data.metrics["seeds"] == 3
+    # What a mean has no more goes with its run; the seeds move to the new one.
+    track("one", read_results(cells[:4]), figures=False)
+    (alone,) = [run for run in client.search_runs([where], MEANS) if run.data.tags["mean"] == cells[3].setting]
+    assert alone.data.metrics["seeds"] == 1 and "test_top1_std" not in alone.data.metrics
+    (seed,) = client.search_runs([where], f"tags.cell = '{cells[3].id}'")
+    assert seed.data.tags["mlflow.parentRunId"] == alone.info.run_id
+
+
+def test_an_import_that_is_interrupted_leaves_no_epoch_in_part() -> None:
+    """A run whose epoch has been begun to log counts as having it."""
+    batches: list[list[Any]] = []
+    client: Any = SimpleNamespace(get_metric_history=lambda *_: [], log_batch=lambda _, metrics: batches.append(metrics))
+    log_epochs(client, "run", [replace(epoch(number), layer_density=[0.1] * 150) for number in range(1, 31)])
+    assert len(batches) > 2 and max(map(len, batches)) <= 1000
+    epochs = [{metric.step for metric in batch} for batch in batches]
+    assert sum(map(len, epochs)) == len(set.union(*epochs)) == 30
 
 
 def test_seeds_stand_under_one_mean_although_each_takes_the_ticket_of_its_own_parent(
@@ -143,7 +162,7 @@ def test_seeds_move_to_a_mean_that_replaces_theirs(project_with_store: Path, mak
 
 def test_the_view_that_the_link_opens_is_there(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     where, _ = track("one", read_results([make_cell()]))
-    key = re.findall(r"viewStateShareKey=(\w+)", comparison_link(where))[0]
+    key = re.findall(r"viewStateShareKey=(\w+)", how_to_compare(where))[0]
     view = json.loads(open_store().get_experiment(where).tags[f"mlflow.sharedViewState.{key}"])
     charts = [(chart["xaxis"]["key"], chart["yaxis"]["key"]) for chart in view["compareRunCharts"]]
     assert ("ticket_bytes", "test_top1") in charts

@@ -77,5 +77,7 @@ def test_artifacts_that_an_older_store_has_by_their_old_place_are_found_again(be
 def test_the_link_leads_to_where_the_runs_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert how_to_compare("7").startswith("start `mlflow ui`, open http://127.0.0.1:5000/#/experiments/7/")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere/runs.db")
+    assert how_to_compare("7").startswith('start `mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"`, open http://127')
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@runs.example/mlflow/")
     assert how_to_compare("7").startswith("open https://***@runs.example/mlflow/#/experiments/7/")

@@ -14,6 +14,7 @@ from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.records.result import Absent, Result, read_outcomes
 from slt_bench.run.datasets import prepare_missing
 from slt_bench.run.many import Places, chosen
+from slt_bench.run.tables.reports import track_results
 from slt_bench.run.tables.targets import announce, report_failures, search_cells
 
 _AT = "-at-"  # between the name of a recipe and a rate that is tried
@@ -39,6 +40,8 @@ def try_rates(experiments: Experiments, table: str, rates: Sequence[float], plac
     failures = search_cells(experiments, (), cells, places)
     for line in compared(tried):
         print(line)
+    found = read_outcomes(cells).values()
+    track_results(cells[0].table, [outcome for outcome in found if isinstance(outcome, Result)])
     report_failures(failures, len(cells))
 
 

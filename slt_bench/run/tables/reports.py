@@ -9,7 +9,10 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slt_bench.experiment.experiments import Experiment, Experiments
+    from slt_bench.records.result import Result
     from slt_bench.report.results import TableResults
 
 
@@ -26,7 +29,7 @@ def show_table(experiment: Experiment) -> None:
 
     results = _write_report(experiment)
     print(short_table(results), flush=True)
-    _track(results, required=False)
+    track_results(results.name, results.results)
 
 
 def _write_report(experiment: Experiment) -> TableResults:
@@ -118,19 +121,21 @@ def track_table(experiment: Experiment, required: bool = False) -> None:
     """
     from slt_bench.report.results import table_results
 
-    _track(table_results(experiment), required)
+    results = table_results(experiment)
+    track_results(results.name, results.results, required)
 
 
-def _track(results: TableResults, required: bool) -> None:
+def track_results(table: str, results: Sequence[Result], required: bool = False) -> None:
+    """Bring an MLflow experiment up to date with results; arguments as those of `track` and `track_table`."""
     from slt_bench.common.errors import Interrupted
     from slt_bench.tracking.runs import track
     from slt_bench.tracking.view import how_to_compare
 
     try:
-        experiment_id, written = track(results.name, results.results)
+        experiment_id, written = track(table, results)
     except BenchError as error:
         if required or isinstance(error, Interrupted):
             raise
         print(f"note: {error}")
         return
-    print(f"MLflow: {written} runs written for {results.name}. Compare: {how_to_compare(experiment_id)}")
+    print(f"MLflow: {written} runs written for {table}. Compare: {how_to_compare(experiment_id)}")

@@ -82,9 +82,14 @@ def _check(folder: Path, records: Sequence[dict[str, Any]]) -> list[Check]:
             found[record["file"]] = Check(file, "not compared", reason)
             continue
         try:
-            read.append((record, read_ticket(file)))
+            ticket = read_ticket(file)
         except BenchError as error:
             found[record["file"]] = Check(file, "differs", str(error))
+            continue
+        if (cell := ticket.ticket.spec.cell) != record["cell"]:
+            found[record["file"]] = Check(file, "differs", f"expected the ticket of {record['cell']}, got that of {cell}")
+        else:
+            read.append((record, ticket))
     for group in grouped(read, lambda each: _seen(*each)).values():
         for record, outcome in zip([record for record, _ in group], _measured(group), strict=True):
             found[record["file"]] = _compared(folder / record["file"], record, outcome)
