@@ -1,4 +1,4 @@
-"""What a run tells while it runs: a bar in a terminal, and a line for each cell that ends."""
+"""What a run tells while it runs: a line for each cell that ends, and a bar in a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from slt_bench.common.text import duration
 
-_MOST_SHOWN = 4  # cells that the bar names
+_MOST_SHOWN = 4  # running cells that are named
+_QUIET = 600.0  # seconds after which a log, where there is no bar, is told what runs
 
 
 class Progress:
@@ -25,7 +26,7 @@ class Progress:
         """
         self.total, self.done_before, self.ended = total, done, done
         self.running: dict[str, str] = {}  # id of a cell -> its worker
-        self.began = time.monotonic()
+        self.began = self.said = time.monotonic()
         hidden = not (sys.stderr.isatty() and done < total)
         self.bar = tqdm(total=total, initial=done, unit="cell", disable=hidden, leave=False)
 
@@ -46,13 +47,16 @@ class Progress:
         self.refresh()
 
     def refresh(self) -> None:
-        """Bring the bar up to date."""
+        """Bring the bar up to date; where there is none, say what runs if nothing has been said for long."""
         shown = [
             f"{cell_id}{f' on {worker}' if worker else ''}" for cell_id, worker in list(self.running.items())[:_MOST_SHOWN]
         ]
         more = f" and {len(self.running) - _MOST_SHOWN} more" if len(self.running) > _MOST_SHOWN else ""
-        self.bar.set_postfix_str(f"{len(self.running)} running: {', '.join(shown)}{more}" if shown else "", refresh=False)
+        text = f"{len(self.running)} running: {', '.join(shown)}{more}" if shown else ""
+        self.bar.set_postfix_str(text, refresh=False)
         self.bar.refresh()
+        if self.bar.disable and text and time.monotonic() - self.said > _QUIET:
+            self.say(f"[{self.ended}/{self.total}] {text}")
 
     def tell(self, outcome: str, seconds: float, worker: str = "") -> None:
         """Print the outcome of a cell, the seconds that it took, its worker, and the time that is left."""
@@ -66,5 +70,6 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
+        self.said = time.monotonic()
         self.bar.write(line, file=sys.stdout)
         sys.stdout.flush()
