@@ -22,6 +22,11 @@ _FIGURES = ("accuracy-size", "accuracy-coded-size", "accuracy-sparsity", "accura
 _CLAIM_COLUMNS = ("claim", "of", "over", "effect", "n", "must exceed", "published", "verdict")
 _BEGIN, _END = "<!-- begin: written by `slt-bench results` -->\n", "<!-- end -->"
 _README = Path("README.md")
+_LEGEND = (
+    "Each table says below its claims what verdicts, looks and intervals are; † marks a published value from a secondary "
+    "source. Code: a commit that is unknown or ends in + names none that one can fetch; the digest of each cell's code is in "
+    "its table's cells.csv."
+)
 _IN_README = ("table", "what", "cells", "claims", "date")
 
 
@@ -104,7 +109,7 @@ def list_archived(experiments: Experiments) -> None:
     summaries = {table: made[table] for table in tables}
     for table, summary in summaries.items():
         summary["title"] += _declared_otherwise(experiments.tables.get(table), summary)
-    write_text(paths.RESULTS / "README.md", f"# Results\n\n{_index(summaries, '')}\n{_claims(summaries)}")
+    write_text(paths.RESULTS / "README.md", f"# Results\n\n{_LEGEND}\n\n{_index(summaries, '')}\n{_claims(summaries)}")
     if not _README.is_file():  # a project of somebody's own
         return
     text = _README.read_text(encoding="utf-8")

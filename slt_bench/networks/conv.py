@@ -1,4 +1,7 @@
-"""Conv-2, -4, -6 and -8: the VGG-like networks of Ramanujan et al. 2020 (section 4.1) and Otsuka et al. 2025."""
+"""Conv-2, -4, -6 and -8: the VGG-like networks of Ramanujan et al. 2020 (section 4.1) and Otsuka et al. 2025.
+
+Theirs have no batch norm; with one after each convolution they are ours.
+"""
 
 from __future__ import annotations
 

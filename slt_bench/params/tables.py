@@ -70,9 +70,12 @@ class Table(Model):
         return self.rows[row].seeds or self.seeds
 
     def seed_order(self, count: int) -> list[int]:
-        """Order the seeds that claims may ask for: the table's own, then the least others; `count` in all."""
-        others = (seed for seed in range(len(self.seeds) + count) if seed not in self.seeds)
-        return [*self.seeds, *others][:count]
+        """Order the seeds that claims may ask for: the table's own, then those after its largest; `count` in all.
+
+        A table that leaves out the first seeds may do so because their results are known.
+        """
+        after = ((max(self.seeds) + further) % 2**32 for further in range(1, len(self.seeds) + count + 1))
+        return [*self.seeds, *(seed for seed in after if seed not in self.seeds)][:count]
 
 
 class LikeTable(Model):

@@ -11,6 +11,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.common.text import percent
 from slt_bench.experiment.load import load_experiments, schema
 from slt_bench.params.sources import Source
+from slt_bench.params.tables import Table
 
 ROOT = Path(__file__).parent.parent.parent
 GOOD = """\
@@ -170,6 +171,12 @@ def test_a_claim_may_ask_for_more_seeds(file: Path) -> None:
         experiment = load_experiments(file).tables["one"]
         assert {cell.seed for cell in experiment.spare_cells} == spare
         assert all(cell.seed in (0, 1) for cell in experiment.cells)
+    file.write_text((text + claims % 3).replace("seeds: [0, 1]", "seeds: [5, 2]"))
+    later = load_experiments(file).tables["one"].spare_cells
+    assert {cell.seed for cell in later} == {6, 7, 8, 9, 10}, "those that are left out may be known"
+    assert Table.model_validate(
+        {"title": "t", "dataset": "d", "network": "n", "recipe": "r", "seeds": [2**32 - 1, 0], "rows": [{"search": "s"}]}
+    ).seed_order(4) == [2**32 - 1, 0, 1, 2]
     more = experiment.with_more([cell for cell in experiment.spare_cells if cell.seed == 3])
     assert [len(row) for row in more.rows[:2]] == [3, 6] and len(more.cells) == len(experiment.cells) + 3
     refused(file, text + claims % 3, "looks: 3", "looks: 9", r"looks: must be less than or equal to 8")
@@ -220,6 +227,7 @@ def test_labels_tell_searches_apart() -> None:
     }  # other periods
     labels = {name: search.label for name, search in kept.items()}
     assert labels.pop("iep") == labels["iep-rates"] == "iterative edge popup"  # at other sparsities; a table adds the names
+    assert labels.pop("gem-miner-sparse") == labels["gem-miner"]  # its penalty is another one
     assert len(set(labels.values())) == len(labels)
     assert labels["iep-local-hard-long"] == "iterative edge popup, hard (carried scores), local, all epochs in each iteration"
 

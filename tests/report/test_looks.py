@@ -128,43 +128,43 @@ def cells_of(params: Experiments, seed: int) -> list[Cell]:
     return [cell for cell in (*experiment.cells, *experiment.spare_cells) if cell.seed == seed and cell.directory.exists()]
 
 
-def test_the_tables_own_seeds_come_first_then_the_least_others(params: Experiments) -> None:
+def test_the_tables_own_seeds_come_first_then_those_after_the_largest(params: Experiments) -> None:
     (frozen, once) = claims_of(params)
-    assert frozen.usable == [5, 6, 0, 1, 2, 3, 4] and frozen.further == [2, 3, 5] and once.usable == [5, 6]
+    assert frozen.usable == [5, 6, 7, 8, 9, 10, 11] and frozen.further == [2, 3, 5] and once.usable == [5, 6]
     (claim, *_) = open_claims(table_results(params.tables["one"]))
     assert {cell.seed for cell in claim.cells} == {5, 6}
 
 
 def test_no_look_is_taken_before_all_of_its_seeds_have_run(params: Experiments) -> None:
-    gains = {5: 2.0, 6: 2.2, 0: 30.0, 1: -9.0}
-    run(params, [5, 0, 1], gains.__getitem__)
+    gains = {5: 2.0, 6: 2.2, 7: 30.0, 8: -9.0}
+    run(params, [5, 7, 8], gains.__getitem__)
     (frozen, once) = claims_of(params)
     assert frozen.look == 0 and frozen.effect.low is None and frozen.effect.verdict == "undecided"
     assert frozen.further == [2, 3, 5] and once.effect.n == 1
     run(params, [6], gains.__getitem__)
     (frozen, once) = claims_of(params)
-    assert frozen.look == 2 and frozen.seeds == (5, 6, 0), "the first look decided nothing"
-    assert frozen.left_out == ["seed 1 (of no look, or of a later one)"]
+    assert frozen.look == 2 and frozen.seeds == (5, 6, 7), "the first look decided nothing"
+    assert frozen.left_out == ["seed 8 (of no look, or of a later one)"]
     assert once.seeds == (5, 6), "a claim that is looked at once takes the seeds of its table"
     assert claim_row(frozen)["n"].startswith("3 (look 2 of 3)") and claim_row(frozen)["must exceed"] == "0 (by 1 to matter)"
 
 
 def test_the_first_look_that_decides_stands(params: Experiments) -> None:
-    gains = {5: 10.0, 6: 10.1, 0: -40.0}
+    gains = {5: 10.0, 6: 10.1, 7: -40.0}
     run(params, [5, 6], gains.__getitem__)
     assert claims_of(params)[0].effect.verdict == "holds"
-    run(params, [0], gains.__getitem__)  # that another claim asked for
+    run(params, [7], gains.__getitem__)  # that another claim asked for
     (frozen, _) = claims_of(params)
     assert (frozen.effect.verdict, frozen.effect.n, frozen.look, frozen.further) == ("holds", 2, 1, [])
 
 
 def test_a_seed_that_diverged_is_replaced_by_the_next(params: Experiments) -> None:
-    run(params, [5, 0], lambda seed: 3.0 + seed / 100)
+    run(params, [5, 7], lambda seed: 3.0 + seed / 100)
     diverge(
         next(cell for cell in params.tables["one"].cells if cell.seed == 6 and cell.id.endswith("dense_ep_quick_s50_seed6"))
     )
     (frozen, once) = claims_of(params)
-    assert frozen.usable[:3] == [5, 0, 1] and frozen.seeds == (5, 0) and once.seeds == (5,)
+    assert frozen.usable[:3] == [5, 7, 8] and frozen.seeds == (5, 7) and once.seeds == (5,)
     assert "diverged" in frozen.left_out[0] and once.further == [], "one seed is all that there is, and can be"
     (stays, *_) = [claim for claim in open_claims(table_results(params.tables["one"])) if claim.result.claim.looks == 1]
     assert describe(stays, None).startswith("stays undecided: looked at once")
@@ -177,8 +177,8 @@ def test_a_better_line_holds_though_by_less_than_matters(params: Experiments) ->
 
 
 def test_spare_cells_that_did_not_end_are_no_part_of_a_table(params: Experiments) -> None:
-    run(params, [5, 6, 0], lambda seed: 3.0 + seed / 100)
-    (cell, *_) = cells_of(params, 0)
+    run(params, [5, 6, 7], lambda seed: 3.0 + seed / 100)
+    (cell, *_) = cells_of(params, 7)
     (cell.directory / "metrics.json").unlink()
     results = table_results(params.tables["one"])
     assert cell.id not in results.outcomes and params.cell(cell.id) == cell, "but they can be run by name"

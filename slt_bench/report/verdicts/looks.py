@@ -1,7 +1,7 @@
 """Looks: the seeds with which a claim is tested, in an order and in numbers that are fixed before anything has run.
 
-The order is that of the table's seeds, then the least others. A look of size m takes the first m seeds of it whose cells have
-not diverged, and is not taken before all of them have run: which seeds are tested never depends on what they gave.
+The order is that of the table's seeds, then those after its largest. A look of size m takes the first m seeds of it whose
+cells have not diverged, and is not taken before all of them have run: which seeds are tested never depends on what they gave.
 """
 
 from __future__ import annotations
