@@ -59,8 +59,11 @@ def replaced(directory: Path) -> Iterator[Path]:
         BenchError: the directory cannot be written.
     """
     fresh, old = (directory.with_name(f".{directory.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
+    if directory.is_symlink() or directory.is_file():
+        raise BenchError(f"{directory} is no directory of its own, and is not replaced: remove it, or name another place")
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
+        for leftover in (fresh, old):  # of a process of this number that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
         if directory.exists():

@@ -6,6 +6,7 @@ is bound by memory (docs/performance.md). Every bit is that of torch's operation
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -24,8 +25,9 @@ def are_compiled(vector: Tensor) -> bool:
 
 
 def torch_fuses() -> bool:
-    """Say whether torch is known to round a product and a sum at once, as the loops do: on x86 with AVX2 or later."""
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    """Say whether torch is known to round a product and a sum at once, as compiled loops do: on x86 with AVX2 or later."""
+    compiles = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+    return compiles and torch.backends.cpu.get_cpu_capability().startswith("AVX")
 
 
 def run(loop: Callable[..., None], vectors: tuple[Tensor, ...], *numbers: Any) -> None:
@@ -35,8 +37,13 @@ def run(loop: Callable[..., None], vectors: tuple[Tensor, ...], *numbers: Any) -
         loop: takes a part of each vector, as an array, and the numbers.
         vectors: [n] each, on a CPU.
         numbers: the rest of the loop's arguments.
+
+    Raises:
+        ValueError: the vectors are not equally long; a compiled loop would read and write beyond the end.
     """
     arrays = [vector.detach().numpy() for vector in vectors]
+    if len({array.shape for array in arrays}) > 1:
+        raise ValueError(f"vectors of one pass must be equally long, not {[list(array.shape) for array in arrays]}")
     parts = cut(len(arrays[0]))
     in_threads(lambda number: loop(*(array[parts[number]] for array in arrays), *numbers), len(parts))
 

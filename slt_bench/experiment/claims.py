@@ -155,7 +155,7 @@ def _why_undecidable(claim: Claim, one: Cell, other: Cell) -> str:
         return f"row {claim.of.row} is compared with itself at {one.setting}: name another row, sparsity or freezing ratio"
     trained = next((cell for cell in (one, other) if cell.search.learns == "weights"), None)
     if trained is not None and claim.metric in ("mask_packed_bytes", "dying_edge_ratio"):
-        return f"weight training, in {trained.setting}, has no mask and so no {claim.metric}"
+        return f"{claim.metric} is of masks, and says nothing of weight training, in {trained.setting}"
     return ""
 
 

@@ -82,8 +82,9 @@ class _Expansion:
             self.problems.append(Infeasible((*location, key, replaced), message))
         before = len(self.problems)
         experiment = self._expand(name, table.applied_to(full), repeated=True)
-        if table.budget == "small" and table.like in self.tables:
+        if len(self.problems) == before and table.like in self.tables:
             self._check_lines(experiment, self.tables[table.like], location)
+        if table.budget == "small" and table.like in self.tables:
             experiment = replace(experiment, full_size=self.tables[table.like], replaced=table.replacements(full))
         self.tables[name] = experiment
         for problem in self.problems[before:]:  # its rows are written in the other table
@@ -115,13 +116,12 @@ class _Expansion:
         spare = self._spare(name, table) if len(rows) == len(table.rows) else []
         return Experiment(name, table, rows, list(cells.values()), spare=spare)
 
-    def _check_lines(self, small: Experiment, full: Experiment, location: Location) -> None:
-        """Refuse a small table whose replaced names make two lines of the full table one."""
-        for cells, full_cells in zip(small.rows, full.rows, strict=False):
-            here, there = ({cell.setting for cell in row} for row in (cells, full_cells))
-            if len(here) < len(there):
-                message = f"{len(there)} lines of table {full.name} become {len(here)}: two names of a row have one replacement"
-                self.problems.append(Infeasible(location, message))
+    def _check_lines(self, table: Experiment, full: Experiment, location: Location) -> None:
+        """Refuse a table whose replaced names make two lines of the table that it is like one."""
+        here, there = ({cell.setting for cell in each.cells} for each in (table, full))
+        if len(here) < len(there):
+            message = f"{len(there)} lines of table {full.name} become {len(here)}: two names have one replacement"
+            self.problems.append(Infeasible(location, message))
 
     def _check_precision(self, name: str, cells: list[Cell]) -> None:
         """Refuse a table whose cells compute with different numbers: what is compared would differ in that too."""

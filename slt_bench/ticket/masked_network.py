@@ -119,7 +119,7 @@ class MaskedNetwork(nn.Module):
         """
         if free_weights is not None:
             self._free_effective.copy_(free_weights)
-        else:  # times 0 or 1, as a bitwise and with 0 or -1: a fraction of a multiplication's passes
+        else:
             self._keep_masked(self._free_bits, _bits(self._free_effective))
         if self.free is not None:
             if self.scale != "none":  # an earlier factor is still in them

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 _BATCH = 1000  # the most metrics that one batch may hold
 
 
-def track(table: str, results: Sequence[Result], figures: bool = True) -> tuple[str, int]:
+def track(table: str, results: Sequence[Result], figures: bool = True, whole: bool = True) -> tuple[str, int]:
     """Bring a table's experiment up to date with its results.
 
     Args:
         table: its name.
-        results: of its cells; runs of cells without a result are removed.
+        results: of its cells.
         figures: whether means get a confusion matrix.
+        whole: whether these are all results of the table, so that runs of other cells are removed.
 
     Returns:
         The experiment's id, and the number of cells whose runs were written.
@@ -43,7 +44,7 @@ def track(table: str, results: Sequence[Result], figures: bool = True) -> tuple[
         client = open_store()
         runs = TableRuns(client, experiment(client, table), table)
         share_view(client, runs.experiment_id)
-        return runs.experiment_id, runs.update(results, figures)
+        return runs.experiment_id, runs.update(results, figures, whole)
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class TableRuns:
     experiment_id: str
     table: str
 
-    def update(self, results: Sequence[Result], figures: bool) -> int:
-        """Write the runs whose results are new or have changed, and remove those without a result; returns how many cells'."""
+    def update(self, results: Sequence[Result], figures: bool, whole: bool = True) -> int:
+        """Write the runs whose results are new or have changed, and remove others if these are all; returns how many cells'."""
         tracked = self.client.search_runs([self.experiment_id], max_results=50_000)
         by_key = grouped(tracked, lambda run: run.data.tags.get("cell", run.data.tags.get("mean", "")))
         current = {key for result in results for key in (result.cell.id, result.cell.setting)}
-        for run in tracked:
+        for run in tracked if whole else ():
             if "result" in run.data.tags and not current & {run.data.tags.get("cell"), run.data.tags.get("mean")}:
                 self.client.delete_run(run.info.run_id)
         written = 0
@@ -171,6 +172,10 @@ def log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:
         if epoch.epoch in logged:
             continue
         metrics = [Metric(name, float(value), now, epoch.epoch) for name, value in epoch_numbers(epoch).items()]
+        metrics.sort(key=lambda metric: metric.key == "train_top1")  # last, since by it an epoch counts as logged
+        while len(metrics) > _BATCH:
+            client.log_batch(run_id, metrics=metrics[:_BATCH])
+            del metrics[:_BATCH]
         if batch and len(batch) + len(metrics) > _BATCH:
             client.log_batch(run_id, metrics=batch)
             batch = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from slt_bench.common import files
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import atomic, check_writable, exclusive, is_held, replaced, sha256, write_bytes, write_text
 from tests.full_disk import largest_file
@@ -73,6 +75,20 @@ def test_a_stop_between_the_old_directory_and_the_new_one_loses_nothing(
     assert [path.name for path in tmp_path.rglob("*")] == ["figures", "old"]
 
 
+def test_what_is_no_directory_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "file").touch()
+    for name in ("link", "file"):
+        with pytest.raises(BenchError, match="is no directory of its own, and is not replaced"), replaced(tmp_path / name):
+            raise AssertionError("it is said beforehand")
+    (tmp_path / f".real.{os.getpid()}.old").mkdir()  # of a process of this number that was killed
+    (tmp_path / f".real.{os.getpid()}.old" / "x").touch()
+    with replaced(tmp_path / "real") as fresh:
+        (fresh / "new").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "real"]
+
+
 def test_a_place_that_cannot_be_written_is_named_beforehand(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "in the way")
     with pytest.raises(BenchError, match=r"cannot write into .*below: Not a directory"):
@@ -86,8 +102,9 @@ def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
     assert sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_who_looks_at_a_lock_keeps_nobody_out(tmp_path: Path) -> None:
+def test_who_looks_at_a_lock_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `slt-bench plan` does while a search begins."""
+    monkeypatch.setattr(files, "_A_LOOK", 30.0)  # of a busy machine
     looking, done = Event(), Event()
 
     def look() -> None:
@@ -98,14 +115,15 @@ def test_who_looks_at_a_lock_keeps_nobody_out(tmp_path: Path) -> None:
     with exclusive(tmp_path):  # makes the file
         pass
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(look)
-        looking.wait(10)
+        looks = thread.submit(look)
+        assert looking.wait(10)
         try:
             for _ in range(200):
                 with exclusive(tmp_path):
                     pass
         finally:
             done.set()
+        looks.result()
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

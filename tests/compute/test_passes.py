@@ -74,6 +74,13 @@ def test_parts_are_all_of_a_vector(length: int, block: int, threads: int) -> Non
     assert all(part.stop % block == 0 for part in parts[:-1])
 
 
+def test_vectors_of_other_lengths_are_refused() -> None:
+    """A compiled loop would read and write what lies behind the shorter one."""
+    for lengths in ((6, 6, 3), (6, 3, 6), (3, 6, 6)):
+        with pytest.raises(ValueError, match=r"equally long, not \[\["):
+            passes.run(times_weight_and_sign, tuple(torch.zeros(length) for length in lengths))
+
+
 def test_what_fails_in_another_thread_fails_here() -> None:
     def work(number: int) -> int:
         return 1 // (2 - number)

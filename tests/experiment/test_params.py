@@ -320,7 +320,7 @@ def test_a_small_table_has_the_same_rows_at_its_own_budget(file: Path) -> None:
         (
             "quick: quicker",
             "quick: quicker}\n    searches: {iep: ep",
-            r":24: tables\.one-small: 4 lines of table one become 2: ",
+            r":24: tables\.one-small: 7 lines of table one become 5: ",
         ),
         (
             "    like: one\n",

@@ -82,6 +82,19 @@ class Counting(_Broken):
     algorithm: ClassVar = _Counting
 
 
+class _Elsewhere(ScoreMethod["Elsewhere"]):
+    replayable: ClassVar = True
+
+    def compose(self, phase: int) -> Tensor:
+        mask = super().compose(phase)
+        self.previous = mask.clone()  # in other memory each time
+        return mask
+
+
+class Elsewhere(_Broken):
+    algorithm: ClassVar = _Elsewhere
+
+
 class _WithoutSign(ScoreMethod["WithoutSign"]):
     def gradient(self, by_weights: Tensor) -> Tensor:
         return by_weights.mul_(self.network.free_weights)

@@ -41,6 +41,7 @@ BROKEN = {
     "FirstThreshold": ("budget", r"dense source, after the search: a ticket keeps [\d,]+ edges instead of [\d,]+"),
     "WithoutSteepness": ("gradient", r"phase 2 of 4: a small step of [\d,]+ edges: .* by the gradient, .* by the surrogate"),
     "Counting": ("replay", r"the same step with number 1 and number 1000: [\d,]+ of [\d,]+ entries differ"),
+    "Elsewhere": ("replay", "after a step it lies elsewhere: previous; a recorded step would go on with the old one"),
     "WithoutSign": ("gradient", r"a small step of [\d,]+ edges: .* by the gradient, .* by the surrogate"),
     "Still": ("progress", "the mask has not changed after 24 steps"),
     "Noisy": ("determinism", r"two runs of one cell: [\d,]+ of [\d,]+ entries differ"),

@@ -254,7 +254,7 @@ def test_what_is_claimed_of_the_most_holds_if_any_pair_does(
          r"claims\.one: row dense is compared with itself at digits_tiny_dense_ep_quick_s50: name another row"),
         ("of: {row: dense, sparsity: 0.5}, over: {row: dense, sparsity: 0.3}",
          "metric: mask_packed_bytes, of: {row: training}, over: {row: dense}",
-         r"claims\.one: weight training, in digits_tiny_dense_training_quick_s0, has no mask and so no mask_packed_bytes"),
+         r"claims\.one: mask_packed_bytes is of masks, and says nothing of weight training, in digits_tiny_dense_train"),
         ("{id: frozen,", "{id: frozen, seeds: [2, 3],", r"rows frozen and dense have no seed in common, by which"),
         ("across: most", "compare: ratio", r"compare: ratio is for bytes and seconds; top1 may be 0"),
         ("{id: frozen,", "{id: dense,", r"rows\[2\]\.id: 'dense' is the id of another row too"),

@@ -125,14 +125,14 @@ def track_table(experiment: Experiment, required: bool = False) -> None:
     track_results(results.name, results.results, required)
 
 
-def track_results(table: str, results: Sequence[Result], required: bool = False) -> None:
+def track_results(table: str, results: Sequence[Result], required: bool = False, whole: bool = True) -> None:
     """Bring an MLflow experiment up to date with results; arguments as those of `track` and `track_table`."""
     from slt_bench.common.errors import Interrupted
     from slt_bench.tracking.runs import track
     from slt_bench.tracking.view import how_to_compare
 
     try:
-        experiment_id, written = track(table, results)
+        experiment_id, written = track(table, results, whole=whole)
     except BenchError as error:
         if required or isinstance(error, Interrupted):
             raise
