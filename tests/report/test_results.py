@@ -143,7 +143,7 @@ def test_after_a_run_the_report_and_the_way_to_compare_are_named(
 ) -> None:
     tracked = []
     monkeypatch.setattr(
-        "slt_bench.tracking.runs.track", lambda table, results: tracked.append((table, len(results))) or ("7", 2)
+        "slt_bench.tracking.runs.track", lambda table, results, whole: tracked.append((table, len(results))) or ("7", 2)
     )
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for cell in experiments.tables["one"].cells[:2]:
