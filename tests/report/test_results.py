@@ -143,7 +143,7 @@ def test_after_a_run_the_report_and_the_way_to_compare_are_named(
 ) -> None:
     tracked = []
     monkeypatch.setattr(
-        "slt_bench.tracking.runs.track", lambda table, results, whole: tracked.append((table, len(results))) or ("7", 2)
+        "slt_bench.tracking.runs.track", lambda table, results, whole: tracked.append((table, len(results), whole)) or ("7", 2)
     )
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for cell in experiments.tables["one"].cells[:2]:
@@ -152,4 +152,4 @@ def test_after_a_run_the_report_and_the_way_to_compare_are_named(
     *_, report, compare = capsys.readouterr().out.splitlines()
     assert report == "report: outputs/tables/one/report.html" and Path(report.removeprefix("report: ")).is_file()
     assert compare.startswith("MLflow: 2 runs written for one. Compare: start `mlflow ui`, open http://127.0.0.1:5000/#/")
-    assert tracked == [("one", 2)]
+    assert tracked == [("one", 2, True)]
