@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from slt_bench.experiment.cell import Cell
@@ -79,11 +79,16 @@ def forked(*arguments: str) -> Command:
     return process
 
 
+def lengths(logs: list[Path]) -> dict[Path, int]:
+    """Measure what these logs have said so far, in characters."""
+    return {log: len(log.read_text()) if log.is_file() else 0 for log in logs}
+
+
 def wait_until_said(
-    logs: list[Path], text: str, process: subprocess.Popen[str] | Command | None = None, after: int = 0
+    logs: list[Path], text: str, process: subprocess.Popen[str] | Command | None = None, after: Mapping[Path, int] | None = None
 ) -> None:
-    """Wait until each of these logs has a text after some characters, while a process runs."""
+    """Wait until each of these logs has a text, after so many characters of it, while a process runs."""
     until = time.monotonic() + 60
-    while not all(log.is_file() and text in log.read_text()[after:] for log in logs):
+    while not all(log.is_file() and text in log.read_text()[(after or {}).get(log, 0) :] for log in logs):
         assert time.monotonic() < until and (process is None or process.poll() is None)
         time.sleep(0.05)

@@ -28,7 +28,7 @@ from slt_bench.engine.progress import Progress
 from slt_bench.records.standing import is_done
 from slt_bench.run.many import WORK, Places, run_cells
 from tests.engine.cluster import Cluster, cluster
-from tests.engine.projects import ONE_SEED, PARAMS, bits, started, wait_until_said, written
+from tests.engine.projects import ONE_SEED, PARAMS, bits, lengths, started, wait_until_said, written
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("SLT_BENCH_KILLS", "2"))  # a campaign: 20
@@ -128,8 +128,8 @@ def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, two: Clust
     cells = written(PARAMS.replace("epochs: 2", "epochs: 2000")).tables["one"].cells[:2]
     logs = [paths.log_file(cell.id) for cell in cells]
     for times in (1, 2):
+        said = lengths(logs)
         process = started(*(cell.id for cell in cells), "--executor", two.address)
-        said = len(logs[0].read_text()) if logs[0].is_file() else 0
         wait_until_said(logs, "/2000", process, said)
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=60)

@@ -23,7 +23,7 @@ from slt_bench.records.standing import is_done
 from slt_bench.run.cells import search_cell
 from slt_bench.run.many import Places, chosen, run_cells
 from tests.cli.run import command
-from tests.engine.projects import ONE_SEED, PARAMS, WILD, bits, forked, in_the_way, started, wait_until_said, written
+from tests.engine.projects import ONE_SEED, PARAMS, WILD, bits, forked, in_the_way, lengths, started, wait_until_said, written
 
 
 @pytest.mark.slow
@@ -138,8 +138,8 @@ def test_a_stop_saves_all_and_the_same_command_goes_on(project: Path, sign: sign
     cells = written(PARAMS.replace("epochs: 2", "epochs: 2000")).tables["one"].cells[:2]
     logs = [paths.log_file(cell.id) for cell in cells]
     for _ in range(2):
+        said = lengths(logs)
         process = forked(*(cell.id for cell in cells), "--jobs", "2")
-        said = len(logs[0].read_text()) if logs[0].is_file() else 0
         wait_until_said(logs, "/2000", process, said)
         process.send_signal(sign)
         _, told = process.communicate(timeout=60)

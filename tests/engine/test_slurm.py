@@ -84,7 +84,7 @@ def test_a_table_is_queued_and_goes_on_after_a_job_is_requeued(project: Path) ->
     out, errors = process.communicate(timeout=300)
     assert process.returncode == 0 and "[2/2]" in out, out + errors
     assert bits(cells) == found
-    assert went_on(cells) and all(paths.log_file(cell.id).read_text().count("epoch 1/60") == 1 for cell in cells)
+    assert went_on(cells) and all(paths.log_file(cell.id).read_text().count("epoch 1/") == 1 for cell in cells)
     until = time.monotonic() + 30
     while jobs():  # they end with the head
         assert time.monotonic() < until
