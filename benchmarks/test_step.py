@@ -22,6 +22,7 @@ CASES = {
     "resnet18-frozen-dynamic": Case("resnet18", 64, freezing_ratio=0.5, scale="dynamic"),
     "resnet18-bf16": Case("resnet18", 64, precision="bfloat16"),
     "resnet50": Case("resnet50", 16, 224),
+    "resnet50-8": Case("resnet50", 8, 224),
     "resnet50-frozen": Case("resnet50", 16, 224, freezing_ratio=0.7),
     "resnet50-bf16": Case("resnet50", 16, 224, precision="bfloat16"),
 }
@@ -31,7 +32,7 @@ ROUNDS = 15
 @pytest.mark.parametrize("case", CASES)
 def test_search_step(benchmark, case) -> None:
     (search, _), training = search_step(CASES[case]), weight_training_step(CASES[case])
-    rounds = ROUNDS if CASES[case].image == 32 or DEVICE != "cpu" else 7
+    rounds = rounds_of(CASES[case])
     ratio = in_turns(benchmark, search, training, rounds)
     benchmark.extra_info["ratio to weight training"] = round(ratio, 3)
     print(f"\n{case}: search step / weight-training step = {ratio:.3f} (medians of {rounds} steps in turns, on {DEVICE})")
@@ -40,9 +41,8 @@ def test_search_step(benchmark, case) -> None:
 @pytest.mark.parametrize("case", ["conv6", "resnet18", "resnet50-8"])
 def test_step_of_released_codes(benchmark, case) -> None:
     """A step in the way of the released codes beside one of ours, both in float32."""
-    what = CASES.get(case, Case("resnet50", 8, 224))
-    rounds = ROUNDS if what.image == 32 or DEVICE != "cpu" else 7
-    ratio = in_turns(benchmark, released_step(what), search_step(what)[0], rounds)
+    rounds = rounds_of(CASES[case])
+    ratio = in_turns(benchmark, released_step(CASES[case]), search_step(CASES[case])[0], rounds)
     benchmark.extra_info["ratio to ours"] = round(ratio, 3)
     print(f"\n{case}: step of released codes / search step = {ratio:.3f} (medians of {rounds} steps in turns, on {DEVICE})")
 
@@ -55,6 +55,11 @@ def test_rival_step(benchmark, kind) -> None:
     ratio = in_turns(benchmark, rival, search_step(CASES["conv6"])[0], ROUNDS)
     benchmark.extra_info["ratio to edge-popup"] = round(ratio, 3)
     print(f"\n{kind}: step / edge-popup step = {ratio:.3f} (medians of {ROUNDS} steps in turns, on {DEVICE})")
+
+
+def rounds_of(case: Case) -> int:
+    """Fewer of large images on a CPU, where a step takes seconds."""
+    return ROUNDS if case.image == 32 or DEVICE != "cpu" else 7
 
 
 def in_turns(benchmark, one: Callable[[], None], other: Callable[[], None], rounds: int) -> float:

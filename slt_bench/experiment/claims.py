@@ -12,7 +12,8 @@ from slt_bench.params.claims import Claim, Side
 from slt_bench.params.tables import Table
 
 OF_A_LINE = ("top1", "dying-edge ratio")  # quantities of published values that stand beside a line
-_EFFECTS = {"top1": "gain", "dying_edge_ratio": "dying-edge rise"}  # quantity of a published difference, by the claim's metric
+_OF_A_DIFFERENCE = {"top1": ["gain"], "dying_edge_ratio": ["dying-edge rise"]}  # those of a claim, by its metric
+_OF_A_RATIO = {"bytes": ["size ratio"], "coded_bytes": ["size ratio"], "mask_packed_bytes": ["size ratio"]}
 _Axes = tuple[str, str, float, float]  # network, recipe, sparsity or kept share of the free edges, freezing ratio
 
 
@@ -116,24 +117,15 @@ def claim_problems(
     Yields:
         The mistakes.
     """
-    claim, sides = table.claims[name], list[Side]()
-    for key, side in (("of", claim.of), ("over", claim.over)):
-        if side.row not in rows:
-            ids = [row.id for row in table.rows if row.id]
-            yield Infeasible((*location, key, "row"), f"there is no row '{side.row}'{did_you_mean(side.row, ids)}")
-        elif not any(side.has(cell.sparsity, cell.source.freezing_ratio) for cell in rows[side.row]):
-            wanted = {"sparsity": side.sparsity, "freezing_ratio": side.freezing_ratio}
-            said = {field: value for field, value in wanted.items() if value is not None}
-            what = " at ".join(f"{field.replace('_', ' ')} {value:g}" for field, value in said.items())
-            yield Infeasible((*location, key, next(iter(said))), f"row {side.row} has no {what}")
-        else:
-            sides.append(side)
+    claim = table.claims[name]
+    mistakes = list(_side_problems(table, claim, rows, location))
+    yield from mistakes
     if claim.of.row in rows:
-        quantity = "size ratio" if claim.compare == "ratio" else _EFFECTS.get(claim.metric)
-        quantities = [quantity] if quantity and not claim.metric.endswith("seconds") else []
+        quantities = (_OF_A_RATIO if claim.compare == "ratio" else _OF_A_DIFFERENCE).get(claim.metric, [])
         yield from misplaced(claim.published, quantities, rows[claim.of.row], (*location, "published"), repeated)
-    if len(sides) < 2:
+    if mistakes:
         return
+    sides = (claim.of, claim.over)
     settings = [list({cell.setting: cell for cell in rows[side.row]}.values()) for side in sides]
     compared = pairs(table, claim, *settings)
     if not compared:
@@ -147,6 +139,18 @@ def claim_problems(
         yield Infeasible(location, f"rows {claim.of.row} and {claim.over.row} have no seed in common, by which they are paired")
     if claim.metric == "top1":
         yield from _unequal_training_images(compared, location)
+
+
+def _side_problems(table: Table, claim: Claim, rows: dict[str, list[Cell]], location: Location) -> Iterator[Infeasible]:
+    for key, side in (("of", claim.of), ("over", claim.over)):
+        if side.row not in rows:
+            ids = [row.id for row in table.rows if row.id]
+            yield Infeasible((*location, key, "row"), f"there is no row '{side.row}'{did_you_mean(side.row, ids)}")
+        elif not any(side.has(cell.sparsity, cell.source.freezing_ratio) for cell in rows[side.row]):
+            wanted = {"sparsity": side.sparsity, "freezing_ratio": side.freezing_ratio}
+            said = {field: value for field, value in wanted.items() if value is not None}
+            what = " at ".join(f"{field.replace('_', ' ')} {value:g}" for field, value in said.items())
+            yield Infeasible((*location, key, next(iter(said))), f"row {side.row} has no {what}")
 
 
 def _why_undecidable(claim: Claim, one: Cell, other: Cell) -> str:

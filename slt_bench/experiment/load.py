@@ -82,9 +82,9 @@ class _Expansion:
             self.problems.append(Infeasible((*location, key, replaced), message))
         before = len(self.problems)
         experiment = self._expand(name, table.applied_to(full), repeated=True)
-        if len(self.problems) == before and table.like in self.tables:
+        if len(self.problems) == before:
             self._check_lines(experiment, self.tables[table.like], location)
-        if table.budget == "small" and table.like in self.tables:
+        if table.budget == "small":
             experiment = replace(experiment, full_size=self.tables[table.like], replaced=table.replacements(full))
         self.tables[name] = experiment
         for problem in self.problems[before:]:  # its rows are written in the other table
@@ -92,10 +92,10 @@ class _Expansion:
             problem.location = (*location, axis) if axis == "dataset" else location
 
     def _expand(self, name: str, table: Table, repeated: bool) -> Experiment:
-        rows, cells, rows_by_id = list[list[Cell]](), dict[str, Cell](), dict[str | None, list[Cell]]()
+        rows, cells, rows_by_id = list[list[Cell]](), dict[str, Cell](), dict[str, list[Cell]]()
         for index, row in enumerate(table.rows):
             location: Location = ("tables", name, "rows", index)
-            if row.id is not None and row.id in rows_by_id:
+            if row.id in rows_by_id:
                 self.problems.append(Infeasible((*location, "id"), f"'{row.id}' is the id of another row too"))
             try:
                 expanded = expand_row(self.params, name, table, index)
@@ -106,12 +106,12 @@ class _Expansion:
                 if cells.setdefault(cell.id, cell).identity != cell.identity:
                     self.problems.append(Infeasible(location, _same_name(cells[cell.id], cell)))
             rows.append(list({cell.id: cell for _, cell in expanded}.values()))
-            rows_by_id[row.id] = rows[-1]
+            if row.id is not None:
+                rows_by_id[row.id] = rows[-1]
             self.problems += misplaced(row.published, OF_A_LINE, rows[-1], (*location, "published"), repeated)
         if len(rows) == len(table.rows):
-            by_id = {row_id: row_cells for row_id, row_cells in rows_by_id.items() if row_id is not None}
             for claim in table.claims:
-                self.problems += claim_problems(table, claim, by_id, ("tables", name, "claims", claim), repeated)
+                self.problems += claim_problems(table, claim, rows_by_id, ("tables", name, "claims", claim), repeated)
         self._check_precision(name, list(cells.values()))
         spare = self._spare(name, table) if len(rows) == len(table.rows) else []
         return Experiment(name, table, rows, list(cells.values()), spare=spare)

@@ -12,7 +12,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.kept.cells import keep_cells
-from slt_bench.kept.table import MADE, kept_folders, read_kept
+from slt_bench.kept.table import MADE, kept_folders, last_date, read_kept
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, claim_values, grid, line_rows
@@ -136,7 +136,7 @@ def _index(summaries: dict[str, dict[str, Any]], root: str, columns: tuple[str, 
             "what": summary["title"],
             "cells": _number_of_cells(summary),
             "claims": _counted([claim["verdict"] for claim in summary["claims"]]),
-            "date": (summary["dates"] or [UNKNOWN])[-1],
+            "date": last_date(summary),
             "hardware": "; ".join(summary["hardware"]) + f", {summary['hours']:g} hours of one process",
             "code": " ".join(summary["commits"]),
             "data": "; ".join(summary["data"]),

@@ -10,9 +10,8 @@ from typing import Any
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
-from slt_bench.kept.table import MADE, KeptTable
+from slt_bench.kept.table import MADE, KeptTable, last_date
 from slt_bench.report.html import pages
-from slt_bench.report.verdicts.statistics import UNKNOWN
 
 _MARK = "slt-bench-site"  # a file in every site: a folder without it is somebody's own
 _SHOWN = ("seed", "state", "reason", "top1", "last_top1", "bytes", "coded_bytes", "dying_edge_ratio", "seconds", "identity",
@@ -57,7 +56,7 @@ def _entry(table: KeptTable) -> dict[str, Any]:
         "cells": made["cells"],
         "declared": made["declared"],
         "counts": sorted(Counter(claim["verdict"] for claim in made["claims"]).items()),
-        "date": (made["dates"] or [UNKNOWN])[-1],
+        "date": last_date(made),
         "hours": made["hours"],
         "hardware": "; ".join(made["hardware"]),
         "data": "; ".join(made["data"]),

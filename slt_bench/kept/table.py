@@ -11,6 +11,7 @@ from typing import Any
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import grouped
 from slt_bench.report.rows import Row
+from slt_bench.report.verdicts.statistics import UNKNOWN
 
 MADE = "made.json"
 _NEEDED = {"title", "cells", "dates", "hours", "hardware", "data", "warnings", "lines", "notes", "claims_note",
@@ -46,6 +47,11 @@ class KeptTable:
 def kept_folders(root: Path) -> list[Path]:
     """List the folders of the tables that are kept in a folder, in the order of their names; a hidden one was not finished."""
     return sorted(path.parent for path in root.glob(f"[!.]*/{MADE}"))
+
+
+def last_date(made: dict[str, Any]) -> str:
+    """Return the day on which a kept table's last cell was made; unknown where all have diverged."""
+    return str(made["dates"][-1]) if made["dates"] else UNKNOWN
 
 
 def read_made(folder: Path) -> dict[str, Any]:

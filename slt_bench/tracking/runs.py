@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
 _BATCH = 1000  # the most metrics that one batch may hold
+_LOGGED = "train_top1"  # the metric by which an epoch counts as logged
 
 
 def track(table: str, results: Sequence[Result], figures: bool = True, whole: bool = True) -> tuple[str, int]:
@@ -163,22 +164,19 @@ def _means(results: list[Result]) -> dict[str, float]:
 
 def log_epochs(client: MlflowClient, run_id: str, epochs: list[Epoch]) -> None:
     """Log the epochs that a run does not have yet (MLflow would append the others again), whole ones in each batch."""
+    now = int(time.time() * 1000)
+    logged = {metric.step for metric in client.get_metric_history(run_id, _LOGGED)}
+    new = [_metrics(epoch, now) for epoch in epochs if epoch.epoch not in logged]
+    at_once = max(1, _BATCH // max(map(len, new), default=1))  # epochs in a batch
+    for first in range(0, len(new), at_once):
+        metrics = [metric for metrics in new[first : first + at_once] for metric in metrics]
+        for start in range(0, len(metrics), _BATCH):
+            client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
+
+
+def _metrics(epoch: Epoch, now: int) -> list[Metric]:
+    """Make the metrics of an epoch; the last is that by which it counts as logged."""
     from mlflow.entities import Metric
 
-    now = int(time.time() * 1000)
-    logged = {metric.step for metric in client.get_metric_history(run_id, "train_top1")}
-    batch: list[Metric] = []
-    for epoch in epochs:
-        if epoch.epoch in logged:
-            continue
-        metrics = [Metric(name, float(value), now, epoch.epoch) for name, value in epoch_numbers(epoch).items()]
-        metrics.sort(key=lambda metric: metric.key == "train_top1")  # last, since by it an epoch counts as logged
-        while len(metrics) > _BATCH:
-            client.log_batch(run_id, metrics=metrics[:_BATCH])
-            del metrics[:_BATCH]
-        if batch and len(batch) + len(metrics) > _BATCH:
-            client.log_batch(run_id, metrics=batch)
-            batch = []
-        batch += metrics
-    if batch:
-        client.log_batch(run_id, metrics=batch)
+    metrics = [Metric(name, float(value), now, epoch.epoch) for name, value in epoch_numbers(epoch).items()]
+    return sorted(metrics, key=lambda metric: metric.key == _LOGGED)
