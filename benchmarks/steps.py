@@ -30,15 +30,15 @@ EDGE_POPUP = EdgePopup(kind="edge-popup")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _module(kind: str, image: int, width: float) -> nn.Module:
+def _module(kind: str, image: int, width: float, batch_norm: bool) -> nn.Module:
     stem, classes = ("cifar", 10) if image == 32 else ("imagenet", 1000)
-    return registry.build(kind, width, image, classes, stem=stem)
+    return registry.build(kind, width, image, classes, batch_norm, stem)
 
 
 @cache
-def _source(kind: str, image: int, width: float, freezing_ratio: float) -> SourceNetwork:
+def _source(kind: str, image: int, width: float, batch_norm: bool, freezing_ratio: float) -> SourceNetwork:
     """Drawn once, since that takes seconds; it is only read."""
-    layers, half = registry.searchable_layers(_module(kind, image, width)), freezing_ratio / 2
+    layers, half = registry.searchable_layers(_module(kind, image, width, batch_norm)), freezing_ratio / 2
     budget = freeze([layer.shape for layer in layers], half, half, "epl", "joint")
     return make_source(layers, 0, "kaiming_uniform", random_roles(0, budget))
 
@@ -54,12 +54,13 @@ class Case:
     precision: str = "float32"  # or tf32, which is float32 with another switch, or bfloat16
     scale: Scale = "none"
     width: float = 1.0
+    batch_norm: bool = False  # of a conv network, as in the papers' codes
     compiled: bool = False
 
     def build(self) -> tuple[nn.Module, SourceNetwork]:
         """The bare network and its source: half of what is frozen is pruned, half locked."""
-        module = _module(self.kind, self.image, self.width)
-        return module, _source(self.kind, self.image, self.width, self.freezing_ratio)
+        module = _module(self.kind, self.image, self.width, self.batch_norm)
+        return module, _source(self.kind, self.image, self.width, self.batch_norm, self.freezing_ratio)
 
     def data(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Random images (channels last, as the loader gives them) and labels."""

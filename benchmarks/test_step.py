@@ -17,6 +17,7 @@ CASES = {
     "conv6": Case("conv6", 128),
     "conv6-frozen": Case("conv6", 128, freezing_ratio=0.5),
     "conv6-bf16": Case("conv6", 128, precision="bfloat16"),
+    "conv6-norm": Case("conv6", 128, batch_norm=True),
     "resnet18": Case("resnet18", 64),
     "resnet18-frozen": Case("resnet18", 64, freezing_ratio=0.5),
     "resnet18-frozen-dynamic": Case("resnet18", 64, freezing_ratio=0.5, scale="dynamic"),

@@ -122,6 +122,15 @@ def make_cell() -> Callable[..., Cell]:
     return make
 
 
+@pytest.fixture
+def one_compiler() -> Iterator[None]:
+    """Kernels are compiled by this process: else as many as there are cores import torch first."""
+    from torch._inductor import config
+
+    with config.patch(compile_threads=1):
+        yield
+
+
 FROZEN = Source(prune_ratio=0.25, lock_ratio=0.25, layout="epl", lock_rule="joint")
 PRUNED = Source(prune_ratio=0.4, layout="erk")
 

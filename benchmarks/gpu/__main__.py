@@ -6,17 +6,21 @@ from slt_bench.compute.memory import prepare_to_compute
 
 prepare_to_compute()  # before torch is imported
 
+import subprocess
+import sys
 import time
 import traceback
 from pathlib import Path
 
 import click
+import torch
 
 from benchmarks.gpu.cells import cells_in_order, run_cells
 from benchmarks.gpu.notebook import Finding, Notebook
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.size import FULL, SMALL
 from benchmarks.gpu.timing import ON_GPU
+from slt_bench.records.provenance import code_version, now
 
 
 @click.command()
@@ -31,23 +35,50 @@ def main(minutes: float, out: Path, small: bool, only: tuple[str, ...], jobs: in
     if not ON_GPU and not small:
         raise click.ClickException("there is no CUDA device that torch can use; --small tries everything on a CPU")
     deadline, notebook = time.monotonic() + 60 * minutes, Notebook(out)
-    for name, part in PARTS.items():
-        if (name not in only) if only else notebook.has(name):
-            continue
+    wanted = [name for name in PARTS if (name in only if only else not notebook.has(name))]
+    for number, name in enumerate(wanted):
         started = time.monotonic()
         try:
-            finding = part(SMALL if small else FULL)
+            finding = PARTS[name](SMALL if small else FULL)
         except Exception as error:  # each part by itself
             traceback.print_exc()
             finding = Finding(failed=f"{type(error).__name__}: {error}"[:500])
-        finding.seconds = round(time.monotonic() - started, 1)
+        finding.seconds, finding.made = round(time.monotonic() - started, 1), _made()
         notebook.keep(name, finding)
         print(f"{name}: {'FAILED' if finding.failed else 'done'} in {finding.seconds} s", flush=True)
+        if finding.failed and _device_is_lost():
+            rest = [*wanted[number + 1 :], *(["Cells"] if "Cells" in only or not only else [])]
+            sys.exit(_in_another_process(rest, deadline, out, jobs, cells) if rest else 1)
     if "Cells" in only or not only:
         left = (deadline - time.monotonic()) / 60
         if left > 0 and not small:
-            notebook.keep("Cells", run_cells(cells_in_order()[:cells], left, jobs))
+            finding = run_cells(cells_in_order()[:cells], left, jobs)
+            finding.made = _made()
+            notebook.keep("Cells", finding)
     print(f"wrote {out}/README.md and {out}/gpu.json")
+
+
+def _made() -> str:
+    return f"{now()} with {code_version()}"
+
+
+def _device_is_lost() -> bool:
+    """Whether a fault has spoilt the device for this process: all that comes would fail too."""
+    try:
+        if ON_GPU:
+            torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
+
+
+def _in_another_process(rest: list[str], deadline: float, out: Path, jobs: int, cells: int | None) -> int:
+    """Do what is left in a process that has the device anew; returns its status."""
+    print("the device is lost to this process: another one goes on", flush=True)
+    minutes = max(0.0, (deadline - time.monotonic()) / 60)
+    options = ["--minutes", f"{minutes:.2f}", "--out", str(out), "--jobs", str(jobs)]
+    options += [*(["--cells", str(cells)] if cells else []), *(word for name in rest for word in ("--only", name))]
+    return subprocess.run([sys.executable, "-m", "benchmarks.gpu", *options]).returncode
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import slt_bench
 from benchmarks.gpu.notebook import Finding
+from slt_bench.common.errors import BenchError, Preempted
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.load import load_experiments
 
@@ -40,11 +42,26 @@ def run_cells(cells: Sequence[Cell], minutes: float, jobs: int) -> Finding:
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
             process.wait(max(1.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as end:
             os.killpg(process.pid, signal.SIGTERM)  # they save their state
+            process.wait()
+            if isinstance(end, KeyboardInterrupt):
+                raise
     rows = [row for cell in cells if (row := _row(cell)) is not None]
-    columns = ["cell", "test top-1", "last epoch's", "kept edges", "precision", "seconds an epoch", "minutes"]
-    return Finding(columns, rows, [f"{len(rows)} cells are done, {(time.monotonic() - started) / 60:.1f} minutes this time."])
+    columns = [
+        "cell",
+        "test top-1",
+        "last epoch's",
+        "kept edges",
+        "precision",
+        "seconds an epoch",
+        "minutes",
+        "rebuilt on a CPU",
+    ]
+    notes = [f"{len(rows)} cells are done, {(time.monotonic() - started) / 60:.1f} minutes this time."]
+    fine, status = (0, Preempted.status), process.returncode
+    failed = "" if status in fine else f"`slt-bench run` ended with status {status}: see what it printed"
+    return Finding(columns, rows, notes, failed)
 
 
 def _row(cell: Cell) -> list[Any] | None:
@@ -57,4 +74,16 @@ def _row(cell: Cell) -> list[Any] | None:
     top1 = [f"{metrics[name]:.2f}" if name in metrics else "diverged" for name in ("top1", "last_top1")]
     kept = record.get("realised", {}).get("kept", 0)
     return [cell.id, *top1, f"{kept:,}", record.get("precision", ""), f"{sorted(seconds)[len(seconds) // 2]:.2f}",
-            f"{sum(seconds) / 60:.1f}"]  # fmt: skip
+            f"{sum(seconds) / 60:.1f}", _rebuilt(cell)]  # fmt: skip
+
+
+def _rebuilt(cell: Cell) -> str:
+    """Whether the ticket's effective weights come out of seed and bits on this CPU with the digest that it states."""
+    ticket = cell.directory / "ticket.safetensors"
+    if not ticket.is_file():
+        return "no ticket"
+    try:
+        slt_bench.load_ticket(ticket)
+    except BenchError as error:
+        return f"NO: {error}"
+    return "equal"

@@ -21,6 +21,7 @@ class Finding:
     notes: list[str] = field(default_factory=list)
     failed: str = ""
     seconds: float = 0.0
+    made: str = ""  # when, and with which commit
 
 
 class Notebook:
@@ -53,5 +54,6 @@ class Notebook:
                 lines += [f"FAILED: {finding.failed}", ""]
             if finding.rows:
                 lines += [tabulate(finding.rows, finding.columns, "github", disable_numparse=True), ""]
-            lines += [*(f"- {note}" for note in finding.notes), ""] if finding.notes else []
+            notes = [*finding.notes, *([f"Made {finding.made}."] if finding.made else [])]
+            lines += [*(f"- {note}" for note in notes), ""] if notes else []
         return "\n".join(lines).rstrip() + "\n"

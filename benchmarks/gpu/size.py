@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.steps import Case
+from slt_bench.params.searches import BUILT_IN
 
-SEARCHES: dict[str, dict[str, Any]] = {
-    "edge-popup": {}, "iterative-edge-popup": {"iterations": 3, "space": "hard"}, "weight-training": {}, "gem-miner": {},
-    "biprop": {}, "bernoulli": {},
+SEARCHES: dict[str, dict[str, Any]] = {kind: {} for kind in BUILT_IN} | {
+    "iterative-edge-popup": {"iterations": 3, "space": "hard"}, "iterand": {"every": 5},
 }  # fmt: skip
 
 

@@ -198,7 +198,7 @@ class Trainer:
         loss, correct = progress.totals(self.world)
         if not math.isfinite(loss):
             raise Diverged(f"epoch {epoch + 1}: the loss became {loss}")
-        if self.method.learned.is_cuda and not bool(self.method.learned.isfinite().all()):
+        if not bool(self.method.learned.isfinite().all()):  # a GPU's selection has not looked
             raise Diverged(f"epoch {epoch + 1}: a score is NaN or infinite")
         return loss, correct
 

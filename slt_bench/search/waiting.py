@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_SOON, _SHARE = 20.0, 0.25  # seconds of a search after which it is judged; share of them that may go into waiting
+_SPAN, _SHARE = 20.0, 0.25  # seconds of a search that are judged together; share of them that may go into waiting
 
 
 class Waiting:
@@ -44,13 +44,14 @@ class Waiting:
     def _count(self, waited: float, worked: float) -> None:
         self.batches, self.waited, self.worked = self.batches + 1, self.waited + waited, self.worked + worked
         total = self.waited + self.worked
-        if self.said or total < _SOON:
+        if self.said or total < _SPAN:
             return
-        self.said = True
         if self.waited > _SHARE * total:
+            self.said = True
             comes, needed = self.batches / total, self.batches / max(self.worked, 1e-9)
             print(
                 f"note: the search waits for images: {comes:.1f} batches a second come, {needed:.1f} could be used; more "
                 f"`workers` (now {self.workers}) may help, where cores are free",
                 flush=True,
             )
+        self.batches, self.waited, self.worked = 0, 0.0, 0.0

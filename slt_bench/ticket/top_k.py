@@ -159,7 +159,8 @@ def keep_unseen(scores: Tensor, count: int, mask: Tensor, by_magnitude: bool = T
     """Keep the largest as `TopK.keep` does, without a look at the device: in a fixed number of its kernels.
 
     Whatever the host reads makes it wait for all work before and leaves a GPU idle for as long, and cannot be part of a CUDA
-    graph. So threshold and ties stay tensors here. NaNs count as the largest of all; the loop looks for them now and then.
+    graph. So threshold and ties stay tensors here. A NaN lies beyond the infinity of its sign; the loop looks for both once an
+    epoch.
 
     Args:
         scores: float32[n].

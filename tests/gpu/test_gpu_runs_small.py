@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu.loaders import _furthest
 from benchmarks.gpu.notebook import Finding, Notebook
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.size import SMALL
+from slt_bench.data.loader import Loader
+from slt_bench.data.resident import ResidentLoader
+from tests.toys_images import DIGITS
 
 QUICK = [name for name in PARTS if name not in ("torch.compile", "Searches side by side")]
 
@@ -63,6 +68,33 @@ def test_what_is_done_is_not_done_again_but_what_failed_is(tmp_path: Path, monke
     assert "FAILED: RuntimeError" in (tmp_path / "README.md").read_text()
     run(tmp_path)
     assert done == ["fine", "broken", "fine", "broken"]
+
+
+def test_a_device_that_is_lost_to_a_process_is_had_anew_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left goes on there, and the process ends with its status."""
+
+    def broken(size: object) -> Finding:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    calls: list[list[str]] = []
+    monkeypatch.setattr(gpu, "PARTS", {"Broken": broken, "Next": broken, "Last": broken})
+    monkeypatch.setattr(gpu, "_device_is_lost", lambda: True)
+    monkeypatch.setattr(gpu.subprocess, "run", lambda command: calls.append(command) or CompletedProcess(command, 7))
+    result = CliRunner().invoke(gpu.main, ["--small", "--out", str(tmp_path), "--jobs", "3"])
+    assert result.exit_code == 7 and "the device is lost to this process" in result.output
+    (call,) = calls
+    assert call[-6:] == ["--only", "Next", "--only", "Last", "--only", "Cells"] and call[-8:-6] == ["--jobs", "3"]
+    assert list(Notebook(tmp_path).findings) == ["Broken"]
+
+
+def test_what_is_on_the_device_is_compared_with_what_is_read(digits_directory: Path, monkeypatch) -> None:
+    reading = Loader(digits_directory / "train.beton", DIGITS, 64, 3)
+    assert _furthest(reading, ResidentLoader(reading)) == 0
+    other = ResidentLoader(reading)
+    other._pixels = other._pixels.clone()
+    other._pixels[:, 5, 5] ^= 1
+    assert _furthest(reading, other) == pytest.approx(1, abs=1e-3)
+    assert _furthest(reading, Loader(digits_directory / "train.beton", DIGITS, 64, 4)) == float("inf")
 
 
 def test_without_a_gpu_it_says_how_to_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,18 @@ def test_there_and_back(archive: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert {name: (paths.dataset_dir("cifar10") / name).read_bytes() for name in files} == files
 
 
+def test_wheels_are_those_of_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(travel.subprocess, "run", lambda command, **_: calls.append(command))
+    travel._download(tmp_path, "3.12")
+    (call,) = calls
+    wanted = [word for word in call if "==" in word]
+    assert sorted(word.split("==")[0] for word in wanted) == sorted(travel.LIBRARIES)
+    locked = Path("requirements.lock").read_text()
+    assert all(f"\n{word} " in locked for word in wanted) and "--python-version=3.12" in call
+
+
 def test_another_archive_is_noticed(archive: Path, tmp_path: Path) -> None:
     prepare_dataset(load_experiments(), "cifar10")
     travel.pack(tmp_path / "pack")

@@ -105,6 +105,32 @@ def test_a_stopped_search_goes_on_and_ends_bit_identical(
     assert not list(paths.state_dir(cell.id, cell.identity).glob("*.pt"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.campaign)])
+def test_a_compiled_search_goes_on_and_ends_bit_identical(
+    project: Path, make_cell: MakeCell, backend: str, stop_after_steps: Callable[[int], None], one_compiler: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Graphs are made again in each session, as in the new process that goes on; one way of it makes no kernels, in seconds."""
+    plain, compiled = torch.compile, list[object]()
+
+    def count(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        compiled.append(function)
+        return plain(function, backend=backend, **options)
+
+    monkeypatch.setattr(torch, "compile", count)
+    cell = make_cell(recipe={"epochs": 2, "compile": "always"})
+    search(cell)
+    straight = files(cell)
+    for path in cell.directory.iterdir():
+        path.unlink()
+    stop_after_steps(20)
+    with pytest.raises(Preempted, match="stopped in epoch 2 of 2, after step 3 of 17"):
+        search(cell)
+    search(cell)
+    assert files(cell) == straight and len(compiled) == 3
+
+
 def test_a_stop_during_validation_is_saved(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     """With statistics of eight shards, whose mean is taken before: it is not taken again."""
     cell = make_cell(recipe={"epochs": 2, "shards": 8})

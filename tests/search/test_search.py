@@ -42,6 +42,7 @@ from slt_bench.search.steps.optimizer import Sgd
 from slt_bench.search.steps.selector import Selector
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.masked_network import MaskedNetwork
+from slt_bench.ticket.top_k import TopK, keep_unseen
 from tests.conftest import FROZEN, PRUNED
 from tests.toys_images import DIGITS
 from tests.toys_tickets import make_ticket
@@ -236,6 +237,15 @@ def test_divergence_names_epoch_and_step(project: Path, make_cell: MakeCell) -> 
     assert re.match(r"epoch \d+, step \d+: a score is NaN or infinite", record["diverged"])
     record = search(make_cell(**{**KINDS["training"], "recipe": {"learning_rate": 1e10}}))
     assert re.match(r"epoch \d+, step \d+: the loss is", record["diverged"])
+
+
+def test_divergence_that_no_selection_sees_is_found_at_the_end_of_the_epoch(
+    project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the selection does not look."""
+    monkeypatch.setattr(TopK, "keep", lambda _self, scores, count, mask, by=True: keep_unseen(scores, count, mask, by))
+    record = search(make_cell(recipe={"learning_rate": 1e37}))
+    assert record["diverged"] == "epoch 1: a score is NaN or infinite"
 
 
 def test_a_search_that_diverged_is_a_result_and_is_not_run_again(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from slt_bench.search import waiting
+from slt_bench.search.run import search
 from slt_bench.search.waiting import Waiting
+from tests.search.test_search import MakeCell
 
 
 @pytest.fixture
@@ -31,6 +35,27 @@ def test_it_is_said_once_and_only_where_it_waits(clock, capsys, waits: float, wo
     assert told.count("the search waits for images") == says
     if says:
         assert "0.2 batches a second come, 1.0 could be used; more `workers` (now 2) may help" in told
+
+
+def test_a_search_that_begins_to_wait_later_says_so_too(clock, capsys) -> None:
+    """A neighbour that takes the cores may come at any time."""
+
+    def batches():
+        for number in range(1000):
+            clock[0] += 0.1 if number < 900 else 2
+            yield number
+
+    for number in Waiting(workers=2).watch(batches()):
+        clock[0] += 1
+        assert number >= 900 or not capsys.readouterr().out
+    assert "0.5 batches a second come, 1.0 could be used" in capsys.readouterr().out  # of a span that has both
+
+
+def test_a_search_is_watched(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(waiting, "_SPAN", 0.0)
+    monkeypatch.setattr(waiting, "_SHARE", 0.0)
+    search(make_cell(recipe={"epochs": 1}))
+    assert capsys.readouterr().out.count("note: the search waits for images") == 1
 
 
 def test_nothing_is_said_of_a_short_search(clock, capsys) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -100,15 +100,6 @@ def test_a_gradient_is_collected_once() -> None:
     network(torch.randn(2, 3, 8, 8)).sum().backward()
     with pytest.raises(AssertionError, match="collect each gradient before"):
         network(torch.randn(2, 3, 8, 8)).sum().backward()
-
-
-@pytest.fixture
-def one_compiler() -> Iterator[None]:
-    """Kernels are compiled by this process: else as many as there are cores import torch first."""
-    from torch._inductor import config
-
-    with config.patch(compile_threads=1):
-        yield
 
 
 @pytest.mark.slow

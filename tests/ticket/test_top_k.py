@@ -101,10 +101,24 @@ def test_as_large_as_resnet50(share: float) -> None:
         )
 
 
-def test_the_way_that_does_not_look_takes_infinities_for_the_largest() -> None:
-    """And NaNs for larger still: the loop looks for both at the end of an epoch."""
-    scores = torch.tensor([1.0, float("-inf"), 2.0, float("nan"), float("inf")])
-    assert keep_unseen(scores, 3, torch.empty(5, dtype=torch.bool)).tolist() == [False, True, False, True, True]
+@given(st.lists(st.sampled_from([1.0, -2.0, 2.0, float("inf"), float("-inf")]), min_size=1, max_size=50), st.data())
+@settings(max_examples=100, deadline=None)
+def test_the_way_that_does_not_look_takes_infinities_in_their_order(values: list[float], data: st.DataObject) -> None:
+    """The loop looks for them at the end of an epoch."""
+    scores, count = torch.tensor(values), data.draw(st.integers(0, len(values)))
+    for by_magnitude in (True, False):
+        mask = keep_unseen(scores, count, torch.empty(len(scores), dtype=torch.bool), by_magnitude)
+        assert torch.equal(mask, naive(scores, count, by_magnitude))
+
+
+@pytest.mark.parametrize("by_magnitude", [True, False])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_way_that_does_not_look_keeps_the_right_number_of_nans(by_magnitude: bool, sign: float) -> None:
+    """By their bits they lie beyond the infinities: by magnitude first, by value at the end that their sign says."""
+    nan = torch.tensor(float("nan")).copysign(torch.tensor(sign)).item()
+    scores = torch.tensor([1.0, nan, float("inf"), nan])
+    mask = keep_unseen(scores, 2, torch.empty(4, dtype=torch.bool), by_magnitude)
+    assert mask.tolist() == ([True, False, True, False] if sign < 0 and not by_magnitude else [False, True, False, True])
 
 
 @pytest.mark.parametrize("by_magnitude", [True, False])
