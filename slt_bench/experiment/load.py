@@ -67,6 +67,7 @@ class _Expansion:
         for name, table in params.tables.items():
             if isinstance(table, LikeTable):
                 self._expand_like(name, table)
+        self._check_exploratory()
         self.tables = {name: self.tables[name] for name in params.tables if name in self.tables}
 
     def _expand_like(self, name: str, table: LikeTable) -> None:
@@ -122,6 +123,18 @@ class _Expansion:
         if len(here) < len(there):
             message = f"{len(there)} lines of table {full.name} become {len(here)}: two names have one replacement"
             self.problems.append(Infeasible(location, message))
+
+    def _check_exploratory(self) -> None:
+        """Refuse claims that are exploratory in a table that does not have them."""
+        written = [(name, table) for name, table in self.params.tables.items() if isinstance(table, Table)]
+        for name, table in written:
+            for claim, content in table.claims.items():
+                having = [each.name for each in self.tables.values() if each.table.claims.get(claim) == content]
+                for other in content.exploratory_in or ():
+                    if other not in having:
+                        location: Location = ("tables", name, "claims", claim, "exploratory_in")
+                        message = f"no table '{other}' has this claim{did_you_mean(other, having)}"
+                        self.problems.append(Infeasible(location, message))
 
     def _check_precision(self, name: str, cells: list[Cell]) -> None:
         """Refuse a table whose cells compute with different numbers: what is compared would differ in that too."""

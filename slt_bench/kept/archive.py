@@ -16,6 +16,7 @@ from slt_bench.kept.table import MADE, kept_folders, last_date, read_kept
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, claim_values, grid, line_rows
+from slt_bench.report.verdicts.claims import EXPLORATORY
 from slt_bench.report.verdicts.statistics import UNKNOWN
 
 _FIGURES = ("accuracy-size", "accuracy-coded-size", "accuracy-sparsity", "accuracy-freezing", "dying-sparsity")
@@ -71,7 +72,7 @@ def archive(results: TableResults) -> None:
         keep_cells(results, target)
         summary = _summary(results) | {"tickets": keep_tickets(results, target)}
         write_text(target / MADE, json.dumps(summary, indent=1) + "\n")
-    check_size(paths.RESULTS)
+        check_size(paths.RESULTS, results.name, target)
 
 
 def _summary(results: TableResults) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def _summary(results: TableResults) -> dict[str, Any]:
         "cells": len(records),
         "declared": len({cell.id for line in results.lines for cell in line.cells}),
         "dates": sorted({record["finished"][:10] for record in records}),
-        "hardware": sorted({f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores" for machine in machines}),
+        "hardware": _hardware(records),
         "torch": sorted({machine["libraries"]["torch"] for machine in machines}),
         "commits": sorted({record["commit"] for record in records}),
         "data": sorted({f"{dataset}: {record['data']['origin']}" for record in records}),
@@ -98,6 +99,17 @@ def _summary(results: TableResults) -> dict[str, Any]:
         "claims_note": CLAIMS_NOTE if results.claims else "",
         "claims": [claim_row(claim) | {"computed from": claim_values(claim)} for claim in results.claims],
     }
+
+
+def _hardware(records: list[dict[str, Any]]) -> list[str]:
+    """Name the machines; where there are several kinds, with the hours of processes on each."""
+    seconds = dict[str, float]()
+    for record in records:
+        machine = record["environment"]
+        name = f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores"
+        seconds[name] = seconds.get(name, 0.0) + sum(record["epoch_seconds"])
+    several = len(seconds) > 1
+    return [f"{name} ({seconds[name] / 3600:.2f} hours)" if several else name for name in sorted(seconds)]
 
 
 def list_archived(experiments: Experiments) -> None:
@@ -152,8 +164,8 @@ def _number_of_cells(summary: dict[str, Any]) -> str:
 
 
 def _counted(verdicts: list[str]) -> str:
-    """Count the verdicts of each kind; what holds by construction is no finding."""
-    found = Counter(verdict for verdict in verdicts if verdict != "by construction")
+    """Count the verdicts of each kind; what holds by construction is no finding, and what is exploratory no test."""
+    found = Counter(verdict for verdict in verdicts if verdict != "by construction" and not verdict.startswith(EXPLORATORY))
     return ", ".join(f"{verdict}: {count}" for verdict, count in sorted(found.items())) or UNKNOWN
 
 

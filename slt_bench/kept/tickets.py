@@ -73,14 +73,23 @@ def _record(result: Result, path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def check_size(root: Path) -> None:
-    """Check that the tickets in results/ are small enough for a repository.
+def check_size(root: Path, name: str, fresh: Path) -> None:
+    """Check that the tickets in results/ are small enough for a repository, before a table takes its place there.
+
+    Args:
+        root: results/.
+        name: of the table.
+        fresh: the folder that is to be the table's.
 
     Raises:
         BenchError: they are not.
     """
-    size = sum(path.stat().st_size for path in root.glob(f"*/{FOLDER}/*"))
-    if size > _MOST_BYTES:
+    kept = {folder.name: folder for folder in root.iterdir() if not folder.name.startswith(".")} | {name: fresh}
+    sizes = {name: sum(path.stat().st_size for path in folder.glob(f"{FOLDER}/*")) for name, folder in kept.items()}
+    if (size := sum(sizes.values())) > _MOST_BYTES:
+        largest = max(sizes, key=lambda name: sizes[name])
         raise BenchError(
-            f"the tickets in {root} take {size / 1e6:.1f} MB, more than {_MOST_BYTES / 1e6:.0f}: keep fewer tables"
+            f"with {name} the tickets in {root} would take {size / 1e6:.2f} MB, more than {_MOST_BYTES / 1e6:.0f}: remove "
+            f"{root}/TABLE of tables that matter less (the largest: {largest}, {sizes[largest] / 1e6:.2f} MB); "
+            f"{name} is as it was"
         )

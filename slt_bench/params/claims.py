@@ -55,6 +55,9 @@ class Claim(Model):
     )
     published: Axis[str] | None = Field(None, description="ids of the published sizes of the effect")
     by_construction: bool = Field(False, description="whether it follows from how tickets are made: an identity, no finding")
+    exploratory_in: Axis[Name] | None = Field(
+        None, description="tables of which results were known when the claim was put: it is shown there, and is no test"
+    )
 
     @model_validator(mode="after")
     def _only_sizes_have_ratios(self) -> Claim:

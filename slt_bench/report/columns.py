@@ -18,7 +18,7 @@ _METRICS = ("top1", "top5", "loss", "last_top1", "bytes", "coded_bytes",
 KEPT = (
     "cell", "setting", "shown", "seed", "state", "reason", "method", "source", "sparsity", *_METRICS, "dying_edge_ratio",
     "seconds_an_epoch", "seconds", "epoch", "requested.kept", "actual.kept", "identity", "code", "commit", "precision",
-    "data.digest", "finished",
+    "data.digest", "finished", "environment.cpu", "environment.gpu", "environment.libraries.torch",
 )  # fmt: skip
 _RENAMED = {"asked": "requested", "realised": "actual"}  # keys of a record, as columns
 _ELSEWHERE = ("cell", "parameters", "epoch_seconds")  # keys of a record that other columns hold

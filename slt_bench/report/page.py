@@ -42,7 +42,7 @@ def _section(results: TableResults) -> dict[str, Any]:
         "cells": sum(len(line.cells) for line in lines),
         "dates": " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
         "warnings": results.warnings,
-        "verdicts": sorted(Counter(claim.effect.verdict for claim in results.claims).items()),
+        "verdicts": sorted(Counter(claim.verdict for claim in results.claims).items()),
         "claims": [_claim(results, claim) for claim in results.claims],
         "header": list(rows[0]),
         "unlinked": (),

@@ -72,7 +72,7 @@ def table_results(experiment: Experiment) -> TableResults:
         experiment=experiment,
         outcomes=outcomes,
         lines=lines,
-        claims=test_claims(experiment.table, lines),
+        claims=test_claims(experiment, lines),
         warnings=table_warnings(experiment, lines),
         notes=table_notes(experiment, lines),
     )

@@ -24,7 +24,7 @@ CLAIMS_NOTE = (
     "together (Bonferroni). A claim holds if the whole interval lies beyond what must be exceeded. It does not hold if the "
     "interval lies short of that, or reaches beyond it by less than what matters. Otherwise the published size is excluded if "
     "the interval lies short of it, or the claim is undecided, as with a single seed. What follows from how tickets are made "
-    "holds by construction, and is no finding."
+    "holds by construction, and is no finding. A claim is exploratory where results were known when it was put."
 )
 _UNITS = {"top1": " points", "dying_edge_ratio": "", "epoch_seconds": " s", "bytes": " bytes", "coded_bytes": " bytes",
           "mask_packed_bytes": " bytes"}  # fmt: skip
@@ -109,7 +109,7 @@ def claim_row(result: ClaimResult) -> Row:
         "n": f"{result.effect.n}{_look(result)}{left_out}",
         "must exceed": f"{result.effect.threshold:g}{_what_matters(result)}",
         "published": "; ".join(map(str, result.published)) or UNKNOWN,
-        "verdict": result.effect.verdict,
+        "verdict": result.verdict,
     }
 
 
@@ -139,7 +139,7 @@ def claim_values(result: ClaimResult) -> dict[str, Any]:
 
 def claim_sentence(result: ClaimResult) -> str:
     """Write a tested claim as one line: verdict, claim, effect and the line that it is of."""
-    return f"{result.effect.verdict}: {result.claim.text} {_effect(result)} ({_side(result.of, result.over)})"
+    return f"{result.verdict}: {result.claim.text} {_effect(result)} ({_side(result.of, result.over)})"
 
 
 def _effect(result: ClaimResult) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
-from slt_bench.kept.archive import list_archived
+from slt_bench.kept.archive import _hardware, list_archived
 from slt_bench.kept.site import write_site
 from slt_bench.kept.table import kept_folders, kept_tables
 from slt_bench.records.checksums import write_checksums
@@ -42,6 +44,29 @@ def test_a_folder_that_was_not_finished_is_no_kept_table(params: Experiments, mo
         BenchError, match=r"results/one is no kept table: .*made\.json lacks cells, .*`slt-bench results one` keeps"
     ):
         list_archived(params)
+
+
+def test_a_table_whose_tickets_are_too_much_changes_nothing(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+    for cell in params.tables["one"].cells:
+        pretend(cell, 60.0)
+    keep_tables(params, ["one"])
+    before = {path: path.read_bytes() for path in paths.RESULTS.rglob("*") if path.is_file()}
+    monkeypatch.setattr("slt_bench.kept.tickets._MOST_BYTES", -1)
+    shutil.rmtree(params.tables["one"].cells[0].directory)
+    pretend(params.tables["one"].cells[0], 70.0)
+    with pytest.raises(BenchError, match="with one the tickets in results would take"):
+        keep_tables(params, ["one"])
+    assert {path: path.read_bytes() for path in paths.RESULTS.rglob("*") if path.is_file()} == before
+
+
+def test_hours_are_told_by_the_kind_of_machine() -> None:
+    def record(gpu: str | None, seconds: float) -> dict[str, Any]:
+        return {"environment": {"gpu": gpu, "cpu": "one", "cores": 2}, "epoch_seconds": [seconds, seconds]}
+
+    assert _hardware([record(None, 900), record(None, 900)]) == ["one, 2 cores"]
+    both = _hardware([record("H200", 180), record(None, 900), record(None, 900)])
+    assert both == ["H200, 2 cores (0.10 hours)", "one, 2 cores (1.00 hours)"]
 
 
 @pytest.mark.figures

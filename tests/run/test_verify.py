@@ -69,7 +69,7 @@ def test_a_kept_ticket_gives_its_accuracy_again(kept: Path, capsys: pytest.Captu
     (check,) = verify_results(DECLARED, ["one"])
     assert check.kind == "equal" and str(check).startswith("✓ results/one/tickets/")
     assert [each.kind for each in verify_results(DECLARED, [])] == ["equal"], "all tables where none is named"
-    check_size(paths.RESULTS)
+    check_size(paths.RESULTS, "one", kept)
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,11 @@ def test_a_table_without_tickets(kept: Path) -> None:
 
 
 def test_tickets_that_are_too_much_for_a_repository(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tickets, "_MOST_BYTES", 100)
-    with pytest.raises(BenchError, match="keep fewer tables"):
-        check_size(paths.RESULTS)
+    size = sum(path.stat().st_size for path in kept.glob("tickets/*"))
+    monkeypatch.setattr(tickets, "_MOST_BYTES", 2 * size - 1)
+    check_size(paths.RESULTS, "one", kept)  # takes its own place
+    with pytest.raises(BenchError, match=r"remove results/TABLE of .* \(the largest: one, .*two is as it was"):
+        check_size(paths.RESULTS, "two", kept)
 
 
 def test_images_that_are_at_hand_are_prepared(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,17 +9,19 @@ from statistics import mean
 from typing import Literal, get_args
 
 from slt_bench.experiment.claims import pairs, row_of
+from slt_bench.experiment.experiments import Experiment
 from slt_bench.experiment.published import Published, fitting
 from slt_bench.params.claims import Claim
 from slt_bench.params.tables import Table
 from slt_bench.report.lines import Line
-from slt_bench.report.verdicts.looks import looks_at, missing_from
+from slt_bench.report.verdicts.looks import Looks, looks_at, missing_from
 from slt_bench.report.verdicts.statistics import interval
 
 Verdict = Literal[
     "does not hold", "published size excluded", "undecided", "holds", "by construction"
 ]  # of pairs, the best last
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+EXPLORATORY = "exploratory"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,17 @@ class ClaimResult:
     look: int  # number of the look, from 1; 0 before the first, and where there is one alone
     further: list[int]  # numbers of seeds of the looks that are left; none where it is decided
     usable: list[int]  # the seeds of all looks, in their order
+    is_exploratory: bool  # whether results of the table were known when the claim was put
+
+    @property
+    def verdict(self) -> str:
+        """The verdict as readers see it."""
+        return f"{EXPLORATORY}: {self.effect.verdict}" if self.is_exploratory else self.effect.verdict
+
+    @property
+    def is_open(self) -> bool:
+        """Whether seeds are to be spent on it: what is exploratory is tested elsewhere."""
+        return self.effect.is_open and not self.is_exploratory
 
 
 def measure_effect(
@@ -101,32 +114,54 @@ def measure_effect(
     return Effect(len(values), size, low, high, threshold, published, claim.by_construction, claim.matters, tuple(values))
 
 
-def test_claims(table: Table, lines: list[Line]) -> list[ClaimResult]:
+def test_claims(experiment: Experiment, lines: list[Line]) -> list[ClaimResult]:
     """Test every claim of a table on the results of its lines."""
-    return [result for claim in table.claims.values() for result in _tested(table, claim, lines)]
+    return [result for claim in experiment.table.claims.values() for result in _tested(experiment, claim, lines)]
 
 
-def _tested(table: Table, claim: Claim, lines: list[Line]) -> list[ClaimResult]:
+def _tested(experiment: Experiment, claim: Claim, lines: list[Line]) -> list[ClaimResult]:
+    table, exploratory = experiment.table, experiment.name in (claim.exploratory_in or ())
     rows = (row_of(table, side) for side in (claim.of, claim.over))
     of, over = ({line.cell.setting: line for line in lines if line.row == row} for row in rows)
     compared = pairs(table, claim, *([line.cell for line in side.values()] for side in (of, over)))
     selected_from = len(compared) if claim.across == "most" else 1
-    results = [_compare(table, claim, of[one.setting], over[other.setting], selected_from) for one, other in compared]
+    results = [
+        _compare(table, claim, of[one.setting], over[other.setting], selected_from, exploratory) for one, other in compared
+    ]
     return results if claim.across == "each" else [max(results, key=_rank)]
 
 
-def _compare(table: Table, claim: Claim, of: Line, over: Line, selected_from: int) -> ClaimResult:
-    looks, factor, published = (
-        looks_at(table, claim, of, over),
-        selected_from * claim.looks,
-        fitting(claim.published, of.full_size),
-    )
+def _compare(
+    table: Table, claim: Claim, of: Line, over: Line, selected_from: int, is_exploratory: bool
+) -> ClaimResult:  # fmt: skip
+    looks, published = looks_at(table, claim, of, over), fitting(claim.published, of.full_size)
     is_small = of.full_size is not of.cell  # published values are no measure of it
     least = None if is_small else min((value.value for value in published), default=None)
+    factor = selected_from * claim.looks
+    effect, tested, number = take_looks(claim, looks, factor, least)
+    further = looks.sizes[len(looks.taken) :] if effect.is_open else []
+    left_out = missing_from(looks, table, of, over, tested)
+    return ClaimResult(
+        claim, of, over, factor, effect, published, left_out, tuple(tested), number, further, looks.usable, is_exploratory
+    )
+
+
+def take_looks(claim: Claim, looks: Looks, factor: int, published: float | None) -> tuple[Effect, list[int], int]:
+    """Look at the seeds that have run, with the numbers that were fixed beforehand, until a look decides.
+
+    Args:
+        claim: the claim.
+        looks: its seeds and their values.
+        factor: pairs of lines that it was selected from, times looks; they share the error of one.
+        published: the least size that was published for it; None where none is known.
+
+    Returns:
+        The effect, the seeds in it, and the number of the look, from 1; 0 before the first, and where there is one alone.
+    """
 
     def effect_on(seeds: Sequence[int]) -> Effect:
         first, second = ([looks.values[seed][side] for seed in seeds] for side in (0, 1))
-        return measure_effect(claim, first, second, factor, least)
+        return measure_effect(claim, first, second, factor, published)
 
     tested = looks.done[: looks.sizes[0]] if looks.sizes else looks.done
     effect, number = effect_on(tested), 0
@@ -136,9 +171,7 @@ def _compare(table: Table, claim: Claim, of: Line, over: Line, selected_from: in
             tested, effect, number = seeds, effect_on(seeds), number + 1
             if not effect.is_open:  # the first look that decides stands
                 break
-    further = looks.sizes[len(looks.taken) :] if effect.is_open else []
-    left_out = missing_from(looks, table, of, over, tested)
-    return ClaimResult(claim, of, over, factor, effect, published, left_out, tuple(tested), number, further, looks.usable)
+    return effect, tested, number
 
 
 def _rank(result: ClaimResult) -> tuple[int, float]:

@@ -28,15 +28,19 @@ class OpenClaim:
     sizes: list[int]  # numbers of seeds of the looks that are left
     decided_at: int | None  # the least of these that would decide it, if further seeds are like those so far; None: none
     cells: list[Cell]  # that the next look needs and that have no result, after parents that have no ticket
+    to_decide: list[Cell]  # the same of the look that would decide it; of the next one where none would
 
 
 def open_claims(results: TableResults) -> Iterator[OpenClaim]:
     """List the open claims of a table that may be looked at again, or have not got their first look."""
     for result in results.claims:
-        if result.effect.is_open:
+        if result.is_open:
             sizes = result.further
-            cells = _missing(results, result, sizes[0]) if sizes else []
-            yield OpenClaim(result, sizes, next((size for size in sizes if would_decide(result, size)), None), cells)
+            cells, decided_at = [], next((size for size in sizes if would_decide(result, size)), None)
+            if sizes:
+                cells = _missing(results, result, sizes[0])
+            to_decide = _missing(results, result, decided_at) if decided_at else cells
+            yield OpenClaim(result, sizes, decided_at, cells, to_decide)
 
 
 def would_decide(result: ClaimResult, size: int) -> bool:
@@ -64,12 +68,13 @@ def _missing(results: TableResults, result: ClaimResult, size: int) -> list[Cell
     return list({cell.id: cell for cell in (*(one for one in parents if not gives_ticket(one)), *missing)}.values())
 
 
-def describe(claim: OpenClaim, seconds: float | None) -> str:
+def describe(claim: OpenClaim, seconds: float | None, to_decide: float | None) -> str:
     """Write an open claim as a line: what decides it, and how long that takes.
 
     Args:
         claim: the claim.
-        seconds: that its missing cells take; None where nothing like them has run.
+        seconds: that the missing cells of its next look take; None where nothing like them has run.
+        to_decide: the same of the look that would decide it.
     """
     result = claim.result
     name = f"{result.claim.text} ({result.of.cell.setting} over {result.over.cell.setting})"
@@ -77,6 +82,12 @@ def describe(claim: OpenClaim, seconds: float | None) -> str:
         return f"stays {result.effect.verdict}: {name}; all its seeds are there (looks: {result.claim.looks})"
     if claim.decided_at is None:
         return f"hopeless: {name}; by what was measured, {claim.sizes[-1]} seeds do not decide it"
-    hours = f"about {seconds / 3600:.2f} hours" if seconds is not None else "a time that is not known yet"
-    next_look = f"next with {claim.sizes[0]} seeds, {len(claim.cells)} cells more, {hours}"
-    return f"open: {name}; {next_look}; {claim.decided_at} would decide it"
+    next_look = f"next with {claim.sizes[0]} seeds, {len(claim.cells)} cells more, {_hours(seconds)}"
+    if claim.decided_at == claim.sizes[0]:
+        return f"open: {name}; {next_look}, which would decide it"
+    last = f"{claim.decided_at} would decide it, {len(claim.to_decide)} cells more, {_hours(to_decide)}"
+    return f"open: {name}; {next_look}; {last}"
+
+
+def _hours(seconds: float | None) -> str:
+    return f"about {seconds / 3600:.2f} hours" if seconds is not None else "a time that is not known yet"

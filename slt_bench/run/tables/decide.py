@@ -48,7 +48,7 @@ def describe_open(experiment: Experiment) -> list[str]:
     """Write a line for each open claim of a table: what it takes to decide it."""
     claims = list(open_claims(table_results(experiment)))
     seconds = seconds_of(experiment, claims)
-    return [describe(claim, _total(claim.cells, seconds)) for claim in claims]
+    return [_described(claim, seconds) for claim in claims]
 
 
 def decide(experiments: Experiments, table: str, hours: float, places: Places) -> list[Failure]:
@@ -70,10 +70,9 @@ def decide(experiments: Experiments, table: str, hours: float, places: Places) -
         order = cheapest(claims, seconds, left, jobs, tried)
         if not order:
             break
-        total = _total(order[0].cells, seconds)
-        print(describe(order[0], total), flush=True)
+        print(_described(order[0], seconds), flush=True)
         cells = filled([claim.cells for claim in order], jobs, seconds, left)
-        if total is None:
+        if _total(order[0].cells, seconds) is None:
             cells = cells[:jobs]  # these tell the time
         failures += search_cells(experiments, [table], cells, places)
         tried |= {cell.id for cell in cells}
@@ -85,7 +84,9 @@ def decide(experiments: Experiments, table: str, hours: float, places: Places) -
 def cheapest(
     claims: Sequence[OpenClaim], seconds: Times, left: float, jobs: int, tried: Set[str] = frozenset()
 ) -> list[OpenClaim]:
-    """Order the claims that more seeds would decide by what their next look takes, the cheapest first.
+    """Order the claims that more seeds would decide by what it takes to decide them, the cheapest first.
+
+    What comes of that is the next look of the first; after it, all are ordered anew.
 
     Args:
         claims: open ones.
@@ -100,7 +101,7 @@ def cheapest(
         if claim.cells and claim.decided_at is not None and left > 0 and _clock(claim.cells, seconds, jobs) <= left
         and not tried & {cell.id for cell in claim.cells}
     ]  # fmt: skip
-    return sorted(fitting, key=lambda claim: _total(claim.cells, seconds) or 0.0)
+    return sorted(fitting, key=lambda claim: _total(claim.to_decide, seconds) or 0.0)
 
 
 def filled(cells: Sequence[Sequence[Cell]], jobs: int, seconds: Times, left: float) -> list[Cell]:
@@ -131,7 +132,7 @@ def state_of(
     lines = []
     for claim in claims:
         late = claim.decided_at is not None and claim.cells and _clock(claim.cells, seconds, jobs) > left
-        line = describe(claim, _total(claim.cells, seconds))
+        line = _described(claim, seconds)
         if tried & {cell.id for cell in claim.cells}:
             line += "; a cell of it was tried and has no result"
         lines.append(line + ("; the hours do not suffice" if late else ""))
@@ -139,10 +140,14 @@ def state_of(
 
 
 def seconds_of(experiment: Experiment, claims: Sequence[OpenClaim]) -> Times:
-    """Estimate the seconds of each cell that the next looks need, by what ran of the table; None if nothing like it did."""
-    cells = {cell.id: cell for claim in claims for cell in claim.cells}
+    """Estimate the seconds of each cell that open claims need, by what ran of the table; None if nothing like it did."""
+    cells = {cell.id: cell for claim in claims for cell in claim.to_decide}
     planned = plan([*begun(experiment).cells, *cells.values()])
     return {entry.cell.id: entry.seconds for entry in planned}
+
+
+def _described(claim: OpenClaim, seconds: Times) -> str:
+    return describe(claim, _total(claim.cells, seconds), _total(claim.to_decide, seconds))
 
 
 def _total(cells: Sequence[Cell], seconds: Times) -> float | None:
