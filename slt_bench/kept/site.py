@@ -33,6 +33,7 @@ def write_site(tables: Sequence[KeptTable], target: Path) -> None:
     if target.exists() and not (target / _MARK).is_file():
         raise BenchError(f"{target} is there and is no site of slt-bench: give a folder that does not exist yet")
     templates = pages("kept")
+    tables = sorted(tables, key=lambda table: bool(table.made.get("small")))  # what means something comes first
     with replaced(target) as folder:
         write_text(folder / _MARK, "written by `slt-bench results --site`\n")
         for table in tables:

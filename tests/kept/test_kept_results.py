@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
 
+from slt_bench.experiment.load import load_experiments
 from slt_bench.params.claims import Claim, Side
-from slt_bench.report.verdicts.claims import measure_effect
-from slt_bench.report.verdicts.statistics import mean_and_deviation
+from slt_bench.report.verdicts.claims import EXPLORATORY, measure_effect
+from slt_bench.report.verdicts.statistics import UNKNOWN, mean_and_deviation
 
-KEPT = sorted(Path(__file__).parents[2].glob("results/*/cells.csv"))
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = load_experiments(ROOT / "params.yaml")
+KEPT = sorted(ROOT.glob("results/*/cells.csv"))
 ROW = Side(row="any")
 
 
@@ -33,31 +37,64 @@ def column(metric: str) -> str:
 
 def check(path: Path) -> int:
     """Compute everything again; returns how many claims there were."""
-    cells = cells_of(path)
-    text = path.with_name("table.md").read_text(encoding="utf-8")
-    for rows in cells.values():
-        if rows:
-            assert mean_and_deviation([float(row["top1"]) for row in rows]) in text, rows[0]["setting"]
-    claims = json.loads(path.with_name("made.json").read_text(encoding="utf-8"))["claims"]
+    cells, made = cells_of(path), json.loads(path.with_name("made.json").read_text(encoding="utf-8"))
+    shown = [line.split("|") for line in path.with_name("table.md").read_text(encoding="utf-8").splitlines()]
+    for line in made["lines"]:
+        check_line(line["row"], cells[line["setting"]])
+        assert list(line["row"].values()) in [[cell.strip() for cell in row[1:-1]] for row in shown], line
+    claims = made["claims"]
     for kept in claims:
         source: dict[str, Any] = kept["computed from"]
         claim = Claim(text=kept["claim"], of=ROW, over=ROW, **source["claim"])
         name = column(claim.metric)
         sides = [{row["seed"]: float(row[name]) for row in cells[source[side]] if row[name]} for side in ("of", "over")]
         both = sorted((seed for seed in sides[0] if seed in sides[1]), key=int)
+        check_looks(path.parent.name, kept, [int(seed) for seed in both])
         seeds = [str(seed) for seed in source["seeds"]] if "seeds" in source else both[: source["n"]]
         if source.get("before the first look"):
-            assert kept["verdict"] == "undecided" and "[" not in kept["effect"], kept
+            assert kept["verdict"].endswith("undecided") and "[" not in kept["effect"], kept
             continue
         effect = measure_effect(
             claim, *([side[seed] for seed in seeds] for side in sides), source["selected from"], source["published"]
         )
-        assert effect.verdict == kept["verdict"], kept
+        assert effect.verdict == kept["verdict"].removeprefix(f"{EXPLORATORY}: "), kept
         if effect.size is not None:
             digits = 4 if claim.metric == "dying_edge_ratio" else 2
             assert kept["effect"].startswith(f"{effect.size:.{digits}f}"), kept
             assert effect.low is None or f"[{effect.low:.{digits}f}, {effect.high:.{digits}f}]" in kept["effect"], kept
     return len(claims)
+
+
+def check_line(shown: dict[str, str], rows: list[dict[str, str]]) -> None:
+    """Compare what is shown of a line with the values of its cells."""
+
+    def values(name: str) -> list[float]:
+        return [float(row[name]) for row in rows if row[name]]
+
+    if not rows:
+        assert shown["test top-1 (%)"] == UNKNOWN
+        return
+    assert shown["test top-1 (%)"] == mean_and_deviation(values("top1")), shown
+    assert shown["last epoch (%)"] == mean_and_deviation(values("last_top1")), shown
+    assert int(shown["n"].split()[0]) == len(rows), shown
+    assert shown["file (bytes)"] == f"{mean(values('bytes')):,.0f}", shown
+    if (coded := shown.get("coded file", UNKNOWN)) != UNKNOWN:
+        assert coded == f"{mean(values('coded_bytes')):,.0f}", shown
+    if shown["dying edges"] != UNKNOWN:
+        assert shown["dying edges"] == f"{mean(values('dying_edge_ratio')):.4f}", shown
+
+
+def check_looks(table: str, kept: dict[str, Any], both: list[int]) -> None:
+    """Compare the seeds and the share of the error of a claim with what params.yaml says of it, as far as it still does."""
+    source = kept["computed from"]
+    declared = EXPERIMENTS.tables[table].table
+    claim = next((claim for claim in declared.claims.values() if claim.text == kept["claim"]), None)
+    if claim is None or claim.across == "most" or f"of {claim.looks})" not in kept["n"]:
+        return
+    assert source["selected from"] == claim.looks, kept
+    sizes = claim.sizes_of_looks(len(declared.seeds))
+    order = [seed for seed in declared.seed_order(claim.most_seeds(len(declared.seeds))) if seed in both]
+    assert source["seeds"] == order[: len(source["seeds"])] and len(source["seeds"]) in sizes, kept
 
 
 @pytest.mark.parametrize("path", KEPT, ids=[path.parent.name for path in KEPT])

@@ -20,11 +20,17 @@ from slt_bench.run.tables.reports import keep_tables
 from tests.report.test_page import CHROMIUM
 from tests.report.test_report import pretend
 
+ROOT = Path(__file__).parents[2]
+
 PROBE = """<script>
 const errors = [];
 addEventListener("error", event => errors.push(event.message || "not loaded: " + event.target.outerHTML.slice(0, 80)), true);
+const tell = (name, value) => document.documentElement.setAttribute("data-" + name, value);
+addEventListener("load", () => {
+  tell("wide", document.documentElement.scrollWidth - innerWidth);
+  tell("scrolls", [...document.querySelectorAll(".scroll")].filter(each => each.scrollWidth > each.clientWidth).length);
+});
 addEventListener("load", () => setTimeout(() => {
-  const tell = (name, value) => document.documentElement.setAttribute("data-" + name, value);
   const [tables, claims] = document.querySelectorAll("table"), search = document.querySelectorAll("input")[1];
   search.value = "frozen IS better"; search.dispatchEvent(new Event("input"));
   const rows = [...claims.tBodies[0].rows];
@@ -33,7 +39,7 @@ addEventListener("load", () => setTimeout(() => {
   const dates = () => [...tables.tBodies[0].rows].map(row => row.cells[date].textContent).join(" ");
   heads[date].firstChild.click(); const up = dates();
   heads[date].firstChild.click(); tell("dates", up + " / " + dates());
-  tell("errors", errors.join("; ")); tell("wide", document.documentElement.scrollWidth - innerWidth);
+  tell("errors", errors.join("; "));
 }, 100));
 </script>"""
 
@@ -139,16 +145,29 @@ def test_what_is_no_kept_table_is_named(tmp_path: Path) -> None:
             read_kept(tmp_path / "one")
 
 
+def probe(page: Path, folder: Path) -> dict[str, str]:
+    """Open a page on the screen of a laptop; returns what the probe found."""
+    page.write_text(page.read_text().replace("<head>", "<head>" + PROBE))
+    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1366,800",
+               f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000", "--dump-dom"]  # fmt: skip
+    dom = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120).stdout
+    return dict(re.findall(r'data-(\w+)="([^"]*)"', dom))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+@pytest.mark.parametrize("name", ["", "evidence-imagenette", "frozen-imagenet-small", "sizes"])
+def test_a_laptop_shows_what_is_kept_here_without_sideways_scrolling(tmp_path: Path, name: str) -> None:
+    write_site(kept_tables(ROOT / "results"), tmp_path / "site")
+    told = probe(tmp_path / "site" / name / "index.html", tmp_path)
+    assert int(told["wide"]) <= 0 and told["scrolls"] == "0"
+
+
 @pytest.mark.slow
 @pytest.mark.figures
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 def test_in_a_browser(site: Path, tmp_path: Path) -> None:
-    page = site / "index.html"
-    page.write_text(page.read_text().replace("<head>", "<head>" + PROBE))
-    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1366,800",
-               f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000", "--dump-dom"]  # fmt: skip
-    dom = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120).stdout
-    told = dict(re.findall(r'data-(\w+)="([^"]*)"', dom))
+    told = probe(site / "index.html", tmp_path)
     assert told["errors"] == "" and told["tables"] == "2" and int(told["wide"]) <= 0, told
     assert told["dates"] == "2025-12-31 2026-01-01 / 2026-01-01 2025-12-31", "dates sort as such"
     found, rows = map(int, told["found"].split("/"))
