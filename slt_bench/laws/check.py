@@ -7,13 +7,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from sysconfig import get_paths
+from traceback import extract_tb
 from typing import Any
 
 from pydantic import ValidationError
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.plugins import imported
-from slt_bench.params.searches import Search, search_class
+from slt_bench.params.searches import BUILT_IN, Search, search_class
+from slt_bench.records.code_digest import PACKAGE
+
+_NOT_ONES_OWN = (str(PACKAGE), *(get_paths()[name] for name in ("stdlib", "purelib", "platlib")))
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,10 @@ def find_searches(name: str, parameters: dict[str, Any]) -> list[Search]:
     Raises:
         BenchError: there are none, or the parameters do not fit.
     """
+    if "kind" in parameters:
+        raise BenchError("the kind of a search is the argument itself: check-search KIND --with KEY=VALUE")
+    if Path(f"{name}.py").is_file() and name not in BUILT_IN:
+        raise BenchError(f"'{name}' is no kind of search, and {name}.py is a file: check-search {name}.py")
     try:
         kinds = list(_kinds_in(Path(name))) if name.endswith(".py") else [name]
         searches = [search_class(kind).model_validate({"kind": kind, **parameters}) for kind in kinds]
@@ -70,6 +79,14 @@ def _kinds_in(file: Path) -> Iterator[str]:
             yield f"{module}:{name}"
 
 
+def _where(error: Exception) -> str:
+    """Say in which line of somebody's own file an error was raised, or what of it called what raised it."""
+    for frame in reversed(extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(_NOT_ONES_OWN):
+            return f" ({frame.filename}:{frame.lineno}: {frame.line})"
+    return ""
+
+
 def check_search(search: Search, device: str = "cpu") -> Iterator[Verdict]:
     """Try all laws on a search, one after another; a law that fails or raises is told, and the next one is tried.
 
@@ -99,5 +116,5 @@ def check_search(search: Search, device: str = "cpu") -> Iterator[Verdict]:
         except Broken as broken:
             detail, holds = str(broken), False
         except Exception as error:  # whatever a foreign search does
-            detail, holds = f"{type(error).__name__}: {error}", False
+            detail, holds = f"{type(error).__name__}: {error}{_where(error)}", False
         yield Verdict(law.__name__, holds, f"{detail} ({time.perf_counter() - begun:.1f} s)" if holds else detail)

@@ -13,13 +13,15 @@ import torch
 from pydantic import ValidationError
 
 from slt_bench.laws.broken import Broken, equal
+from slt_bench.laws.names import misspelled
 from slt_bench.laws.steps import gradient, replay
 from slt_bench.laws.toy import END, SOURCES, bits, make_cell, make_trainer, run
 from slt_bench.params.searches import Search
+from slt_bench.search.methods.contract import Method
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import read_ticket, save_ticket
 
-_SPARSITIES = (0.5, 0.61803, 0.75)
+_SPARSITIES, _HIGHEST = (0.5, 0.61803, 0.75), 0.95
 
 
 def declaration(search: Search, device: str = "cpu") -> str:
@@ -32,6 +34,9 @@ def declaration(search: Search, device: str = "cpu") -> str:
         raise Broken("an unknown key is accepted: keep the base's model_config")
     if not search.label or not search.colour.startswith("#"):
         raise Broken(f"label {search.label!r} and colour {search.colour!r} must be a text and #rrggbb")
+    method = type(make_trainer(make_cell(search), device).method)
+    for mistyped in (*misspelled(type(search), Search), *misspelled(method, Method)):
+        raise Broken(mistyped)
     cell = make_cell(search)
     if type(search).model_validate(search.model_dump(mode="json")) != search:
         raise Broken("the parameters written as JSON do not give the declaration again")
@@ -57,15 +62,15 @@ def budget(search: Search, device: str = "cpu") -> str:
             raise Broken(
                 f"{source} source, sparsity {sparsity:g}: {nonzero:,} effective weights are not 0, {expected:,} edges kept"
             )
-    for source in SOURCES:
-        cell = make_cell(search, source)
+    for cell in [make_cell(search, source) for source in SOURCES] + [make_cell(search, "pruned", _HIGHEST)]:
         for ticket in run(cell, device).tickets():
             network = ticket.network()
             expected = network.source.size - round(cell.sparsity * network.source.size)
             if (kept := network.counts().kept) != expected:
-                raise Broken(f"{source} source, after the search: a ticket keeps {kept:,} edges instead of {expected:,}")
+                where = f"{cell.source.kind} source, sparsity {cell.sparsity:g}, after the search"
+                raise Broken(f"{where}: a ticket keeps {kept:,} edges instead of {expected:,}")
     combinations = len(SOURCES) * len(_SPARSITIES)
-    return f"{combinations} combinations of source and sparsity, and the tickets of {len(SOURCES)} searches, exact"
+    return f"{combinations} combinations of source and sparsity, and the tickets of {len(SOURCES) + 1} searches, exact"
 
 
 def determinism(search: Search, device: str = "cpu") -> str:

@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from slt_bench.common import paths
-from slt_bench.common.errors import Interrupted, Preempted
+from slt_bench.common.errors import BenchError, Interrupted, Preempted
 from slt_bench.common.files import check_writable, exclusive, in_turn, write_text
 from slt_bench.compute.precision import precision_name, reproducible
 from slt_bench.compute.world import ALONE, World
@@ -31,6 +31,7 @@ from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.interrupts import Interrupts, Stop
 from slt_bench.search.record import common_record, full_record
 from slt_bench.search.search_log import SearchLog
+from slt_bench.search.start import asked
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import save_ticket
 from slt_bench.ticket.top_k import Diverged
@@ -60,7 +61,7 @@ def search(
         The record, as it is in search.json; None in all processes but the first.
 
     Raises:
-        BenchError: unusable data or checkpoint, or another process works on the cell.
+        BenchError: unusable data or checkpoint, another process works on the cell, or the ticket has a wrong number of edges.
         Diverged: in one of several processes, which has written the record.
         Interrupted: Ctrl-C; the same command goes on where the search was.
         Preempted: SIGTERM; the same command goes on where the search was.
@@ -156,6 +157,7 @@ def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, inte
     bar = tqdm(total=epochs * steps, desc=trainer.cell.id, unit="step", disable=not (interactive and first), leave=False)
 
     def after_epoch(trainer: Trainer) -> None:
+        _check_budget(trainer)
         epoch = trainer.log.history[-1]
         if tracker is not None:
             tracker.epoch(epoch)
@@ -176,3 +178,16 @@ def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, inte
                 where = f"in epoch {done + 1} of {epochs}, after step {under_way.steps_done} of {steps}"
             kind = Preempted if stop.signal_number == signal.SIGTERM else Interrupted
             raise kind(f"stopped {where}; this is saved, and the same command goes on from there") from None
+    _check_budget(trainer)  # what a saved state held, too
+
+
+def _check_budget(trainer: Trainer) -> None:
+    """Refuse an algorithm whose ticket would keep another number of edges than asked: nothing could be compared with it."""
+    cell, epoch = trainer.cell, trainer.log.history[-1]
+    wanted = asked(cell, trainer.network.source.size)["kept"]
+    if trainer.best is not None and epoch.kept != wanted:
+        kind = cell.search.kind
+        raise BenchError(
+            f"{kind} keeps {epoch.kept:,} edges after epoch {epoch.epoch}, and not the {wanted:,} of sparsity "
+            f"{cell.sparsity:g}: `slt-bench check-search {kind}` tries its laws"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import ConfigDict
@@ -57,6 +57,49 @@ class FirstThreshold(_Broken):
     """As many edges as are asked for, before the first step."""
 
     algorithm: ClassVar = _FirstThreshold
+
+
+class _Mistyped(ScoreMethod["Mistyped"]):
+    def after_steps(self, steps: int) -> None:
+        self.learned.clamp_(-1, 1)
+
+
+class Mistyped(_Broken):
+    algorithm: ClassVar = _Mistyped
+
+
+class NearlyPhases(_Broken):
+    def phase(self, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
+        return (Phase(recipe.epochs, target),)
+
+
+class _Greedy(ScoreMethod["Greedy"]):
+    def compose(self, phase: int) -> Tensor:
+        mask = super().compose(phase)
+        mask[: len(mask) // 20] = True
+        self.network.compose()
+        return mask
+
+    def settle(self, phase: int) -> bool:
+        if not 0 < self.keep[phase][0] < len(self.learned) // 10:
+            super().compose(phase)
+        return True
+
+
+class Greedy(_Broken):
+    """A twentieth is always kept: more than a ticket may have at a high sparsity alone."""
+
+    algorithm: ClassVar = _Greedy
+
+
+class _Forgets(ScoreMethod["Forgets"]):
+    def compose(self, phase: int) -> Tensor:
+        mask: Any = super().compose(phase)
+        return mask.nothing  # type: ignore[no-any-return]
+
+
+class Forgets(_Broken):
+    algorithm: ClassVar = _Forgets
 
 
 class _WithoutSteepness(GatesMethod):

@@ -38,7 +38,13 @@ BROKEN = {
     "AnyKey": ("declaration", "an unknown key is accepted"),
     "WrongEnd": ("declaration", "the last phase must have sparsity 0.6"),
     "OneTooMany": ("budget", r"dense source, sparsity 0.5: [\d,]+ edges are kept instead of [\d,]+"),
-    "FirstThreshold": ("budget", r"dense source, after the search: a ticket keeps [\d,]+ edges instead of [\d,]+"),
+    "FirstThreshold": (
+        "budget",
+        r"dense source, sparsity 0\.6, after the search: a ticket keeps [\d,]+ edges instead of [\d,]+",
+    ),
+    "Mistyped": ("declaration", "_Mistyped.after_steps is no part of the contract, and .*; did you mean after_step?"),
+    "NearlyPhases": ("declaration", "NearlyPhases.phase is no part of the contract, and nobody calls it; did you mean phases?"),
+    "Greedy": ("budget", r"pruned source, sparsity 0\.95, after the search: a ticket keeps [\d,]+ edges instead of [\d,]+"),
     "WithoutSteepness": ("gradient", r"phase 2 of 4: a small step of [\d,]+ edges: .* by the gradient, .* by the surrogate"),
     "Counting": ("replay", r"the same step with number 1 and number 1000: [\d,]+ of [\d,]+ entries differ"),
     "Elsewhere": ("replay", "after a step it lies elsewhere: previous; a recorded step would go on with the old one"),
@@ -95,6 +101,14 @@ def test_a_law_that_fails_does_not_hide_the_others() -> None:
     assert not verdicts["budget"].holds and verdicts["determinism"].holds and str(verdicts["budget"]).startswith("✗ budget")
 
 
+def test_an_error_names_the_line_of_ones_own_file() -> None:
+    kind = "tests.laws.broken:Forgets"
+    (search,) = find_searches(kind, {})
+    details = {verdict.law: verdict.detail for verdict in check_search(search)}
+    assert "AttributeError" in details["progress"] and "tests/laws/broken.py:" in details["progress"]
+    assert "return mask.nothing" in details["progress"]
+
+
 SOURCE = Path(__file__).parent.parent / "plugins" / "gates.py"
 
 
@@ -115,6 +129,8 @@ def test_the_command_takes_a_file_of_ones_own(
         (["nothing.py"], "there is no file nothing.py"),
         (["empty.py"], "empty.py defines no search"),
         (["wrong.py"], "wrong.py cannot be imported: ZeroDivisionError"),
+        (["empty"], "'empty' is no kind of search, and empty.py is a file: check-search empty.py"),
+        (["edge-popup", "--with", "kind=biprop"], "the kind of a search is the argument itself"),
         (["edge-pop"], "'edge-pop' is none of edge-popup, .*did you mean 'edge-popup'"),
         (["my_lab.searches:Gates"], "'my_lab.searches:Gates' cannot be imported: ModuleNotFoundError"),
         (["tests.plugins.gates:Gate"], "has no Gate; did you mean 'Gates'"),

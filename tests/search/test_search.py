@@ -23,7 +23,7 @@ from slt_bench.networks.source import initial_scores
 from slt_bench.params.machine import Machine
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import Search
+from slt_bench.params.searches import Search, search_class
 from slt_bench.params.sources import Source
 from slt_bench.records.history import Epoch, read_history
 from slt_bench.records.standing import cell_standing, is_done
@@ -142,7 +142,7 @@ def test_dying_edges_are_those_in_no_mask(project: Path, make_cell: MakeCell, ma
     [
         SignedEdgePopup(kind="signed-edge-popup", threshold="zero"),
         SignedSupermask(kind="signed-supermask", threshold=5.0),
-        GemMiner(kind="gem-miner", period=2),
+        GemMiner(kind="gem-miner", period=1),
     ],
     ids=lambda cut: str(cut.kind),
 )
@@ -230,6 +230,16 @@ def test_a_random_mask_never_changes(project: Path, make_cell: MakeCell) -> None
     first, last = (read_ticket(cell.directory / name) for name in ("ticket.safetensors", "last.safetensors"))
     assert first.ticket.mask is not None and last.ticket.mask is not None
     assert torch.equal(first.ticket.mask, last.ticket.mask)
+
+
+def test_a_ticket_of_another_size_is_no_result(project: Path, make_cell: MakeCell) -> None:
+    """Nor does it become one when the command is given again, and goes on from the saved state."""
+    kind = "tests.laws.broken:OneTooMany"
+    cell = make_cell(search=search_class(kind)(kind=kind), recipe={"epochs": 1})
+    for _ in range(2):
+        with pytest.raises(BenchError, match=r"OneTooMany keeps 3,117 edges after epoch 1, and not the 3,116 of sparsity 0\.5"):
+            search(cell)
+    assert not list(cell.directory.glob("*.safetensors")) and not is_done(cell)
 
 
 def test_divergence_names_epoch_and_step(project: Path, make_cell: MakeCell) -> None:
