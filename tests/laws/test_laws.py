@@ -13,6 +13,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.laws import laws
 from slt_bench.laws.broken import Broken
 from slt_bench.laws.check import check_search, find_searches
+from slt_bench.laws.toy import make_cell, make_trainer
 from slt_bench.params.searches import BUILT_IN, search_class
 
 PARAMETERS: dict[str, list[dict[str, Any]]] = {
@@ -61,7 +62,7 @@ def test_every_search_of_ours_is_tried() -> None:
     assert list(PARAMETERS) == list(BUILT_IN)
 
 
-FIRST = [("edge-popup", {}), ("signed-supermask", {}), ("tests.plugins.gates:Gates", {})]
+FIRST = [("edge-popup", {}), ("signed-supermask", {}), ("tests.plugins.gates:Gates", {}), ("tests.plugins.signs:Signs", {})]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,18 @@ def test_a_search_that_breaks_a_law_is_told_which_and_with_what_numbers(name: st
     search = search_class(kind := f"tests.laws.broken:{name}")(kind=kind)
     with pytest.raises(Broken, match=message):
         getattr(laws, law)(search)
+
+
+def test_a_search_may_have_a_rule_of_its_own_in_place_of_sgd() -> None:
+    kind = "tests.plugins.signs:Signs"
+    trainer = make_trainer(make_cell(search_class(kind)(kind=kind)))
+    before = trainer.method.learned.clone()
+    (images, labels), *_ = trainer.train_loader.epoch()
+    trainer.step.compose(0)
+    trainer.step(images, labels, 0, 1, 0.25)
+    moved = (trainer.method.learned - before).abs()
+    torch.testing.assert_close(moved, torch.where(moved > 0.1, 0.25, 0.0), atol=1e-6, rtol=0)
+    assert moved.count_nonzero() > len(moved) / 2 and not trainer.optimizer.velocity.any()
 
 
 def test_laws_are_tried_with_the_arithmetic_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:

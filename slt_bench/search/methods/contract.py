@@ -1,8 +1,8 @@
 """The contract between a search algorithm and the loop that runs it.
 
 An algorithm is one file with two classes: a `Search`, which declares its parameters and phases, and a `Method`, which does the
-work. A step of the loop: forward and backward pass under the effective weights, `gradient` for each micro-batch, a step of the
-optimizer on `learned`, `after_step`, `compose`. A phase begins with `begin_phase`. Before a validation, and with it before a
+work. A step of the loop: forward and backward pass under the effective weights, `gradient` for each micro-batch, `update` by
+their sum, `after_step`, `compose`. A phase begins with `begin_phase`. Before a validation, and with it before a
 ticket is taken from `found`, the loop calls `settle`.
 
 Files of algorithms import torch inside their functions: `slt-bench plan` reads the declarations alone, and must answer at once.
@@ -137,6 +137,19 @@ class Method(ABC, Generic[Declaration]):
             number: of the phase, from 0.
             optimizer: of `learned`.
         """
+
+    def update(self, gradient: Tensor, rate: float | Tensor, optimizer: Sgd) -> None:
+        """Move what is learned by the gradient of a whole batch; those of the recipe's SGD if left as it is.
+
+        An algorithm with another rule, as Adam or the signs of the gradient, writes it here, and gives what it remembers as
+        `state`. The recipe's momentum and weight decay are then for it to heed or not.
+
+        Args:
+            gradient: float32[N_free], by `learned`; it may be used up.
+            rate: learning rate of the recipe's schedule, at least 0; a float32[] on the device of a GPU.
+            optimizer: of `learned`.
+        """
+        optimizer.step(gradient, rate)
 
     def after_step(self, steps: int) -> None:
         """Change what is learned after a step of the optimizer: clamp it, or draw weights anew; most have nothing to do.
