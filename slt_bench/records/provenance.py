@@ -35,11 +35,14 @@ def parent_digest(directory: Path | None) -> str:
 
 @cache
 def code_version() -> str:
-    """Return the commit as of the first call: with `+` where files differ from it, `unknown` outside a git checkout."""
+    """Return the commit as of the first call: with `+` where code differs from it, `unknown` outside a git checkout.
+
+    A Python file that is not in the commit, as somebody's own search may be, is such a difference too.
+    """
     root = str(PACKAGE.parent)
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        return commit + ("+" if _git(root, "status", "--porcelain", "--", "slt_bench", "stages") else "")
+        return commit + ("+" if _git(root, "status", "--porcelain", "--", "slt_bench", "stages", "*.py") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -39,7 +39,7 @@ def take_from_others(cells: Iterable[Cell]) -> list[Cell]:
 def _find_result(cell: Cell, images: str) -> Path | None:
     """Find the whole result of a cell, on images of this digest, in another directory than the cell's own."""
     for root in (paths.CELLS, paths.SET_ASIDE):
-        for directory in sorted(root.glob(f"*/{cell.id}")):
+        for directory in sorted([*root.glob(f"*/{cell.id}"), *root.glob(f"*/{cell.id}.{cell.identity}")]):
             if directory != cell.directory and cell_standing(cell, images, directory=directory, tickets=True).is_result:
                 return directory
     return None
@@ -55,6 +55,21 @@ def set_aside(table: str, cells: Iterable[Cell]) -> list[Path]:
                     directory.rmdir()
                     continue
                 moved.append(_move(directory, paths.SET_ASIDE / table / directory.name))
+    return moved
+
+
+def set_edited_aside(cells: Iterable[Cell]) -> list[Path]:
+    """Set aside the results of cells that were found with other parameters, before others take their place.
+
+    Returns:
+        Their new directories, each named after the cell and the identity of the parameters.
+    """
+    moved = []
+    for cell in cells:
+        standing = cell_standing(cell, None, evaluated=False)
+        if standing.record is not None and "parameters" in standing.differences:
+            name = f"{cell.id}.{standing.record['identity']}"
+            moved.append(_move(cell.directory, paths.SET_ASIDE / cell.table / name))
     return moved
 
 

@@ -138,8 +138,9 @@ def claim_values(result: ClaimResult) -> dict[str, Any]:
 
 
 def claim_sentence(result: ClaimResult) -> str:
-    """Write a tested claim as one line: verdict, claim, effect and the line that it is of."""
-    return f"{result.verdict}: {result.claim.text} {_effect(result)} ({_side(result.of, result.over)})"
+    """Write a tested claim as one line: verdict, claim, effect and both lines."""
+    sides = f"{_side(result.of, result.over)}, over {_side(result.over, result.of)}"
+    return f"{result.verdict}: {result.claim.text} {_effect(result)} ({sides})"
 
 
 def _effect(result: ClaimResult) -> str:

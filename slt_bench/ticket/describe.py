@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import safe_open
 from tabulate import tabulate
 from torch import Tensor
 
+from slt_bench.params.networks import AnyNetwork, FactoryNetwork
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.file import MaskCoding, Statistics, TicketFile
 from slt_bench.ticket.found import Found
@@ -21,6 +23,8 @@ def describe(file: TicketFile) -> str:
     facts = [
         ("cell", f"{spec.cell}, identity {spec.identity}"),
         ("network", f"{spec.network}, {len(spec.classes)} classes, {spec.image_size} px"),
+        ("images", f"normalised by mean {_numbers(spec.mean)} and deviation {_numbers(spec.std)} of values from 0 to 1"),
+        ("classes", _some(spec.classes)),
         ("source", f"{spec.source.kind}: {spec.source}, {spec.weight_init} weights from seed {spec.seed}"),
         ("taken after epoch", str(spec.epoch)),
         ("sparsity", f"{1 - counts.density:.6f} ({counts.kept:,} of {counts.total:,} edges kept)"),
@@ -52,7 +56,8 @@ def describe(file: TicketFile) -> str:
     rows.append(("all", "", *_row(counts)))
     head = ("layer", "shape", "edges", "pruned", "locked", "free kept", "free dropped", "density")
     return (
-        f"{tabulate(facts, tablefmt='plain')}\n\n{tabulate(rows, head)}\n\nverified: rebuilt from seed and bits, digest matches"
+        f"{tabulate(facts, tablefmt='plain')}\n\n{tabulate(rows, head)}\n\n"
+        f"verified: rebuilt from seed and bits, digest of all effective weights matches{_unverified(spec.network)}"
     )
 
 
@@ -71,6 +76,21 @@ def _beside_the_mask(found: Found) -> list[str]:
     if found.draws is not None:
         parts.append(f"weights drawn anew up to {_highest(found.draws)} times")
     return parts + ([] if found.gains is None else ["one magnitude a layer"])
+
+
+def _unverified(network: AnyNetwork) -> str:
+    """Say what no digest covers: somebody's own module computes with these weights as its code says today."""
+    return f"; the code of {network.kind} is not in the file" if isinstance(network, FactoryNetwork) else ""
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _some(classes: Sequence[str]) -> str:
+    """List the classes in the order of the logits, shortened where there are many."""
+    shown = ", ".join(classes[:10])
+    return f"{shown}, ... {classes[-1]}" if len(classes) > 10 else shown
 
 
 def _highest(levels: Tensor) -> int:

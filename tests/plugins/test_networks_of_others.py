@@ -62,6 +62,7 @@ def test_a_transformer_is_searched_evaluated_and_read_back(
     path = cell.directory / "ticket.safetensors"
     file, again = read_ticket(path), load_ticket(path)
     assert file.ticket.spec.network == VIT and f"{VIT.kind}, depth 2, 10 classes" in describe(file)
+    assert describe(file).endswith(f"matches; the code of {VIT.kind} is not in the file")
     images = torch.randn(4, 3, 8, 8)
     logits = file.network(images)
     assert torch.equal(logits, again(images)) and logits.shape == (4, 10)

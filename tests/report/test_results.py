@@ -133,8 +133,8 @@ def test_the_short_table_fits_a_terminal_and_says_what_to_mind(experiments: Expe
     assert report == "report: outputs/tables/one/report.html"
     assert len(claims.splitlines()) == 4
     assert (
-        "holds: by up to 10.06 [8.64, 11.47] points (edge popup, pruned 10 % + locked 20 % (epl), tiny, digits, s = 0.5)"
-        in (claims.splitlines())
+        "holds: by up to 10.06 [8.64, 11.47] points (edge popup, pruned 10 % + locked 20 % (epl), tiny, digits, s = 0.5, "
+        "over edge popup, dense, tiny, digits, s = 0.5)" in (claims.splitlines())
     )
 
 

@@ -23,7 +23,8 @@ def test_description(tmp_path: Path) -> None:
     assert freeze(shapes, 0.25, 0.25, "epl", "joint").free.sum() == source.count(FREE)
     assert f"{source.count(FREE):,} bits" in text and f"{path.stat().st_size:,} bytes" in text
     assert "cell, identity 0123456789ab" in text
-    assert "frozen: pruned 25 % + locked 25 % (epl)" in text and "features.0.weight" in text and "digest matches" in text
+    assert "frozen: pruned 25 % + locked 25 % (epl)" in text and "features.0.weight" in text and text.endswith("matches")
+    assert "by mean 0.5, 0.5, 0.5 and deviation" in text and "classes              " in text
     save_ticket(make_ticket(learned="weights"), path)
     assert "no ticket" in describe(read_ticket(path))
     save_ticket(make_rich_ticket(), path)

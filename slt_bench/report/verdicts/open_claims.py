@@ -82,6 +82,8 @@ def describe(claim: OpenClaim, seconds: float | None, to_decide: float | None) -
         return f"stays {result.effect.verdict}: {name}; all its seeds are there (looks: {result.claim.looks})"
     if claim.decided_at is None:
         return f"hopeless: {name}; by what was measured, {claim.sizes[-1]} seeds do not decide it"
+    if result.effect.n < 2:
+        return f"open: {name}; first with {claim.sizes[0]} seeds, {len(claim.cells)} cells more, {_hours(seconds)}"
     next_look = f"next with {claim.sizes[0]} seeds, {len(claim.cells)} cells more, {_hours(seconds)}"
     if claim.decided_at == claim.sizes[0]:
         return f"open: {name}; {next_look}, which would decide it"
