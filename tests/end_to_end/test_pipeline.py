@@ -165,6 +165,18 @@ def test_images_that_are_not_there_are_missed_before_anything_is_searched(finish
 
 
 @pytest.mark.campaign
+def test_prepared_images_stay_where_new_ones_are_not_to_be_had(finished: Path) -> None:
+    """DVC removes the outputs of a stage before it runs, unless told otherwise."""
+    before = {path.name: path.read_bytes() for path in (finished / "data/digits").iterdir() if path.is_file()}
+    edit(finished, "source: digits", "source: image_folder, path: nowhere, size: 8")
+    failed = dvc(finished, "repro", "prepare@digits")
+    assert failed.returncode and "nowhere" in failed.stdout + failed.stderr
+    assert {path.name: path.read_bytes() for path in (finished / "data/digits").iterdir() if path.is_file()} == before
+    edit(finished, "source: image_folder, path: nowhere, size: 8", "source: digits")
+    assert "all 2 cells have their results" in slt_bench(finished, "run", "one").stdout
+
+
+@pytest.mark.campaign
 def test_two_machines_share_results_through_a_remote_and_half_of_a_table_too(finished: Path, tmp_path: Path) -> None:
     clone = finished
     remote, other = (tmp_path.parent / f"{tmp_path.name}-{name}" for name in ("remote", "other"))
