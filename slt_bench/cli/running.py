@@ -21,8 +21,12 @@ _devices = click.option("--devices", type=Devices(), default=(), metavar="0,1", 
 
 @commands.command()
 def check() -> None:
-    """Validate params.yaml."""
+    """Validate params.yaml, and try each network of one's own."""
+    from slt_bench.run.networks import try_networks
+
     experiments = load()
+    if wrong := try_networks(experiments):
+        raise BenchError("\n".join(wrong))
     count = len(experiments.cells())
     print(f"{paths.PARAMS}: {len(experiments.tables)} tables, {count} cells, no mistake found")
 
@@ -70,6 +74,7 @@ def prepare(dataset: str) -> None:
 @click.option(
     "--workers", type=Count(MOST_WORKERS), metavar="N", help="Threads that load images, in place of those of params.yaml."
 )
+@click.option("--afresh", is_flag=True, help="Begin searches anew whose saved state is of other code, data or libraries.")
 @click.option("--decide", is_flag=True, help="Run cells, of more seeds too, where open claims can be decided most cheaply.")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="With --decide: for how long.")
 def run(
@@ -78,6 +83,7 @@ def run(
     devices: list[str],
     executor: str,
     workers: int | None,
+    afresh: bool,
     decide: bool,
     hours: float | None,
 ) -> None:
@@ -90,8 +96,9 @@ def run(
 
     places = Places(executor, jobs, tuple(devices))
     experiments = load()
-    if workers is not None:
-        machine = experiments.params.machine.model_copy(update={"workers": workers})
+    changes = ({"workers": workers} if workers is not None else {}) | ({"afresh": True} if afresh else {})
+    if changes:
+        machine = experiments.params.machine.model_copy(update=changes)
         experiments = replace(experiments, params=experiments.params.model_copy(update={"machine": machine}))
     if hours is None:
         run_targets(experiments, targets, places)

@@ -17,4 +17,7 @@ class Machine(Model):
     )
     workers: int = Field(1, ge=1, le=MOST_WORKERS, description="threads of each process that load images")
     checkpoint_minutes: float = Field(10.0, gt=0, description="minutes between saved states within an epoch")
+    afresh: bool = Field(
+        False, description="a search whose saved state is of other code, data or libraries begins anew, in place of an error"
+    )
     graphs: bool = Field(True, description="steps on a GPU as one CUDA graph, where the search allows it; same results, faster")

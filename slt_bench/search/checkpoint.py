@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 class Checkpoint:
     """The checkpoint of one search: its last saved state, and the one before."""
 
-    def __init__(self, directory: Path, key: dict[str, str]) -> None:
+    def __init__(self, directory: Path, key: dict[str, str], afresh: bool = False) -> None:
         """Name the files; none is read or written yet.
 
         Args:
             directory: of the state of this search alone.
             key: name -> value of everything that determines the result of the search.
+            afresh: whether a state of another key counts for nothing, in place of an error.
         """
         self.path, self.previous = directory / "checkpoint.pt", directory / "previous.pt"
-        self.key = key
+        self.key, self.afresh = key, afresh
 
     def save(self, state: dict[str, Any], write: bool = True) -> None:
         """Replace the saved state and keep the one before; a kill in the middle leaves one of them.
@@ -71,10 +72,11 @@ class Checkpoint:
                 print(f"note: checkpoint {path} is damaged", flush=True)
                 continue
             if saved["key"] != self.key:
-                raise BenchError(
-                    f"checkpoint {path} was made with other {self._differences(saved['key'])}: "
-                    f"delete {path.parent} to start afresh"
-                )
+                made = f"checkpoint {path} was made with other {self._differences(saved['key'])}"
+                if not self.afresh:
+                    raise BenchError(f"{made}: `slt-bench run TABLE --afresh` begins such searches anew")
+                print(f"note: {made}; the search begins anew", flush=True)
+                return None
             state: dict[str, Any] = saved["state"]
             return state
         if failure is not None:

@@ -78,7 +78,7 @@ def search(
         try:
             trainer = _trainer(cell, manifest, machine, world)
             made_with["precision"] = precision_name(trainer.network.effective.dtype)
-            checkpoint = Checkpoint(state, _key(trainer, manifest, made_with))
+            checkpoint = Checkpoint(state, _key(trainer, manifest, made_with), machine.afresh)
             _run(trainer, checkpoint, tracker, Interrupts(machine.checkpoint_minutes, world, trainer.device))
         except Diverged as error:
             result = _write_divergence(cell, manifest, made_with, str(error), trainer)

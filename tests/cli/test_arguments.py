@@ -36,12 +36,14 @@ def test_what_can_be_is_taken() -> None:
         "workers": 256,
         "executor": "tcp://head:8786",
         "devices": ["0", "1", "GPU-0a1b/2"],
+        "afresh": False,
         "decide": True,
         "hours": 1.5,
     }
     assert Machine(workers=given["workers"])
     none = commands.commands["run"].make_context("run", ["one"]).params
-    left_out = {"jobs": None, "workers": None, "devices": [], "executor": "local", "decide": False, "hours": None}
+    left_out = {"jobs": None, "workers": None, "devices": [], "executor": "local", "afresh": False}
+    left_out |= {"decide": False, "hours": None}
     assert none == {"targets": ("one",), **left_out}
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from torch.func import functional_call
 
 from slt_bench import load_ticket
+from slt_bench.cli.commands import invoke
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError, Interrupted
 from slt_bench.common.plugins import import_plugin
@@ -68,6 +69,22 @@ def test_a_transformer_is_searched_evaluated_and_read_back(
     assert torch.equal(logits, again(images)) and logits.shape == (4, 10)
     assert torch.equal(logits, read_ticket(path).network(images))
     assert all(isinstance(part, nn.Parameter) and part.device.type == "cpu" for part in again.parameters())
+
+
+def test_the_check_of_parameters_tries_each_network(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before a table of their cells fails one by one."""
+    assert "  tiny: " in GOOD
+    line = next(line for line in GOOD.splitlines() if line.startswith("  tiny: "))
+    for name in ("vit, options: {depth: 1}", "parametrized"):
+        factory, _, options = name.partition(",")
+        network = f'  tiny: {{kind: "{HERE}{factory}"{"," + options if options else ""}}}'
+        (project / "params.yaml").write_text(GOOD.replace(line, network))
+        if options:
+            invoke(["check"])
+            continue
+        with pytest.raises(BenchError, match=r"^params\.yaml: networks\.tiny: .*parametrized.*neither") as told:
+            invoke(["check"])
+        assert "\n" not in str(told.value)
 
 
 def test_a_search_that_is_stopped_ends_with_the_same_bits(project: Path, make_cell: Callable[..., Cell]) -> None:

@@ -29,10 +29,14 @@ def test_a_full_disk_is_said_and_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_checkpoint_of_other_data_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_data_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Checkpoint(tmp_path, {"parameters": "a", "data": "b", "code": "c"}).save({})
-    with pytest.raises(BenchError, match=r"was made with other data \(b instead of x\), code \(c instead of y\): delete "):
+    with pytest.raises(
+        BenchError, match=r"was made with other data \(b instead of x\), code \(c instead of y\): `slt-bench run TABLE"
+    ):
         Checkpoint(tmp_path, {"parameters": "a", "data": "x", "code": "y"}).load()
+    assert Checkpoint(tmp_path, {"parameters": "a", "data": "x", "code": "y"}, afresh=True).load() is None
+    assert "note: checkpoint" in capsys.readouterr().out
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
