@@ -105,6 +105,8 @@ def _verify(tables: tuple[str, ...]) -> None:
     print(f"{compared} of {len(checks)} tickets give the accuracy that is kept with them{told}")
     if wrong:
         raise BenchError(str(wrong[0]).removeprefix("✗ "))
+    if checks and not compared:
+        raise BenchError(f"no ticket was compared: {checks[0].detail}")
 
 
 @commands.command()

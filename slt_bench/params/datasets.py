@@ -173,7 +173,7 @@ class Dataset(View):
     @model_validator(mode="after")
     def _images_of_one_size(self) -> Dataset:
         if self.images.has_files and self.images.size is None and self.resolution is None:
-            raise ValueError("images of many sizes need a resolution and a resize")
+            raise ValueError("images of many sizes need a size that they are stored in, or a resolution and a resize")
         if self.resolution is None and self.crop_area != View.model_fields["crop_area"].default:
             raise ValueError("crop_area goes together with resolution: without one no area is cropped")
         return self

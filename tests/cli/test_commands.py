@@ -99,14 +99,14 @@ def test_stopped_killed_and_started_twice(bench: Path) -> None:
     done = int(number) - (place == "in")
 
     again = Command("run", CELL)
-    assert f"epoch {done + 1}/9000" in again.wait_for("epoch")
+    assert f"epoch {done + 1}/9000" in again.wait_for("/9000")
     second = command("run", CELL)
     assert second.returncode == 2 and "another process is at work" in second.stderr
     again.kill()
     again.communicate()
 
     third = Command("run", CELL)  # the lock died with its holder
-    assert f"epoch {done + 1}/9000" not in third.wait_for("epoch")
+    assert f"epoch {done + 1}/9000" not in third.wait_for("/9000")
     third.terminate()
     third.communicate()
     assert third.returncode == 75
@@ -124,7 +124,7 @@ def test_run_makes_a_ticket_that_can_be_shown(bench_with_store: Path) -> None:
     shown = command("ticket", f"outputs/cells/one/{CELL}/ticket.safetensors").stdout
     file = f"outputs/cells/one/{CELL}/ticket.safetensors"
     smaller = command("ticket", file, "--write", "small.safetensors", "--mask", "coded", "--statistics", "float16").stdout
-    assert "wrote small.safetensors" in smaller and "digest matches" in command("ticket", "small.safetensors").stdout
+    assert "wrote small.safetensors" in smaller and "weights matches" in command("ticket", "small.safetensors").stdout
     assert (bench / "small.safetensors").stat().st_size < (bench / file).stat().st_size
     assert "conv4" in shown and "verified" in shown
     assert f"done     {CELL}" in command("plan", "one").stdout
