@@ -19,11 +19,11 @@ _COLUMNS = (
 
 
 def table_warnings(experiment: Experiment, lines: list[Line]) -> list[str]:
-    """Write the warnings above a table: a small budget, and the cells that are left out or stale, with the reasons."""
+    """Write the warnings above a table: a small budget, cells that are left out or stale, numbers of several formats."""
     full = experiment.full_size
     small = experiment.replaced or "other seeds"
     budget = f"SMALL BUDGET: {small}. Published values are of {full.name} and no measure of these." if full else ""
-    return [warning for warning in (budget, _left_out(lines), _stale(experiment.name, lines)) if warning]
+    return [warning for warning in (budget, _left_out(lines), _stale(experiment.name, lines), _formats(lines)) if warning]
 
 
 def _left_out(lines: list[Line]) -> str:
@@ -49,6 +49,15 @@ def _stale(table: str, lines: list[Line]) -> str:
     again = f"`slt-bench run {table}` makes them anew"
     cells = _number_of_cells(lines)
     return f"STALE: {len(stale)} of {cells} cells were made with other code than today's; {again}." if stale else ""
+
+
+def _formats(lines: list[Line]) -> str:
+    """Say so where machines realised one precision in several ways, as a CPU computes float32 where TF32 is declared."""
+    formats = Counter({result.cell.id: result.record["precision"] for line in lines for result in line.results}.values())
+    counts = ", ".join(f"{count} in {name}" for name, count in sorted(formats.items()))
+    return (
+        f"UNLIKE NUMBERS: of {_number_of_cells(lines)} cells {counts}: differences are of that too." if len(formats) > 1 else ""
+    )
 
 
 def _number_of_cells(lines: list[Line]) -> int:

@@ -238,6 +238,21 @@ def test_published_values_say_how_they_were_read() -> None:
     assert str(values["iwasawa2023-dying-83"]).endswith("secondary †)")
 
 
+def test_numbers_of_several_formats_are_said(params: Experiments) -> None:
+    """One precision is declared, and two kinds of machines realise it."""
+    first, *others = params.tables["one"].cells
+    for cell in (first, *others):
+        pretend(cell, 60.0)
+    assert not any(warning.startswith("UNLIKE") for warning in table_results(params.tables["one"]).warnings)
+    record = json.loads((first.directory / "search.json").read_text()) | {"precision": "tf32"}
+    (first.directory / "search.json").write_text(json.dumps(record))
+    write_checksums(first.directory)
+    assert any(
+        re.match(r"UNLIKE NUMBERS: of \d+ cells \d+ in float32, 1 in tf32: differences", warning)
+        for warning in table_results(params.tables["one"]).warnings
+    )
+
+
 def test_versions_of_the_code_are_told_where_one_kind_of_search_has_several(params: Experiments) -> None:
     first, *others = params.tables["one"].cells
     for cell in others:
