@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     "--statistics", type=click.Choice(["float32", "float16"]), help="With --write; of the batch norms. As they are if left out."
 )
 @click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="Import a module that the ticket's network is from.")
-def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | None, plugins: tuple[str, ...]) -> None:
+@click.option("--on", "dataset", type=Name("dataset"), metavar="DATASET", help="Evaluate it on a dataset's test images too.")
+def ticket(
+    file: Path, write: Path | None, mask: str | None, statistics: str | None, plugins: tuple[str, ...], dataset: str | None
+) -> None:
     """Verify a ticket file and show what is in it."""
     from slt_bench.common.plugins import import_plugin
     from slt_bench.ticket.describe import describe, forms
@@ -43,6 +46,10 @@ def ticket(file: Path, write: Path | None, mask: str | None, statistics: str | N
         form = forms(file)
         save_ticket(ticket_file.ticket, write, mask or form[0], statistics or form[1])  # type: ignore[arg-type]  # click's choices
         print(f"wrote {write}: {read_ticket(write).size:,} bytes")
+    if dataset is not None:
+        from slt_bench.run.evaluate import measure_on
+
+        print(measure_on(load(), ticket_file, dataset))
 
 
 @commands.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import write_text
 from slt_bench.compute.precision import reproducible
@@ -18,6 +19,7 @@ from slt_bench.search.metrics import Metrics, measure
 
 if TYPE_CHECKING:
     from slt_bench.data.loader import Loader
+    from slt_bench.experiment.experiments import Experiments
     from slt_bench.ticket.file import TicketFile
     from slt_bench.ticket.ticket import Spec
 
@@ -57,6 +59,22 @@ def evaluate(cell_directory: Path, dataset_directory: Path, workers: int = 1) ->
     write_text(cell_directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     write_checksums(cell_directory)  # last, since they complete the result
     return metrics
+
+
+def measure_on(experiments: Experiments, file: TicketFile, dataset: str) -> str:
+    """Measure a ticket on the test images of a dataset, which is prepared where it is not there; returns a sentence.
+
+    Raises:
+        BenchError: the images cannot be had, or are of other classes or sizes.
+    """
+    from slt_bench.run.datasets import prepare_dataset
+
+    directory = paths.dataset_dir(dataset)
+    if not (directory / "manifest.json").is_file():
+        prepare_dataset(experiments, dataset)
+    (metrics,) = measure_tickets([file], directory, "this ticket and its network")
+    correct = round(metrics.top1 * metrics.images / 100)
+    return f"test top-1 on {dataset}: {metrics.top1:.2f} % ({correct:,} of {metrics.images:,} images)"
 
 
 def measure_tickets(files: Sequence[TicketFile], directory: Path, what: str, workers: int = 1) -> list[Metrics]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -127,6 +128,8 @@ def test_run_makes_a_ticket_that_can_be_shown(bench_with_store: Path) -> None:
     assert "wrote small.safetensors" in smaller and "weights matches" in command("ticket", "small.safetensors").stdout
     assert (bench / "small.safetensors").stat().st_size < (bench / file).stat().st_size
     assert "conv4" in shown and "verified" in shown
+    top1 = json.loads((bench / f"outputs/cells/one/{CELL}/metrics.json").read_text())["top1"]
+    assert f"test top-1 on digits: {top1:.2f} % (" in command("ticket", file, "--on", "digits").stdout
     assert f"done     {CELL}" in command("plan", "one").stdout
     assert command("report", "one").returncode == 0
     tracked = command("track", "one")
