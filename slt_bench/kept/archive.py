@@ -12,6 +12,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiment, Experiments
 from slt_bench.kept.cells import keep_cells
+from slt_bench.kept.claims import PICTURE, draw_claims
 from slt_bench.kept.table import MADE, kept_folders, last_date, read_kept
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.report.results import TableResults, table_results
@@ -121,7 +122,8 @@ def list_archived(experiments: Experiments) -> None:
     summaries = {table: made[table] for table in tables}
     for table, summary in summaries.items():
         summary["title"] += _declared_otherwise(experiments.tables.get(table), summary)
-    write_text(paths.RESULTS / "README.md", f"# Results\n\n{_LEGEND}\n\n{_index(summaries, '')}\n{_claims(summaries)}")
+    picture = f"\n![claims about accuracy]({PICTURE})\n" if draw_claims(summaries, paths.RESULTS / PICTURE) else ""
+    write_text(paths.RESULTS / "README.md", f"# Results\n\n{_LEGEND}\n\n{_index(summaries, '')}{picture}\n{_claims(summaries)}")
     if not _README.is_file():  # a project of somebody's own
         return
     text = _README.read_text(encoding="utf-8")

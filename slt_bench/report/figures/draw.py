@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from textwrap import fill
@@ -115,6 +116,15 @@ def confusion_figure(matrix: list[list[int]], classes: list[str], path: Path) ->
         figure.colorbar(image, label="% of the true class", shrink=0.8)
         figure.savefig(path, format="png")
         plt.close(figure)
+
+
+@contextmanager
+def drawn(path: Path, figsize: tuple[float, float]) -> Iterator[Figure]:
+    """Give an empty figure in the style of all others, and save it as SVG once the block has ended well."""
+    with plt.rc_context(_STYLE):
+        figure = plt.figure(figsize=figsize, layout="constrained")
+        yield figure
+        _save(figure, path)
 
 
 def _figure(lines: Sequence[Line], draw: Draw, title: str) -> Figure:
