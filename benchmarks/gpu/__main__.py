@@ -6,11 +6,12 @@ from slt_bench.compute.memory import prepare_to_compute
 
 prepare_to_compute()  # before torch is imported
 
-import subprocess
+import os
 import sys
 import time
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import torch
@@ -44,11 +45,13 @@ def main(minutes: float, out: Path, small: bool, only: tuple[str, ...], jobs: in
             traceback.print_exc()
             finding = Finding(failed=f"{type(error).__name__}: {error}"[:500])
         finding.seconds, finding.made = round(time.monotonic() - started, 1), _made()
+        if lost := _device_is_lost():  # whatever the part made of it
+            finding.failed = finding.failed or "the device was lost to the process"
         notebook.keep(name, finding)
         print(f"{name}: {'FAILED' if finding.failed else 'done'} in {finding.seconds} s", flush=True)
-        if finding.failed and _device_is_lost():
+        if lost:
             rest = [*wanted[number + 1 :], *(["Cells"] if "Cells" in only or not only else [])]
-            sys.exit(_in_another_process(rest, deadline, out, jobs, cells) if rest else 1)
+            _go_on_in_another_process(rest, (deadline - time.monotonic()) / 60, out, small, jobs, cells)
     if "Cells" in only or not only:
         left = (deadline - time.monotonic()) / 60
         if left > 0 and not small:
@@ -72,13 +75,16 @@ def _device_is_lost() -> bool:
     return False
 
 
-def _in_another_process(rest: list[str], deadline: float, out: Path, jobs: int, cells: int | None) -> int:
-    """Do what is left in a process that has the device anew; returns its status."""
+def _go_on_in_another_process(
+    rest: list[str], minutes: float, out: Path, small: bool, jobs: int, cells: int | None
+) -> NoReturn:  # fmt: skip
+    """Put another program, which gets the device anew, in the place of this one, for what is left."""
+    if not rest:
+        sys.exit(1)
     print("the device is lost to this process: another one goes on", flush=True)
-    minutes = max(0.0, (deadline - time.monotonic()) / 60)
-    options = ["--minutes", f"{minutes:.2f}", "--out", str(out), "--jobs", str(jobs)]
+    options = ["--minutes", f"{max(0.0, minutes):.2f}", "--out", str(out), "--jobs", str(jobs), *(["--small"] if small else [])]
     options += [*(["--cells", str(cells)] if cells else []), *(word for name in rest for word in ("--only", name))]
-    return subprocess.run([sys.executable, "-m", "benchmarks.gpu", *options]).returncode
+    os.execv(sys.executable, [sys.executable, "-m", "benchmarks.gpu", *options])
 
 
 if __name__ == "__main__":

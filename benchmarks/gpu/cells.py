@@ -39,12 +39,14 @@ def run_cells(cells: Sequence[Cell], minutes: float, jobs: int) -> Finding:
     """Run cells until the time is over, and say what has come out so far, in this run or before."""
     deadline, started = time.monotonic() + 60 * minutes, time.monotonic()
     command = [sys.executable, "-m", "slt_bench", "run", "--jobs", str(jobs), *(cell.id for cell in cells)]
+    fine = {0}
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
             process.wait(max(1.0, deadline - time.monotonic()))
         except (subprocess.TimeoutExpired, KeyboardInterrupt) as end:
-            os.killpg(process.pid, signal.SIGTERM)  # they save their state
+            os.killpg(process.pid, signal.SIGTERM)  # they save their state; one that has just begun ends by the signal
             process.wait()
+            fine |= {Preempted.status, -signal.SIGTERM}
             if isinstance(end, KeyboardInterrupt):
                 raise
     rows = [row for cell in cells if (row := _row(cell)) is not None]
@@ -59,7 +61,7 @@ def run_cells(cells: Sequence[Cell], minutes: float, jobs: int) -> Finding:
         "rebuilt on a CPU",
     ]
     notes = [f"{len(rows)} cells are done, {(time.monotonic() - started) / 60:.1f} minutes this time."]
-    fine, status = (0, Preempted.status), process.returncode
+    status = process.returncode
     failed = "" if status in fine else f"`slt-bench run` ended with status {status}: see what it printed"
     return Finding(columns, rows, notes, failed)
 

@@ -42,6 +42,8 @@ def sparsity_of(search: Search, source: Source, requested: float | None, locatio
         return p
     if requested is None:
         raise Infeasible(location, f"sparsity is missing: {search.kind} needs one, from {p:g} to {1 - lock:g}")
+    if requested >= 1:
+        raise Infeasible(at, f"a ticket of sparsity {requested:g} has no edge")
     if not p - _EPSILON <= requested <= 1 - lock + _EPSILON:
         raise Infeasible(at, f"prune_ratio <= sparsity <= 1 - lock_ratio does not hold: {p:g} <= {requested:g} <= {1 - lock:g}")
     return requested
@@ -81,11 +83,16 @@ def check_ticket(source: Source, parent_sparsity: float, location: Location) -> 
         )
 
 
+def image_size(cell: Cell) -> int | None:
+    """Look up the side of the images that a cell's network sees, in pixels; None where only the images themselves tell."""
+    images = cell.dataset.images
+    return cell.dataset.resolution or images.size or (images.release.image_size if images.release else None)
+
+
 def _check_images(cell: Cell, location: Location) -> None:
     """Check the network against the image size, and the subset and the split of the images."""
     images, network, name = cell.dataset.images, cell.network, cell.dataset_name
-    release = images.release
-    size = cell.dataset.resolution or images.size or (release.image_size if release else None)
+    release, size = images.release, image_size(cell)
     if size is not None and size < network.smallest_image:
         raise Infeasible(
             location,

@@ -160,15 +160,15 @@ def _why_undecidable(claim: Claim, one: Cell, other: Cell) -> str:
     trained = next((cell for cell in (one, other) if cell.search.learns == "weights"), None)
     if trained is None and one.sparsity != other.sparsity and not _says_so(claim, one, other):
         rows = f"row {claim.of.row} at {one.sparsity:g} with row {claim.over.row} at {other.sparsity:g}"
-        return f"it would compare {rows}: where that is meant, say the sparsity of both sides"
+        return f"it would compare {rows}: where that is meant, say the sparsity of one of them"
     if trained is not None and claim.metric in ("mask_packed_bytes", "dying_edge_ratio"):
         return f"{claim.metric} is of masks, and says nothing of weight training, in {trained.setting}"
     return ""
 
 
 def _says_so(claim: Claim, one: Cell, other: Cell) -> bool:
-    """Whether a claim compares two sparsities knowingly: it names them, or its rows keep shares of their free edges."""
-    named = claim.of.sparsity is not None and claim.over.sparsity is not None
+    """Whether a claim compares two sparsities knowingly: it names one, or its rows keep equal shares of their free edges."""
+    named = claim.of.sparsity is not None or claim.over.sparsity is not None
     return named or one.free_kept == other.free_kept
 
 

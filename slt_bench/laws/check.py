@@ -18,7 +18,7 @@ from slt_bench.common.plugins import imported
 from slt_bench.params.searches import BUILT_IN, Search, search_class
 from slt_bench.records.code_digest import PACKAGE
 
-_NOT_ONES_OWN = (str(PACKAGE), *(get_paths()[name] for name in ("stdlib", "purelib", "platlib")))
+_NOT_ONES_OWN = [PACKAGE, *(Path(get_paths()[name]) for name in ("stdlib", "purelib", "platlib"))]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _kinds_in(file: Path) -> Iterator[str]:
 def _where(error: Exception) -> str:
     """Say in which line of somebody's own file an error was raised, or what of it called what raised it."""
     for frame in reversed(extract_tb(error.__traceback__)):
-        if not frame.filename.startswith(_NOT_ONES_OWN):
+        if not any(Path(frame.filename).is_relative_to(root) for root in _NOT_ONES_OWN):
             return f" ({frame.filename}:{frame.lineno}: {frame.line})"
     return ""
 

@@ -24,7 +24,6 @@ def _each_once(seeds: list[Seed]) -> list[Seed]:
     return seeds
 
 
-Sparsity = Annotated[Ratio, Field(lt=1)]  # a ticket without an edge tells nothing
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_each_once)]
 
 
@@ -35,7 +34,7 @@ class Row(Model):
     label: str | None = Field(None, description="name of the row in the table; by its search and source if absent")
     search: Axis[Name]
     source: SourceGrid = Field(default_factory=lambda: SourceGrid.model_validate({}), description="dense if absent")
-    sparsity: Axis[Sparsity] | None = Field(
+    sparsity: Axis[Ratio] | None = Field(
         None, description="share of ALL weights that are zero, below 1; absent for weight training"
     )
     free_kept: Axis[Ratio] | None = Field(

@@ -37,12 +37,12 @@ def parent_digest(directory: Path | None) -> str:
 def code_version() -> str:
     """Return the commit as of the first call: with `+` where code differs from it, `unknown` outside a git checkout.
 
-    A Python file that is not in the commit, as somebody's own search may be, is such a difference too.
+    A Python file beside params.yaml that is not in the commit, as somebody's own search may be, is such a difference too.
     """
     root = str(PACKAGE.parent)
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        return commit + ("+" if _git(root, "status", "--porcelain", "--", "slt_bench", "stages", "*.py") else "")
+        return commit + ("+" if _git(root, "status", "--porcelain", "--", "slt_bench", "stages", ":(glob)*.py") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -30,6 +30,7 @@ def take_from_others(cells: Iterable[Cell]) -> list[Cell]:
     for cell in cells:
         digest = images[cell.dataset_name]
         if not is_done(cell, digest) and (source := _find_result(cell, digest)) is not None:
+            set_edited_aside(cell)
             with replaced(cell.directory) as directory:
                 shutil.copytree(source, directory, dirs_exist_ok=True)
             taken.append(cell)
@@ -58,19 +59,12 @@ def set_aside(table: str, cells: Iterable[Cell]) -> list[Path]:
     return moved
 
 
-def set_edited_aside(cells: Iterable[Cell]) -> list[Path]:
-    """Set aside the results of cells that were found with other parameters, before others take their place.
-
-    Returns:
-        Their new directories, each named after the cell and the identity of the parameters.
-    """
-    moved = []
-    for cell in cells:
-        standing = cell_standing(cell, None, evaluated=False)
-        if standing.record is not None and "parameters" in standing.differences:
-            name = f"{cell.id}.{standing.record['identity']}"
-            moved.append(_move(cell.directory, paths.SET_ASIDE / cell.table / name))
-    return moved
+def set_edited_aside(cell: Cell) -> None:
+    """Set aside the result in a cell's directory if it is of other parameters, before another one takes its place."""
+    standing = cell_standing(cell, None, evaluated=False)
+    if standing.record is not None and "parameters" in standing.differences:
+        moved = _move(cell.directory, paths.SET_ASIDE / cell.table / f"{cell.id}.{standing.record['identity']}")
+        print(f"note: the result of other parameters may be wanted again: it lies in {moved}", flush=True)
 
 
 def set_tables_aside(tables: Iterable[str]) -> list[Path]:

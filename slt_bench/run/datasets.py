@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
@@ -85,7 +85,12 @@ def prepare_missing(experiments: Experiments, cells: Iterable[Cell]) -> None:
     Raises:
         BenchError: the images of a dataset cannot be had.
     """
-    for name, images in {cell.dataset_name: cell.dataset.images for cell in cells}.items():
+    prepare_named(experiments, {cell.dataset_name: cell.dataset.images for cell in cells})
+
+
+def prepare_named(experiments: Experiments, datasets: Mapping[str, Images]) -> None:
+    """Write datasets, by their names, as `prepare_missing` does."""
+    for name, images in datasets.items():
         if _reason_to_prepare(name, images):
             with in_turn(paths.STATE / "prepare.lock"):  # of an array of jobs the first to come does it
                 if reason := _reason_to_prepare(name, images):

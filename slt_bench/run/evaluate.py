@@ -67,11 +67,10 @@ def measure_on(experiments: Experiments, file: TicketFile, dataset: str) -> str:
     Raises:
         BenchError: the images cannot be had, or are of other classes or sizes.
     """
-    from slt_bench.run.datasets import prepare_dataset
+    from slt_bench.run.datasets import prepare_named
 
     directory = paths.dataset_dir(dataset)
-    if not (directory / "manifest.json").is_file():
-        prepare_dataset(experiments, dataset)
+    prepare_named(experiments, {dataset: experiments.params.datasets[dataset].images})
     (metrics,) = measure_tickets([file], directory, "this ticket and its network")
     correct = round(metrics.top1 * metrics.images / 100)
     return f"test top-1 on {dataset}: {metrics.top1:.2f} % ({correct:,} of {metrics.images:,} images)"

@@ -6,6 +6,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.data.manifest import read_manifest
 from slt_bench.experiment.cell import Cell
+from slt_bench.experiment.checks import image_size
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.params.networks import FactoryNetwork
 
@@ -38,7 +39,7 @@ def try_networks(experiments: Experiments) -> list[str]:
 
 def _images(cell: Cell) -> tuple[int | None, int]:
     """Look up the side of a cell's images in pixels, None where it is not known yet, and the number of their classes."""
-    declared = cell.dataset.resolution or cell.dataset.images.size
+    declared = image_size(cell)
     try:
         manifest = read_manifest(paths.dataset_dir(cell.dataset_name))
     except BenchError:

@@ -73,8 +73,8 @@ class Checkpoint:
                 continue
             if saved["key"] != self.key:
                 made = f"checkpoint {path} was made with other {self._differences(saved['key'])}"
-                if not self.afresh:
-                    raise BenchError(f"{made}: `slt-bench run TABLE --afresh` begins such searches anew")
+                if not self.afresh or saved["key"].get("device") != self.key.get("device"):
+                    raise BenchError(f"{made}: remove {path.parent} to start afresh, or `slt-bench run` with --afresh")
                 print(f"note: {made}; the search begins anew", flush=True)
                 return None
             state: dict[str, Any] = saved["state"]

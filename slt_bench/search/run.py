@@ -22,11 +22,13 @@ from slt_bench.data.manifest import Manifest, check_manifest, read_manifest
 from slt_bench.data.resident import resident_if_possible
 from slt_bench.data.verify import verify_file
 from slt_bench.experiment.cell import Cell
+from slt_bench.networks.source import LOCKED, PRUNED
 from slt_bench.params.machine import Machine
 from slt_bench.records import provenance
 from slt_bench.records.checksums import remove_results, write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
+from slt_bench.records.shared import set_edited_aside
 from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.interrupts import Interrupts, Stop
 from slt_bench.search.record import common_record, full_record
@@ -91,6 +93,7 @@ def search(
 def _write_tickets(trainer: Trainer, manifest: Manifest, made_with: dict[str, str]) -> dict[str, Any]:
     """Write the results of a finished search: tickets, history and record."""
     directory, (best, last) = trainer.cell.directory, trainer.tickets()
+    set_edited_aside(trainer.cell)
     remove_results(directory)
     source = trainer.network.source.to("cpu")
     network = save_ticket(best, directory / "ticket.safetensors", source=source)
@@ -111,6 +114,7 @@ def _write_divergence(
     directory, state = cell.directory, paths.state_dir(cell.id, cell.identity)
     result = common_record(cell, manifest, made_with, sessions) | {"diverged": reason, "epoch_seconds": seconds}
     with in_turn(state / "diverged.lock"):
+        set_edited_aside(cell)
         remove_results(directory)
         write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
         _write(cell, result, log.history)
@@ -183,8 +187,9 @@ def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, inte
 
 def _check_budget(trainer: Trainer) -> None:
     """Refuse an algorithm whose ticket would keep another number of edges than asked: nothing could be compared with it."""
-    cell, epoch = trainer.cell, trainer.log.history[-1]
-    wanted = asked(cell, trainer.network.source.size)["kept"]
+    cell, epoch, source = trainer.cell, trainer.log.history[-1], trainer.network.source
+    locked, pruned = source.count(LOCKED), source.count(PRUNED)  # which bound it, at the ends
+    wanted = min(max(asked(cell, source.size)["kept"], locked), source.size - pruned)
     if trainer.best is not None and epoch.kept != wanted:
         kind = cell.search.kind
         raise BenchError(

@@ -109,8 +109,6 @@ class Trainer:
         if (state := checkpoint.load()) is not None:
             self.load(state)
         steps_done = self.under_way.steps_done if self.under_way else 0
-        if state is not None and self.world.first:
-            print(f"note: goes on after epoch {self.log.epochs}{f', step {steps_done} of the next' if steps_done else ''}")
         check_agreement(self.method.learned, self.log.epochs, steps_done, self.world)
         interrupts.save = lambda: checkpoint.save(self.state(), self.world.first)
         with threads_that_pay(self.network.source.size, self.cell.recipe.batch_size // self.microbatches.count):
@@ -201,7 +199,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise Diverged(f"epoch {epoch + 1}: the loss became {loss}")
         if not bool(self.method.learned.isfinite().all()):  # a GPU's selection has not looked
-            raise Diverged(f"epoch {epoch + 1}: a score is NaN or infinite")
+            raise Diverged(f"epoch {epoch + 1}: a {self.cell.search.learns.removesuffix('s')} is NaN or infinite")
         return loss, correct
 
     def _history_line(self, position: Position, loss: float, correct: int, metrics: Metrics | None) -> Epoch:

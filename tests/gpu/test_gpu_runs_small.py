@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 from click.testing import CliRunner
@@ -79,12 +78,27 @@ def test_a_device_that_is_lost_to_a_process_is_had_anew_by_another(tmp_path: Pat
     calls: list[list[str]] = []
     monkeypatch.setattr(gpu, "PARTS", {"Broken": broken, "Next": broken, "Last": broken})
     monkeypatch.setattr(gpu, "_device_is_lost", lambda: True)
-    monkeypatch.setattr(gpu.subprocess, "run", lambda command: calls.append(command) or CompletedProcess(command, 7))
+
+    def another(program: str, command: list[str]) -> None:
+        calls.append(command)
+        raise SystemExit(7)
+
+    monkeypatch.setattr(gpu.os, "execv", another)
     result = CliRunner().invoke(gpu.main, ["--small", "--out", str(tmp_path), "--jobs", "3"])
     assert result.exit_code == 7 and "the device is lost to this process" in result.output
     (call,) = calls
-    assert call[-6:] == ["--only", "Next", "--only", "Last", "--only", "Cells"] and call[-8:-6] == ["--jobs", "3"]
+    assert call[-6:] == ["--only", "Next", "--only", "Last", "--only", "Cells"]
+    assert call[-9:-6] == ["--jobs", "3", "--small"] and f"{tmp_path}" in call
     assert list(Notebook(tmp_path).findings) == ["Broken"]
+
+
+def test_a_part_that_hides_the_loss_of_its_device_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As laws do, which tell whatever a search raises."""
+    monkeypatch.setattr(gpu, "PARTS", {"Hiding": lambda _: Finding(["a"], [[1]])})
+    monkeypatch.setattr(gpu, "_device_is_lost", lambda: True)
+    monkeypatch.setattr(gpu.os, "execv", lambda *_: gpu.sys.exit(1))
+    result = CliRunner().invoke(gpu.main, ["--small", "--out", str(tmp_path), "--cells", "1"])
+    assert result.exit_code == 1 and Notebook(tmp_path).findings["Hiding"].failed == "the device was lost to the process"
 
 
 def test_what_is_on_the_device_is_compared_with_what_is_read(digits_directory: Path, monkeypatch) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from slt_bench.experiment.load import load_experiments
 from slt_bench.kept.claims import _estimate, draw_claims
 from slt_bench.kept.table import kept_tables
 
@@ -51,7 +53,10 @@ def test_small_tables_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.figures
 def test_the_picture_that_is_kept_is_of_what_is_kept(tmp_path: Path) -> None:
-    made = {table.name: table.made for table in kept_tables(RESULTS)}
+    kept_ones = {table.name: table.made for table in kept_tables(RESULTS)}
+    made = {name: kept_ones[name] for name in load_experiments(RESULTS.parent / "params.yaml").tables if name in kept_ones}
     assert draw_claims(made, tmp_path / "claims.svg")
-    comments = {line for line in (tmp_path / "claims.svg").read_text().splitlines() if "<!--" in line}
-    assert comments == {line for line in (RESULTS / "claims.svg").read_text().splitlines() if "<!--" in line}
+    drawn, kept = ((folder / "claims.svg").read_text() for folder in (tmp_path, RESULTS))
+    if version("matplotlib") not in kept:
+        pytest.skip("it was drawn by another version of matplotlib")
+    assert drawn == kept

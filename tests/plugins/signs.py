@@ -14,7 +14,7 @@ from slt_bench.search.steps.optimizer import Sgd
 class SignsMethod(ScoreMethod["Signs"]):
     replayable: ClassVar = True
 
-    def update(self, gradient: Tensor, rate: float | Tensor, optimizer: Sgd) -> None:
+    def learn(self, gradient: Tensor, rate: float | Tensor, optimizer: Sgd) -> None:
         self.learned.sub_(gradient.sign_().mul_(rate))
 
 

@@ -11,7 +11,7 @@ from slt_bench.common import paths
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.checksums import OF_A_SEARCH, damaged_files, write_checksums
 from slt_bench.records.leftovers import leftovers
-from slt_bench.records.shared import set_aside, set_edited_aside, set_tables_aside, take_from_others
+from slt_bench.records.shared import set_aside, set_tables_aside, take_from_others
 from slt_bench.records.standing import cell_standing, is_done, search_standing
 from slt_bench.run.evaluate import evaluate
 from slt_bench.run.tables.plan import plan
@@ -72,13 +72,19 @@ def test_what_was_found_with_other_parameters_is_set_aside_and_comes_back(done: 
     """Parameters are edited, the cell is run, and they are put back."""
     edited = done.model_copy(update={"recipe": done.recipe.model_copy(update={"learning_rate": 0.2})})
     assert edited.id == done.id and edited.identity != done.identity
-    assert set_edited_aside([done]) == []
-    (moved,) = set_edited_aside([edited])
-    assert moved == paths.SET_ASIDE / "one" / f"{done.id}.{done.identity}" and not done.directory.exists()
     search(edited)
     evaluate(edited.directory, paths.dataset_dir(edited.dataset_name))
     assert is_done(edited) and not is_done(done)
-    assert set_edited_aside([done]) == [paths.SET_ASIDE / "one" / f"{done.id}.{edited.identity}"]
+    assert [path.name for path in (paths.SET_ASIDE / "one").iterdir()] == [f"{done.id}.{done.identity}"]
+    for cell in (done, edited, done):  # back and forth, nothing is searched
+        assert take_from_others([cell]) == [cell] and is_done(cell)
+    search(done)
+    assert (paths.SET_ASIDE / "one" / f"{done.id}.{edited.identity}").is_dir()
+
+
+def test_a_divergence_replaces_no_result_of_other_parameters(done: Cell) -> None:
+    wild = done.model_copy(update={"recipe": done.recipe.model_copy(update={"learning_rate": 1e37})})
+    assert "diverged" in (search(wild) or {})
     assert take_from_others([done]) == [done] and is_done(done)
 
 

@@ -256,7 +256,7 @@ def test_what_is_claimed_of_the_most_holds_if_any_pair_does(
          "metric: mask_packed_bytes, of: {row: training}, over: {row: dense}",
          r"claims\.one: mask_packed_bytes is of masks, and says nothing of weight training, in digits_tiny_dense_train"),
         ("sparsity: [0.3, 0.5]}\n    claims", "sparsity: 0.6}\n    claims",
-         r":23: .*frozen: it would compare row frozen at 0\.6 with row dense at 0\.3: where that is meant, say the sparsity"),
+         r":23: .*frozen: it would compare row frozen at 0\.6 with row dense at 0\.3: where that is meant, say"),
         ("{id: frozen,", "{id: frozen, seeds: [2, 3],", r"rows frozen and dense have no seed in common, by which"),
         ("across: most", "compare: ratio", r"compare: ratio is for bytes and seconds; top1 may be 0"),
         ("{id: frozen,", "{id: dense,", r"rows\[2\]\.id: 'dense' is the id of another row too"),

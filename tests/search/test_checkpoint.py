@@ -31,12 +31,16 @@ def test_a_full_disk_is_said_and_leaves_no_file(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_data_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Checkpoint(tmp_path, {"parameters": "a", "data": "b", "code": "c"}).save({})
-    with pytest.raises(
-        BenchError, match=r"was made with other data \(b instead of x\), code \(c instead of y\): `slt-bench run TABLE"
-    ):
+    told = (
+        r"was made with other data \(b instead of x\), code \(c instead of y\): remove .* to start afresh, or `slt-bench run`"
+    )
+    with pytest.raises(BenchError, match=told):
         Checkpoint(tmp_path, {"parameters": "a", "data": "x", "code": "y"}).load()
     assert Checkpoint(tmp_path, {"parameters": "a", "data": "x", "code": "y"}, afresh=True).load() is None
     assert "note: checkpoint" in capsys.readouterr().out
+    Checkpoint(tmp_path, {"device": "cuda"}).save({})
+    with pytest.raises(BenchError, match="device"):  # a GPU that hides for a moment throws no state away
+        Checkpoint(tmp_path, {"device": "cpu"}, afresh=True).load()
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

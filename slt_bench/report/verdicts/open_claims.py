@@ -68,13 +68,13 @@ def _missing(results: TableResults, result: ClaimResult, size: int) -> list[Cell
     return list({cell.id: cell for cell in (*(one for one in parents if not gives_ticket(one)), *missing)}.values())
 
 
-def describe(claim: OpenClaim, seconds: float | None, to_decide: float | None) -> str:
+def describe(claim: OpenClaim, seconds: float | None, seconds_to_decide: float | None) -> str:
     """Write an open claim as a line: what decides it, and how long that takes.
 
     Args:
         claim: the claim.
         seconds: that the missing cells of its next look take; None where nothing like them has run.
-        to_decide: the same of the look that would decide it.
+        seconds_to_decide: the same of the look that would decide it.
     """
     result = claim.result
     name = f"{result.claim.text} ({result.of.cell.setting} over {result.over.cell.setting})"
@@ -82,12 +82,12 @@ def describe(claim: OpenClaim, seconds: float | None, to_decide: float | None) -
         return f"stays {result.effect.verdict}: {name}; all its seeds are there (looks: {result.claim.looks})"
     if claim.decided_at is None:
         return f"hopeless: {name}; by what was measured, {claim.sizes[-1]} seeds do not decide it"
-    if result.effect.n < 2:
+    if result.effect.n < 2 and not result.look:
         return f"open: {name}; first with {claim.sizes[0]} seeds, {len(claim.cells)} cells more, {_hours(seconds)}"
     next_look = f"next with {claim.sizes[0]} seeds, {len(claim.cells)} cells more, {_hours(seconds)}"
     if claim.decided_at == claim.sizes[0]:
         return f"open: {name}; {next_look}, which would decide it"
-    last = f"{claim.decided_at} would decide it, {len(claim.to_decide)} cells more, {_hours(to_decide)}"
+    last = f"{claim.decided_at} would decide it, {len(claim.to_decide)} cells more, {_hours(seconds_to_decide)}"
     return f"open: {name}; {next_look}; {last}"
 
 

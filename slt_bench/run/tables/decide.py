@@ -128,7 +128,8 @@ def state_of(
 ) -> list[str]:
     """Say why no more seeds are run: a line for each open claim."""
     if not claims:
-        return ["all claims are decided" if experiment.table.claims else f"{experiment.name} has no claims to decide"]
+        decided = "all claims that are tests are decided"
+        return [decided if experiment.table.claims else f"{experiment.name} has no claims to decide"]
     lines = []
     for claim in claims:
         late = claim.decided_at is not None and claim.cells and _clock(claim.cells, seconds, jobs) > left

@@ -12,7 +12,7 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.records.begun import begun
 from slt_bench.records.leftovers import leftovers
-from slt_bench.records.shared import set_aside, set_edited_aside, take_from_others
+from slt_bench.records.shared import set_aside, take_from_others
 from slt_bench.records.standing import gives_ticket
 from slt_bench.run.cells import run_cell
 from slt_bench.run.datasets import prepare_missing
@@ -124,9 +124,6 @@ def search_cells(experiments: Experiments, tables: Sequence[str], cells: Sequenc
     for table in tables:
         for directory in set_aside(table, [*experiments.tables[table].cells, *experiments.tables[table].spare_cells]):
             print(f"note: {table} declares {directory.name} no more; its result lies in {directory.parent}")
-    if edited := set_edited_aside(cells):
-        were = "1 result was" if len(edited) == 1 else f"{len(edited)} results were"
-        print(f"note: {were} found with other parameters, and may be wanted again: see {edited[0].parent}")
     taken = take_from_others(cells)
     if taken:
         print(f"{len(taken)} results are there already, in other tables or set aside")

@@ -1,7 +1,7 @@
 """The contract between a search algorithm and the loop that runs it.
 
 An algorithm is one file with two classes: a `Search`, which declares its parameters and phases, and a `Method`, which does the
-work. A step of the loop: forward and backward pass under the effective weights, `gradient` for each micro-batch, `update` by
+work. A step of the loop: forward and backward pass under the effective weights, `gradient` for each micro-batch, `learn` by
 their sum, `after_step`, `compose`. A phase begins with `begin_phase`. Before a validation, and with it before a
 ticket is taken from `found`, the loop calls `settle`.
 
@@ -138,7 +138,7 @@ class Method(ABC, Generic[Declaration]):
             optimizer: of `learned`.
         """
 
-    def update(self, gradient: Tensor, rate: float | Tensor, optimizer: Sgd) -> None:
+    def learn(self, gradient: Tensor, rate: float | Tensor, optimizer: Sgd) -> None:
         """Move what is learned by the gradient of a whole batch; those of the recipe's SGD if left as it is.
 
         An algorithm with another rule, as Adam or the signs of the gradient, writes it here, and gives what it remembers as

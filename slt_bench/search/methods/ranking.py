@@ -79,7 +79,7 @@ class RankingMethod(Method[RankingSearch]):
         return self.network.mask
 
     def check_finite(self) -> None:
-        """Check that the ranking has no NaN and no infinity, where no selection does; on a GPU the loop does, now and then.
+        """Check that the ranking has no NaN and no infinity, where no selection does; on a GPU the loop alone does.
 
         Raises:
             Diverged: it has.

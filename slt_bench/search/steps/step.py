@@ -44,7 +44,7 @@ class Step:
         """
         gradient = self.gradient.of(images, labels)
         if gradient is not None:
-            self.method.update(gradient, rate if self.rate is None else self.rate, self.optimizer)
+            self.method.learn(gradient, rate if self.rate is None else self.rate, self.optimizer)
             self.method.after_step(number)
             self.compose(phase)
 
