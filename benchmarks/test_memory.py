@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from torch import Tensor
 
@@ -33,3 +36,16 @@ def test_memory(benchmark, freezing_ratio) -> None:
 
 def size(tensor: Tensor) -> float:
     return tensor.numel() * tensor.element_size() / 1e6
+
+
+def test_peak(benchmark) -> None:
+    """A search beside weight training, each in a process of its own, one thread."""
+
+    def measured(kind: str) -> list[int]:
+        command = [sys.executable, "-m", "benchmarks.peak", kind]
+        return [int(number) for number in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()]
+
+    search = benchmark.pedantic(measured, ("search",), rounds=1)
+    training = measured("training")
+    for what, one, other in zip(("in use at the largest moment", "of the process at most"), search, training, strict=True):
+        print(f"\nMB {what}: search {one:,}, training {other:,}, difference {one - other:,}")

