@@ -11,12 +11,13 @@ from queue import Empty, SimpleQueue
 from slt_bench.common.errors import Interrupted, Preempted
 from slt_bench.common.libraries import first_line
 from slt_bench.engine.executors import Engine
-from slt_bench.engine.job import Job, Note, Outcome, Report, read_results, write_results
+from slt_bench.engine.job import Files, Job, Note, Outcome, Report, read_results, write_results
 from slt_bench.engine.process import run_job
 from slt_bench.engine.progress import Progress
 from slt_bench.engine.setbacks import MOST_LOSSES, Losses, Refusals
 from slt_bench.engine.worker import results_here
 from slt_bench.experiment.cell import Cell
+from slt_bench.records.shared import set_edited_aside
 
 _TICK = 0.5  # seconds between looks at the queue, so that signals are noticed
 _GRACE = 5.0  # seconds for workers that were told to stop at once
@@ -85,9 +86,16 @@ class _Head:
     def _fetch(self) -> None:
         """Take in what workers with disks of their own have finished for a head that has died since."""
         for results in self.engine.everywhere(results_here, self.jobs):
-            write_results(results)
+            self._write(results)
             for cell in [cell for cell in self.left.values() if str(cell.directory) in results]:
                 self._end(Outcome(cell.table, cell.id, "done", f"{cell.id}  was finished by a worker before", 0.0), "")
+
+    def _write(self, results: Files) -> None:
+        """Write results that a worker had on a disk of its own; those of other parameters are set aside before."""
+        for cell in self.left.values():
+            if str(cell.directory) in results:
+                set_edited_aside(cell)
+        write_results(results)
 
     def _submit(self, number: int) -> None:
         """Hand a job, as far as it is left, to the executor, with the results of parents that are done."""
@@ -149,7 +157,7 @@ class _Head:
             self._refuse(number, report)
             return
         self.refusals.end_row()
-        write_results(report.files)
+        self._write(report.files)
         for outcome in report.outcomes:
             self._end(outcome, report.where)
         if not report.outcomes and first:

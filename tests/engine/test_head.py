@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -74,6 +75,16 @@ def test_each_cell_is_told_once_with_its_worker_and_the_time_left(
     lines = capsys.readouterr().out.splitlines()
     assert failures == [] and len(told.jobs) == 2 and len(lines) == 4
     assert lines[0].startswith(f"[1/4] {cells[0].id}  test 50.00 %  1 s on box, ") and lines[3].startswith("[4/4] ")
+
+
+def test_a_result_of_other_parameters_is_set_aside_before_a_workers_takes_its_place(cells: list[Cell]) -> None:
+    cell, before = cells[0], {"identity": "other", "data": {"digest": "d"}, "code": "c"}
+    cell.directory.mkdir(parents=True)
+    (cell.directory / "search.json").write_text(json.dumps(before))
+    files = {str(cell.directory): {"search.json": b"{}"}}
+    run(cells, lambda job: Report("box", tuple(map(done, job.cells)), files=files if cell in job.cells else {}))
+    assert (cell.directory / "search.json").read_text() == "{}"
+    assert json.loads((paths.SET_ASIDE / "one" / f"{cell.id}.other/search.json").read_text()) == before
 
 
 def test_what_was_done_before_the_loss_does_not_go_out_again(cells: list[Cell]) -> None:
