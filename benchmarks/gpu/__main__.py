@@ -21,7 +21,6 @@ from benchmarks.gpu.notebook import Finding, Notebook
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.size import FULL, SMALL
 from benchmarks.gpu.timing import ON_GPU
-from slt_bench.records.provenance import code_version, now
 
 
 @click.command()
@@ -36,6 +35,7 @@ def main(minutes: float, out: Path, small: bool, only: tuple[str, ...], jobs: in
     if not ON_GPU and not small:
         raise click.ClickException("there is no CUDA device that torch can use; --small tries everything on a CPU")
     deadline, notebook = time.monotonic() + 60 * minutes, Notebook(out)
+    with_cells = "Cells" in only or not only
     wanted = [name for name in PARTS if (name in only if only else not notebook.has(name))]
     for number, name in enumerate(wanted):
         started = time.monotonic()
@@ -44,25 +44,19 @@ def main(minutes: float, out: Path, small: bool, only: tuple[str, ...], jobs: in
         except Exception as error:  # each part by itself
             traceback.print_exc()
             finding = Finding(failed=f"{type(error).__name__}: {error}"[:500])
-        finding.seconds, finding.made = round(time.monotonic() - started, 1), _made()
+        finding.seconds = round(time.monotonic() - started, 1)
         if lost := _device_is_lost():  # whatever the part made of it
             finding.failed = finding.failed or "the device was lost to the process"
         notebook.keep(name, finding)
         print(f"{name}: {'FAILED' if finding.failed else 'done'} in {finding.seconds} s", flush=True)
         if lost:
-            rest = [*wanted[number + 1 :], *(["Cells"] if "Cells" in only or not only else [])]
+            rest = [*wanted[number + 1 :], *(["Cells"] if with_cells else [])]
             _go_on_in_another_process(rest, (deadline - time.monotonic()) / 60, out, small, jobs, cells)
-    if "Cells" in only or not only:
+    if with_cells:
         left = (deadline - time.monotonic()) / 60
         if left > 0 and not small:
-            finding = run_cells(cells_in_order()[:cells], left, jobs)
-            finding.made = _made()
-            notebook.keep("Cells", finding)
+            notebook.keep("Cells", run_cells(cells_in_order()[:cells], left, jobs))
     print(f"wrote {out}/README.md and {out}/gpu.json")
-
-
-def _made() -> str:
-    return f"{now()} with {code_version()}"
 
 
 def _device_is_lost() -> bool:
@@ -77,7 +71,7 @@ def _device_is_lost() -> bool:
 
 def _go_on_in_another_process(
     rest: list[str], minutes: float, out: Path, small: bool, jobs: int, cells: int | None
-) -> NoReturn:  # fmt: skip
+) -> NoReturn:
     """Put another program, which gets the device anew, in the place of this one, for what is left."""
     if not rest:
         sys.exit(1)

@@ -50,16 +50,8 @@ def run_cells(cells: Sequence[Cell], minutes: float, jobs: int) -> Finding:
             if isinstance(end, KeyboardInterrupt):
                 raise
     rows = [row for cell in cells if (row := _row(cell)) is not None]
-    columns = [
-        "cell",
-        "test top-1",
-        "last epoch's",
-        "kept edges",
-        "precision",
-        "seconds an epoch",
-        "minutes",
-        "rebuilt on a CPU",
-    ]
+    columns = ["cell", "test top-1", "last epoch's", "kept edges", "precision", "seconds an epoch", "minutes",
+               "rebuilt on a CPU"]  # fmt: skip
     notes = [f"{len(rows)} cells are done, {(time.monotonic() - started) / 60:.1f} minutes this time."]
     status = process.returncode
     failed = "" if status in fine else f"`slt-bench run` ended with status {status}: see what it printed"

@@ -10,6 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from slt_bench.common.files import write_text
+from slt_bench.records.provenance import code_version, now
 
 
 @dataclass
@@ -40,7 +41,8 @@ class Notebook:
         return part in self.findings and not self.findings[part].failed
 
     def keep(self, part: str, finding: Finding) -> None:
-        """Write a finding down, in the place of an earlier one."""
+        """Write a finding down, in the place of an earlier one, with the time and the commit."""
+        finding.made = f"{now()} with {code_version()}"
         self.findings[part] = finding
         content = {name: asdict(each) for name, each in self.findings.items()}
         write_text(self.folder / "gpu.json", json.dumps(content, indent=1) + "\n")

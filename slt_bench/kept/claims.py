@@ -27,18 +27,18 @@ def draw_claims(summaries: Mapping[str, dict[str, Any]], path: Path) -> bool:
         Whether there is something to draw.
     """
     groups: dict[str, list[Estimate]] = {}
-    least = 0.0
+    most = 0.0  # of what claims say is the least that matters
     for name, summary in summaries.items():
         for claim in [] if summary.get("small") else summary["claims"]:
             if (matters := _MATTERS.fullmatch(claim["must exceed"])) and (estimate := _estimate(name, claim)):
                 groups.setdefault(claim["claim"].removesuffix(", by"), []).append(estimate)
-                least = max(least, float(matters[1]))
+                most = max(most, float(matters[1]))
     if not groups:
         path.unlink(missing_ok=True)
         return False
     from slt_bench.report.figures.forest import draw_forest
 
-    draw_forest(groups, least, path)
+    draw_forest(groups, most, path)
     return True
 
 

@@ -41,13 +41,13 @@ def write_site(tables: Sequence[KeptTable], target: Path) -> None:
             shutil.copytree(table.folder, folder / table.name)
             page = templates.get_template("table.html").render(_table(table))
             write_text(folder / table.name / "index.html", page)
-        picture = tables[0].folder.with_name(PICTURE) if tables else None
-        if picture and picture.is_file():
-            shutil.copy(picture, folder / PICTURE)
+        for picture in {table.folder.with_name(PICTURE) for table in tables}:
+            if picture.is_file():
+                shutil.copy(picture, folder / PICTURE)
         index = templates.get_template("index.html").render(
             title="slt-bench: strong lottery tickets",
             tables=[_entry(table) for table in tables],
-            picture=PICTURE if picture and picture.is_file() else "",
+            picture=PICTURE if (folder / PICTURE).is_file() else "",
             claims=[claim | {"table": table.name} for table in tables for claim in table.made["claims"]],
         )
         write_text(folder / "index.html", index)

@@ -72,8 +72,7 @@ def measure_on(experiments: Experiments, file: TicketFile, dataset: str) -> str:
     directory = paths.dataset_dir(dataset)
     prepare_named(experiments, {dataset: experiments.params.datasets[dataset].images})
     (metrics,) = measure_tickets([file], directory, "this ticket and its network")
-    correct = round(metrics.top1 * metrics.images / 100)
-    return f"test top-1 on {dataset}: {metrics.top1:.2f} % ({correct:,} of {metrics.images:,} images)"
+    return f"test top-1 on {dataset}: {metrics.top1:.2f} % ({metrics.correct:,} of {metrics.images:,} images)"
 
 
 def measure_tickets(files: Sequence[TicketFile], directory: Path, what: str, workers: int = 1) -> list[Metrics]:

@@ -24,8 +24,10 @@ def try_networks(experiments: Experiments) -> list[str]:
     """
     wrong, tried = list[str](), set[tuple[str, int, int]]()
     for cell in experiments.cells().values():
+        if not isinstance(cell.network, FactoryNetwork):
+            continue
         size, classes = _images(cell)
-        if not isinstance(cell.network, FactoryNetwork) or size is None or (cell.network_name, size, classes) in tried:
+        if size is None or (cell.network_name, size, classes) in tried:
             continue
         tried.add((cell.network_name, size, classes))
         from slt_bench.networks.registry import architecture

@@ -26,6 +26,11 @@ class Metrics:
     top5: float  # in percent; 100 where there are at most five classes
     confusion: list[list[int]]  # [true class][predicted class]
 
+    @property
+    def correct(self) -> int:
+        """Number of images whose class comes first."""
+        return round(self.top1 * self.images / 100)
+
 
 class _Tally:
     """Running sums of one network's metrics, over this process's batches."""

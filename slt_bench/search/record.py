@@ -9,7 +9,6 @@ from slt_bench.common import paths
 from slt_bench.data.manifest import Manifest, read_origin
 from slt_bench.experiment.cell import Cell
 from slt_bench.records import provenance
-from slt_bench.search.start import asked
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.masked_network import MaskedNetwork
 
@@ -58,7 +57,8 @@ def full_record(trainer: Trainer, network: MaskedNetwork, manifest: Manifest, ma
     return common_record(cell, manifest, made_with, trainer.log.sessions) | {
         "processes": trainer.world.size,
         "epoch_seconds": [round(seconds, 3) for seconds in trainer.log.seconds],
-        "asked": asked(cell, total),
+        "asked": {"total": total, "pruned": round(cell.source.prune_ratio * total),
+                  "locked": round(cell.source.lock_ratio * total), "kept": total - round(cell.sparsity * total)},
         "realised": {"total": total, "pruned": counts.pruned, "locked": counts.locked, "kept": counts.kept},
         "layers": [{"name": layer.name, **asdict(counts), "kept": counts.kept} for layer, counts in layers],
         "emptied_layers": [layer.name for layer, counts in layers if not counts.kept],

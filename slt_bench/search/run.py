@@ -22,7 +22,6 @@ from slt_bench.data.manifest import Manifest, check_manifest, read_manifest
 from slt_bench.data.resident import resident_if_possible
 from slt_bench.data.verify import verify_file
 from slt_bench.experiment.cell import Cell
-from slt_bench.networks.source import LOCKED, PRUNED
 from slt_bench.params.machine import Machine
 from slt_bench.records import provenance
 from slt_bench.records.checksums import remove_results, write_checksums
@@ -33,7 +32,7 @@ from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.interrupts import Interrupts, Stop
 from slt_bench.search.record import common_record, full_record
 from slt_bench.search.search_log import SearchLog
-from slt_bench.search.start import asked
+from slt_bench.search.steps.selector import Selector
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import save_ticket
 from slt_bench.ticket.top_k import Diverged
@@ -187,9 +186,8 @@ def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, inte
 
 def _check_budget(trainer: Trainer) -> None:
     """Refuse an algorithm whose ticket would keep another number of edges than asked: nothing could be compared with it."""
-    cell, epoch, source = trainer.cell, trainer.log.history[-1], trainer.network.source
-    locked, pruned = source.count(LOCKED), source.count(PRUNED)  # which bound it, at the ends
-    wanted = min(max(asked(cell, source.size)["kept"], locked), source.size - pruned)
+    cell, epoch, network = trainer.cell, trainer.log.history[-1], trainer.network
+    wanted = int(network.budget.locked.sum()) + Selector(network).keep_for(cell.sparsity)[0]
     if trainer.best is not None and epoch.kept != wanted:
         kind = cell.search.kind
         raise BenchError(

@@ -35,18 +35,6 @@ def check_batches(cell: Cell, train: Loader, world: World) -> None:
         raise BenchError(f"{world.size} processes cannot share a batch of {recipe.shards} shards (recipe {cell.recipe_name})")
 
 
-def asked(cell: Cell, total: int) -> dict[str, int]:
-    """Count the edges that a cell asks for: of the source, those of them that are pruned and locked, and those of the ticket.
-
-    Args:
-        cell: the experiment.
-        total: number of edges of its network.
-    """
-    source = cell.source
-    return {"total": total, "pruned": round(source.prune_ratio * total), "locked": round(source.lock_ratio * total),
-            "kept": total - round(cell.sparsity * total)}  # fmt: skip
-
-
 def roles_of(cell: Cell) -> Tensor | None:
     """Draw the roles of a source network that takes them from the ticket of its parent; None for a cell without a parent.
 

@@ -131,9 +131,7 @@ def _tested(experiment: Experiment, claim: Claim, lines: list[Line]) -> list[Cla
     return results if claim.across == "each" else [max(results, key=_rank)]
 
 
-def _compare(
-    table: Table, claim: Claim, of: Line, over: Line, selected_from: int, is_exploratory: bool
-) -> ClaimResult:  # fmt: skip
+def _compare(table: Table, claim: Claim, of: Line, over: Line, selected_from: int, is_exploratory: bool) -> ClaimResult:
     looks, published = looks_at(table, claim, of, over), fitting(claim.published, of.full_size)
     is_small = of.full_size is not of.cell  # published values are no measure of it
     least = None if is_small else min((value.value for value in published), default=None)

@@ -36,10 +36,9 @@ def open_claims(results: TableResults) -> Iterator[OpenClaim]:
     for result in results.claims:
         if result.is_open:
             sizes = result.further
-            cells, decided_at = [], next((size for size in sizes if would_decide(result, size)), None)
-            if sizes:
-                cells = _missing(results, result, sizes[0])
-            to_decide = _missing(results, result, decided_at) if decided_at else cells
+            cells = _missing(results, result, sizes[0]) if sizes else []
+            decided_at = next((size for size in sizes if would_decide(result, size)), None)
+            to_decide = cells if decided_at is None or decided_at == sizes[0] else _missing(results, result, decided_at)
             yield OpenClaim(result, sizes, decided_at, cells, to_decide)
 
 

@@ -131,7 +131,7 @@ def _compared(file: Path, record: dict[str, Any], outcome: Metrics | BenchError)
     """Compare what a ticket gave with its record."""
     if isinstance(outcome, BenchError):
         return Check(file, "differs", str(outcome))
-    correct, images = round(outcome.top1 * outcome.images / 100), outcome.images
+    correct, images = outcome.correct, outcome.images
     expected = round(record["top1"] * record["images"] / 100)
     found = f"expected {expected:,} of {record['images']:,} images, got {correct:,} of {images:,}"
     if images != record["images"]:
