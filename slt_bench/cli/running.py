@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,9 +14,13 @@ from slt_bench.common.errors import BenchError
 from slt_bench.params.machine import MOST_WORKERS
 from slt_bench.run import cells
 
+if TYPE_CHECKING:
+    from slt_bench.experiment.experiments import Experiments
+
 _MOST_JOBS = 1024
 _jobs = click.option("--jobs", type=Count(_MOST_JOBS), metavar="N", help="Cells at a time; one a device or core if left out.")
 _devices = click.option("--devices", type=Devices(), default=(), metavar="0,1", help="CUDA devices to use; all if left out.")
+_afresh = click.option("--afresh", is_flag=True, help="Begin searches anew whose saved state is of other code or data.")
 
 
 @commands.command()
@@ -74,7 +78,7 @@ def prepare(dataset: str) -> None:
 @click.option(
     "--workers", type=Count(MOST_WORKERS), metavar="N", help="Threads that load images, in place of those of params.yaml."
 )
-@click.option("--afresh", is_flag=True, help="Begin searches anew whose saved state is of other code, data or libraries.")
+@_afresh
 @click.option("--decide", is_flag=True, help="Run cells, of more seeds too, where open claims can be decided most cheaply.")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="With --decide: for how long.")
 def run(
@@ -95,11 +99,7 @@ def run(
     from slt_bench.run.tables.targets import run_targets
 
     places = Places(executor, jobs, tuple(devices))
-    experiments = load()
-    changes = ({"workers": workers} if workers is not None else {}) | ({"afresh": True} if afresh else {})
-    if changes:
-        machine = experiments.params.machine.model_copy(update=changes)
-        experiments = replace(experiments, params=experiments.params.model_copy(update={"machine": machine}))
+    experiments = _with_machine(load(), workers, afresh)
     if hours is None:
         run_targets(experiments, targets, places)
     else:
@@ -111,12 +111,20 @@ def run(
 @click.option("--rates", required=True, type=Rates(), metavar="0.1,0.3,1", help="Learning rates to try.")
 @_jobs
 @_devices
-def rates(table: str, rates: list[float], jobs: int | None, devices: list[str]) -> None:
+@_afresh
+def rates(table: str, rates: list[float], jobs: int | None, devices: list[str], afresh: bool) -> None:
     """Try learning rates of a table's recipes at their own budgets, one seed, by validation."""
     from slt_bench.run.many import Places
     from slt_bench.run.tables.rates import try_rates
 
-    try_rates(load(), table, rates, Places(jobs=jobs, devices=tuple(devices)))
+    try_rates(_with_machine(load(), None, afresh), table, rates, Places(jobs=jobs, devices=tuple(devices)))
+
+
+def _with_machine(experiments: Experiments, workers: int | None, afresh: bool) -> Experiments:
+    """Put what options ask for in the place of what params.yaml says of this machine."""
+    changes: dict[str, Any] = ({"workers": workers} if workers is not None else {}) | ({"afresh": True} if afresh else {})
+    machine = experiments.params.machine.model_copy(update=changes)
+    return replace(experiments, params=experiments.params.model_copy(update={"machine": machine}))
 
 
 @commands.command()

@@ -74,7 +74,8 @@ class Checkpoint:
             if saved["key"] != self.key:
                 made = f"checkpoint {path} was made with other {self._differences(saved['key'])}"
                 if not self.afresh or saved["key"].get("device") != self.key.get("device"):
-                    raise BenchError(f"{made}: remove {path.parent} to start afresh, or `slt-bench run` with --afresh")
+                    remedy = f"remove {path.parent} to start afresh, or `slt-bench run` or `rates` with --afresh"
+                    raise BenchError(f"{made}: {remedy}")
                 print(f"note: {made}; the search begins anew", flush=True)
                 return None
             state: dict[str, Any] = saved["state"]

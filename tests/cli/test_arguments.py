@@ -8,6 +8,7 @@ import pytest
 
 from slt_bench.cli.commands import commands
 from slt_bench.params.machine import Machine
+from slt_bench.run.tables import rates as tried_rates
 from tests.cli.run import command
 from tests.experiment.test_params import GOOD
 
@@ -45,6 +46,14 @@ def test_what_can_be_is_taken() -> None:
     left_out = {"jobs": None, "workers": None, "devices": [], "executor": "local", "afresh": False}
     left_out |= {"decide": False, "hours": None}
     assert none == {"targets": ("one",), **left_out}
+
+
+@pytest.mark.parametrize(("options", "afresh"), [([], False), (["--afresh"], True)])
+def test_searches_at_other_rates_can_begin_anew_too(options: list[str], afresh: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = []
+    monkeypatch.setattr(tried_rates, "try_rates", lambda experiments, *_: machines.append(experiments.params.machine))
+    commands.commands["rates"].main(["demo", "--rates", "0.1", *options], standalone_mode=False)
+    assert [machine.afresh for machine in machines] == [afresh]
 
 
 @pytest.mark.parametrize("given", ["", "{}", "[]", "nonsense", '{"machine": 1, "cell": {}}', "[" * 100_000])
