@@ -88,19 +88,23 @@ def weight_training_step(case: Case) -> Callable[[], None]:
     return step
 
 
-def search_step(case: Case, search: Search = EDGE_POPUP, graphs: bool = False) -> tuple[Callable[[], None], Method[Any]]:
-    """A step of a search at sparsity 0.5 with all statistics, as in `Trainer`; and the algorithm."""
+def step_of(case: Case, search: Search = EDGE_POPUP) -> Step:
+    """A step of a search at sparsity 0.5 with all statistics, as in `Trainer`."""
     module, source = case.build()
-    device = torch.device(DEVICE)
-    microbatches = MicrobatchStatistics(module, 1, ALONE, device)
+    microbatches = MicrobatchStatistics(module, 1, ALONE, torch.device(DEVICE))
     dtype = torch.bfloat16 if case.precision == "bfloat16" else torch.float32
     network = MaskedNetwork(module, source.to(DEVICE), case.scale, dtype, case.compiled, with_gradient=True).train()
     recipe = Recipe(epochs=10, batch_size=2, learning_rate=0.01)
     method: Method[Any] = search.algorithm(search, network, search.phases(recipe, case.freezing_ratio / 2, 0.5), recipe, seed=0)
     gradient = BatchGradient(network, method, microbatches, ALONE, 0.0)
-    step = Step(method, gradient, Sgd(method.learned, 0.9, 1e-4), MaskStatistics(method.learned.numel(), DEVICE))
+    return Step(method, gradient, Sgd(method.learned, 0.9, 1e-4), MaskStatistics(method.learned.numel(), DEVICE))
+
+
+def search_step(case: Case, search: Search = EDGE_POPUP, graphs: bool = False) -> tuple[Callable[[], None], Method[Any]]:
+    """What does such a step on random images again and again, on a GPU as a CUDA graph if wanted; and the algorithm."""
+    step = step_of(case, search)
     do_step = Replay(step, graphs) if DEVICE == "cuda" and graphs else step
     images, labels = case.data()
     step.set_rate(0.01)
     step.compose(0)
-    return lambda: do_step(images, labels, 0, 1, 0.01), method
+    return lambda: do_step(images, labels, 0, 1, 0.01), step.method

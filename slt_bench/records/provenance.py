@@ -53,10 +53,10 @@ def now() -> str:
 
 
 def session() -> dict[str, Any]:
-    """Describe a session of a search, from its start or resumption to its stop: when it started, and its threads."""
+    """Describe a session of a search, from its start or resumption to its stop: when it started, its threads and its device."""
     import torch
 
-    return {"started": now(), "threads": torch.get_num_threads()}
+    return {"started": now(), "threads": torch.get_num_threads(), "device": _gpu() or _cpu()}
 
 
 def library_versions(*names: str) -> dict[str, str]:
@@ -84,14 +84,13 @@ def environment() -> dict[str, Any]:
 
     from slt_bench.compute.precision import rounds_to_tf32
 
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
-        "gpu": gpu,
+        "gpu": _gpu(),
         "tf32": rounds_to_tf32(),
     }
 
@@ -105,6 +104,13 @@ def _version(library: str) -> str | None:
         return version(library)
     except PackageNotFoundError:
         return None
+
+
+def _gpu() -> str | None:
+    """Return the name of the GPU that searches use; None where there is none."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _cpu() -> str:

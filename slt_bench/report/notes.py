@@ -72,7 +72,7 @@ def table_notes(experiment: Experiment, lines: list[Line]) -> list[str]:
     if any(line.cell.search.learns == "weights" for line in lines):
         notes.append("Weight training is the baseline: its file holds the trained weights.")
     notes += [_data(lines)] if results else []
-    return [*notes, *_versions(results), *_machines(results)]
+    return [*notes, *_versions(results), *_machines(results), *_not_of_equal_bits(results)]
 
 
 def _versions(results: list[Result]) -> list[str]:
@@ -124,6 +124,19 @@ def _machines(results: list[Result]) -> list[str]:
             f"Made with {libraries} on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores, "
             f"{_threads(machine.get('threads'))}, in {precision}."
         )
+    return notes
+
+
+def _not_of_equal_bits(results: list[Result]) -> list[str]:
+    """Say so where another run may give other bits: operations without a kernel for that, and devices that took turns."""
+    notes = [
+        f"{len(those)} cells used operations whose bits may differ from run to run: {operations}."
+        for operations, those in grouped(results, lambda result: str(result.record.get("unordered", ""))).items()
+        if operations
+    ]
+    devices = [{session.get("device") for session in result.record.get("sessions", ())} - {None} for result in results]
+    if moved := sum(len(those) > 1 for those in devices):
+        notes.append(f"{moved} cells went on on another device than they had begun on.")
     return notes
 
 

@@ -19,7 +19,8 @@ def common_record(cell: Cell, manifest: Manifest, made_with: dict[str, str], ses
     Args:
         cell: the experiment.
         manifest: of its dataset.
-        made_with: digest of the code, commit, digest of the parent's ticket, precision.
+        made_with: digest of the code, commit, digest of the parent's ticket, precision; operations without a kernel that
+            gives equal bits.
         sessions: one for each time that the search was begun or resumed, at least one.
 
     Returns:
@@ -46,7 +47,8 @@ def full_record(trainer: Trainer, network: MaskedNetwork, manifest: Manifest, ma
         trainer: the finished search.
         network: rebuilt from the best ticket.
         manifest: of the dataset.
-        made_with: digest of the code, commit, digest of the parent's ticket, precision.
+        made_with: digest of the code, commit, digest of the parent's ticket, precision; operations without a kernel that
+            gives equal bits.
 
     Returns:
         The values, as they are in search.json.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from slt_bench.compute.passes import are_compiled, run
+from slt_bench.compute.precision import put
 from slt_bench.networks.source import FREE, LOCKED, SourceNetwork
 from slt_bench.params.recipes import Scale
 from slt_bench.ticket.counts import Counts
@@ -54,7 +55,7 @@ class MaskedNetwork(nn.Module):
         self._free_bits = _bits(self.free_weights.to(dtype))
         self._locked = torch.nonzero(source.roles == LOCKED).squeeze(1)
         self._locked_weights = source.weights[self._locked].to(dtype)
-        self.effective.scatter_(0, self._locked, self._locked_weights)
+        put(self._locked_weights, self._locked, into=self.effective)
         self._reserve(with_gradient)
         # No method of this network: it would hold itself, and with it the memory of all its vectors.
         self._logits: Callable[..., Tensor] = _compiled() if compiled else _call
@@ -123,8 +124,8 @@ class MaskedNetwork(nn.Module):
             self._keep_masked(self._free_bits, _bits(self._free_effective))
         if self.free is not None:
             if self.scale != "none":  # an earlier factor is still in them
-                self.effective.scatter_(0, self._locked, self._locked_weights)
-            self.effective.scatter_(0, self.free, self._free_effective)
+                put(self._locked_weights, self._locked, into=self.effective)
+            put(self._free_effective, self.free, into=self.effective)
         if self.scale != "none":
             self._scales.copy_(layer_scales(self.scale, self._kept(), self._sizes))
             for layer, factor in zip(self.source.layers, self._scales.unbind(), strict=True):

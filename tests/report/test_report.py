@@ -7,6 +7,7 @@ import json
 import re
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -251,6 +252,25 @@ def test_numbers_of_several_formats_are_said(params: Experiments) -> None:
         re.match(r"UNLIKE NUMBERS: of \d+ cells \d+ in float32, 1 in tf32: differences", warning)
         for warning in table_results(params.tables["one"]).warnings
     )
+
+
+def test_what_may_have_other_bits_in_another_run_is_said(params: Experiments) -> None:
+    first, second, *others = params.tables["one"].cells
+    for cell in (first, second, *others):
+        pretend(cell, 60.0)
+    changes: list[tuple[Cell, dict[str, Any]]] = [
+        (first, {"unordered": "put_, histc", "sessions": [{"device": "H200"}, {"device": "A100"}]}),
+        (second, {"sessions": [{"device": "H200"}, {}, {"device": "H200"}]}),
+    ]
+    for cell, change in changes:
+        record = json.loads((cell.directory / "search.json").read_text()) | change
+        (cell.directory / "search.json").write_text(json.dumps(record))
+        write_checksums(cell.directory)
+    notes = table_notes(params.tables["one"], table_results(params.tables["one"]).lines)
+    assert notes[-2:] == [
+        "1 cells used operations whose bits may differ from run to run: put_, histc.",
+        "1 cells went on on another device than they had begun on.",
+    ]
 
 
 def test_versions_of_the_code_are_told_where_one_kind_of_search_has_several(params: Experiments) -> None:
