@@ -10,6 +10,9 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,7 +23,9 @@ from benchmarks.gpu.cells import cells_in_order, run_cells
 from benchmarks.gpu.notebook import Finding, Notebook
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.size import FULL, SMALL
-from benchmarks.gpu.timing import ON_GPU
+from benchmarks.gpu.timing import ON_GPU, forget
+
+MUST_HOLD = ("Laws on the device", "Selection")  # or no cell is run
 
 
 @click.command()
@@ -35,28 +40,46 @@ def main(minutes: float, out: Path, small: bool, only: tuple[str, ...], jobs: in
     if not ON_GPU and not small:
         raise click.ClickException("there is no CUDA device that torch can use; --small tries everything on a CPU")
     deadline, notebook = time.monotonic() + 60 * minutes, Notebook(out)
-    with_cells = "Cells" in only or not only
-    wanted = [name for name in PARTS if (name in only if only else not notebook.has(name))]
+    parts: dict[str, Callable[[], Finding]] = {name: partial(part, SMALL if small else FULL) for name, part in PARTS.items()}
+    if not small:
+        parts["Cells"] = lambda: run_cells(cells_in_order()[:cells], (deadline - time.monotonic()) / 60, jobs)
+    wanted = [name for name in parts if (name in only if only else name == "Cells" or not notebook.has(name))]
     for number, name in enumerate(wanted):
-        started = time.monotonic()
-        try:
-            finding = PARTS[name](SMALL if small else FULL)
-        except Exception as error:  # each part by itself
-            traceback.print_exc()
-            finding = Finding(failed=f"{type(error).__name__}: {error}"[:500])
-        finding.seconds = round(time.monotonic() - started, 1)
-        if lost := _device_is_lost():  # whatever the part made of it
-            finding.failed = finding.failed or "the device was lost to the process"
+        if reason := _why_not(name, deadline, notebook):
+            print(f"{name}: not done, {reason}", flush=True)
+            continue
+        finding = _found(parts[name])
+        lost = _device_is_lost()  # whatever the part made of it
+        finding.failed = finding.failed or ("the device was lost to the process" if lost else "")
         notebook.keep(name, finding)
         print(f"{name}: {'FAILED' if finding.failed else 'done'} in {finding.seconds} s", flush=True)
         if lost:
-            rest = [*wanted[number + 1 :], *(["Cells"] if with_cells else [])]
-            _go_on_in_another_process(rest, (deadline - time.monotonic()) / 60, out, small, jobs, cells)
-    if with_cells:
-        left = (deadline - time.monotonic()) / 60
-        if left > 0 and not small:
-            notebook.keep("Cells", run_cells(cells_in_order()[:cells], left, jobs))
+            _go_on_in_another_process(wanted[number + 1 :], (deadline - time.monotonic()) / 60, out, small, jobs, cells)
     print(f"wrote {out}/README.md and {out}/gpu.json")
+    if failed := [name for name, finding in notebook.findings.items() if finding.failed]:
+        raise click.ClickException(f"{', '.join(failed)} failed, as the page says; the same command tries again")
+
+
+def _why_not(part: str, deadline: float, notebook: Notebook) -> str:
+    """Say why a part is not done now; empty where it is."""
+    if time.monotonic() > deadline:
+        return "the time is over"
+    broken = [name for name in MUST_HOLD if (finding := notebook.findings.get(name)) and finding.failed]
+    return f"what it computes could not be believed: {', '.join(broken)} failed" if part == "Cells" and broken else ""
+
+
+def _found(part: Callable[[], Finding]) -> Finding:
+    """Do a part, by itself: an error is what it found."""
+    started = time.monotonic()
+    try:
+        finding = part()
+    except Exception as error:
+        traceback.print_exc()
+        finding = Finding(failed=f"{type(error).__name__}: {error}"[:500])
+    with suppress(RuntimeError):  # where the device is lost
+        forget()
+    finding.seconds = round(time.monotonic() - started, 1)
+    return finding
 
 
 def _device_is_lost() -> bool:

@@ -42,9 +42,9 @@ def laws(size: Size) -> Finding:
         with as_in_a_search("float32"):
             verdicts = list(check_search(search, DEVICE))
         rows += [[kind, each.law, "holds" if each.holds else "BROKEN", each.detail] for each in verdicts]
-    broken = sum(row[2] == "BROKEN" for row in rows)
-    note = f"{len(rows)} laws of {len(size.searches)} searches were tried, {broken} are broken."
-    return Finding(["search", "law", "verdict", "what was tried"], rows, [note])
+    broken = [f"{kind}: {law}" for kind, law, verdict, _ in rows if verdict == "BROKEN"]
+    note = f"{len(rows)} laws of {len(size.searches)} searches were tried, {len(broken)} are broken."
+    return Finding(["search", "law", "verdict", "what was tried"], rows, [note], ", ".join(broken))
 
 
 def recording(size: Size) -> Finding:
@@ -59,7 +59,7 @@ def recording(size: Size) -> Finding:
                     step()
             except RuntimeError as error:
                 failed.append(f"recording {number}: {str(error).splitlines()[0]}")
-    return Finding(["search", "recordings", "failed"], [[name, str(size.rounds), str(len(failed))]], failed)
+    return Finding(["search", "recordings", "failed"], [[name, str(size.rounds), str(len(failed))]], failed=", ".join(failed))
 
 
 @contextmanager
@@ -100,7 +100,9 @@ def selection(size: Size) -> Finding:
                 half = partial(TopK().keep, there, count // 2, mask)
                 times = [f"{milliseconds(work, size.rounds):.3f}" for work in (half, recorded(half))]
             rows.append([f"{count:,}", kind, "yes" if equal else "NO", *times])
-    return Finding(["scores", "kind", "equal to the CPU's", "one by one", "recorded"], rows)
+    unequal = [f"{count} {kind}" for count, kind, equal, *_ in rows if equal != "yes"]
+    columns = ["scores", "kind", "equal to the CPU's", "one by one", "recorded"]
+    return Finding(columns, rows, failed=f"another mask than the CPU's: {', '.join(unequal)}" if unequal else "")
 
 
 def _kinds_of_scores(count: int) -> dict[str, Tensor]:

@@ -3,33 +3,58 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from benchmarks.gpu.timing import wait
-from benchmarks.steps import DEVICE
+from benchmarks.gpu.timing import ON_GPU, wait
+from benchmarks.steps import DEVICE, Case, step_of
 from slt_bench.common import paths
 from slt_bench.data.loader import Loader
 from slt_bench.data.resident import ResidentLoader, resident_if_possible
 from slt_bench.experiment.load import load_experiments
+from slt_bench.search.steps.replay import Replay
 
-BATCH = 128
+_FIRST = 5  # batches, among which steps are recorded
 
 
-def rates(name: str, rounds: int) -> list[list[Any]]:
-    """Rows of images, loader, workers, images a second and `_furthest`; one that says so where the images are not prepared."""
+def rates(name: str, case: Case, rounds: int) -> list[list[Any]]:
+    """Rows of images, loader, workers, images a second alone and with steps of a search, and `_furthest`.
+
+    Args:
+        name: of a dataset; there is one row that says so where its images are not prepared.
+        case: the network that is searched, and the batch.
+        rounds: a fifth of the batches that are timed.
+    """
     path, device, rows = paths.dataset_dir(name) / "train.beton", torch.device(DEVICE), []
     if not path.is_file():
-        return [[name, "not prepared", "", "", ""]]
+        return [[name, "not prepared", "", "", "", ""]]
     view = load_experiments().params.datasets[name]
+
+    def both(loader: Loader) -> list[str]:
+        return [f"{_rate(loader, 5 * rounds, work):,.0f}" for work in (_nothing, _search(case))]
+
     for workers in (1, 8, 16):
-        loader = Loader(path, view, BATCH, 0, workers, device=device)
-        rows.append([name, "from the file", workers, f"{_rate(loader, 5 * rounds):,.0f}", ""])
+        loader = Loader(path, view, case.batch, 0, workers, device=device)
+        rows.append([name, "from the file", workers, *both(loader), ""])
     if isinstance(resident := resident_if_possible(loader), ResidentLoader):
-        rate, furthest = _rate(resident, 5 * rounds), _furthest(loader, resident)
-        rows.append([name, "on the device", "", f"{rate:,.0f}", f"{furthest:.3f}"])
+        rows.append([name, "on the device", "", *both(resident), f"{_furthest(loader, resident):.3f}"])
     return rows
+
+
+def _nothing(images: Tensor, labels: Tensor) -> None: ...
+
+
+def _search(case: Case) -> Callable[[Tensor, Tensor], None]:
+    """Steps of a search in bfloat16, recorded where there is a device."""
+    step = step_of(replace(case, precision="bfloat16"))
+    step.compose(0)
+    do_step = Replay(step) if ON_GPU else step
+    step.set_rate(0.01)
+    return lambda images, labels: do_step(images, labels, 0, 1, 0.01)
 
 
 def _furthest(loader: Loader, other: Loader) -> float:
@@ -42,15 +67,16 @@ def _furthest(loader: Loader, other: Loader) -> float:
     return furthest
 
 
-def _rate(loader: Loader, batches: int) -> float:
-    """Images a second of the batches of an epoch, after the first ones."""
+def _rate(loader: Loader, batches: int, work: Callable[[Tensor, Tensor], None]) -> float:
+    """Images a second of the batches of an epoch and some work with each, after the first ones."""
     seen, started = 0, time.perf_counter()
-    for number, (images, _) in enumerate(loader.epoch(0)):
-        if number == 5:
+    for number, (images, labels) in enumerate(loader.epoch(0)):
+        if number == _FIRST:
             wait()
             seen, started = 0, time.perf_counter()
         seen += len(images)
-        if number == batches + 5:
+        work(images, labels)
+        if number == batches + _FIRST:
             break
     wait()
     return seen / (time.perf_counter() - started)

@@ -56,6 +56,6 @@ class Notebook:
                 lines += [f"FAILED: {finding.failed}", ""]
             if finding.rows:
                 lines += [tabulate(finding.rows, finding.columns, "github", disable_numparse=True), ""]
-            notes = [*finding.notes, *([f"Made {finding.made}."] if finding.made else [])]
+            notes = [*finding.notes, *([f"Made {finding.made}, in {finding.seconds:g} s."] if finding.made else [])]
             lines += [*(f"- {note}" for note in notes), ""] if notes else []
         return "\n".join(lines).rstrip() + "\n"

@@ -17,7 +17,7 @@ SEARCHES: dict[str, dict[str, Any]] = {kind: {} for kind in BUILT_IN} | {
 class Size:
     """How large the trials are."""
 
-    cases: dict[str, Case]
+    cases: dict[str, Case]  # by what tables call them; the first word is what docs/scale.md's model goes by
     selections: tuple[int, ...]  # numbers of scores
     rounds: int
     searches: tuple[str, ...]
@@ -25,7 +25,7 @@ class Size:
 
 
 FULL = Size(
-    {"Conv6 without batch norms, batch 128": Case("conv6", 128), "ResNet-18, batch 128": Case("resnet18", 128),
+    {"Conv6, batch 128": Case("conv6", 128), "ResNet-18, batch 128": Case("resnet18", 128),
      "ResNet-50, 224 px, batch 256": Case("resnet50", 256, 224)},
     (2_261_184, 11_164_352, 25_502_912), 20,
     tuple(SEARCHES), ("tf32", "bfloat16"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -79,12 +80,19 @@ def host_waits(work: Callable[[], object]) -> int:
     work()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        torch.cuda.set_sync_debug_mode("warn")
+        torch.cuda.set_sync_debug_mode("warn")  # which warns too, that it does not notice all
         try:
             work()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(warning.message) for warning in caught)
+    return sum("called a synchronizing" in str(warning.message) for warning in caught)
+
+
+def forget() -> None:
+    """Give memory that nothing uses any more back to the device."""
+    gc.collect()
+    if ON_GPU:
+        torch.cuda.empty_cache()
 
 
 @contextmanager

@@ -76,12 +76,28 @@ def test_ctrl_c_stops_what_was_started(toys: list[Cell], tmp_path: Path, monkeyp
 
 
 def test_the_papers_cells_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conv6, then ResNet-18, seed by seed."""
     monkeypatch.chdir(ROOT)
-    cells = cells_in_order()
-    table = load_experiments().tables[gpu.TABLE].cells
-    assert {cell.id for cell in cells} == {cell.id for cell in table if cell.network_name == gpu.NETWORK}
-    assert [part in cell.id for part, cell in zip(gpu.FIRST, cells, strict=False)] == [True] * len(gpu.FIRST)
-    assert all(cell.seed == 0 for cell in cells[: len(gpu.FIRST)])
+    cells, count = cells_in_order(), len(gpu.FIRST)
+    assert {cell.id for cell in cells} == {cell.id for cell in load_experiments().tables[gpu.TABLE].cells}
+    expected = [(seed, network, part) for seed in (0, 1) for network in gpu.NETWORKS for part in gpu.FIRST]
+    for cell, (seed, network, part) in zip(cells, expected, strict=False):
+        assert (cell.seed, cell.network_name) == (seed, network) and part in cell.id
+    assert len({cell.id for cell in cells[: 2 * count]}) == 2 * count
+
+
+def test_a_cell_that_diverged_at_once_has_a_row(toys: list[Cell]) -> None:
+    directory = toys[0].directory
+    directory.mkdir(parents=True)
+    (directory / "metrics.json").write_text('{"diverged": 1}')
+    (directory / "search.json").write_text('{"diverged": "epoch 1: the loss became nan", "epoch_seconds": []}')
+    assert gpu._row(toys[0]) == [toys[0].id, "diverged", "diverged", "0", "", "", "0.0", "no ticket"]
+
+
+def test_a_ticket_that_is_not_rebuilt_is_a_failure(toys: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command(monkeypatch, tmp_path, "exit 0")
+    monkeypatch.setattr(gpu, "_row", lambda cell: [cell.id, "NO: another digest"])
+    assert run_cells(toys[:1], 1, 1).failed == f"{toys[0].id} is not what its ticket gives on a CPU"
 
 
 def test_a_missing_folder_of_images_is_an_error_of_the_run(project: Path) -> None:

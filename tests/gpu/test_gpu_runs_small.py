@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks.gpu import __main__ as gpu
-from benchmarks.gpu.loaders import _furthest
+from benchmarks.gpu import correct
 from benchmarks.gpu.notebook import Finding, Notebook
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.size import SMALL
-from slt_bench.data.loader import Loader
-from slt_bench.data.resident import ResidentLoader
-from tests.toys_images import DIGITS
 
 QUICK = [name for name in PARTS if name not in ("torch.compile", "Searches side by side")]
 
 
-def run(folder: Path, *arguments: str) -> str:
+def run(folder: Path, *arguments: str, status: int = 0) -> str:
     result = CliRunner().invoke(gpu.main, ["--small", "--out", str(folder), *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == status, result.output
     return result.output
+
+
+def fine(_: object) -> Finding:
+    return Finding(["a"], [[1]])
 
 
 def test_every_part_finds_something_and_is_written_down(tmp_path: Path) -> None:
@@ -61,11 +63,11 @@ def test_what_is_done_is_not_done_again_but_what_failed_is(tmp_path: Path, monke
         raise RuntimeError("CUDA error: something")
 
     monkeypatch.setattr(gpu, "PARTS", {"Fine": fine, "Broken": broken, "Last": fine})
-    run(tmp_path)
+    assert "Broken failed, as the page says" in run(tmp_path, status=1)
     assert done == ["fine", "broken", "fine"]
     assert Notebook(tmp_path).findings["Broken"].failed == "RuntimeError: CUDA error: something"
     assert "FAILED: RuntimeError" in (tmp_path / "README.md").read_text()
-    run(tmp_path)
+    run(tmp_path, status=1)
     assert done == ["fine", "broken", "fine", "broken"]
 
 
@@ -87,28 +89,45 @@ def test_a_device_that_is_lost_to_a_process_is_had_anew_by_another(tmp_path: Pat
     result = CliRunner().invoke(gpu.main, ["--small", "--out", str(tmp_path), "--jobs", "3"])
     assert result.exit_code == 7 and "the device is lost to this process" in result.output
     (call,) = calls
-    assert call[-6:] == ["--only", "Next", "--only", "Last", "--only", "Cells"]
-    assert call[-9:-6] == ["--jobs", "3", "--small"] and f"{tmp_path}" in call
+    assert call[-4:] == ["--only", "Next", "--only", "Last"]
+    assert call[-7:-4] == ["--jobs", "3", "--small"] and f"{tmp_path}" in call
     assert list(Notebook(tmp_path).findings) == ["Broken"]
 
 
 def test_a_part_that_hides_the_loss_of_its_device_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As laws do, which tell whatever a search raises."""
-    monkeypatch.setattr(gpu, "PARTS", {"Hiding": lambda _: Finding(["a"], [[1]])})
+    monkeypatch.setattr(gpu, "PARTS", {"Hiding": fine})
     monkeypatch.setattr(gpu, "_device_is_lost", lambda: True)
     monkeypatch.setattr(gpu.os, "execv", lambda *_: gpu.sys.exit(1))
     result = CliRunner().invoke(gpu.main, ["--small", "--out", str(tmp_path), "--cells", "1"])
     assert result.exit_code == 1 and Notebook(tmp_path).findings["Hiding"].failed == "the device was lost to the process"
 
 
-def test_what_is_on_the_device_is_compared_with_what_is_read(digits_directory: Path, monkeypatch) -> None:
-    reading = Loader(digits_directory / "train.beton", DIGITS, 64, 3)
-    assert _furthest(reading, ResidentLoader(reading)) == 0
-    other = ResidentLoader(reading)
-    other._pixels = other._pixels.clone()
-    other._pixels[:, 5, 5] ^= 1
-    assert _furthest(reading, other) == pytest.approx(1, abs=1e-3)
-    assert _furthest(reading, Loader(digits_directory / "train.beton", DIGITS, 64, 4)) == float("inf")
+def test_no_part_is_begun_when_the_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "PARTS", {"First": fine, "Next": fine})
+    monkeypatch.setattr(gpu.time, "monotonic", iter([0.0, 10.0, 10.0, 50.0, 70.0]).__next__)
+    assert "Next: not done, the time is over" in run(tmp_path, "--minutes", "1")
+    assert list(Notebook(tmp_path).findings) == ["First"]
+
+
+def test_no_cell_is_run_where_the_laws_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it found could not be believed."""
+    ran = []
+    monkeypatch.setattr(gpu, "ON_GPU", True)
+    monkeypatch.setattr(gpu, "_device_is_lost", lambda: False)
+    monkeypatch.setattr(gpu, "forget", lambda: None)
+    monkeypatch.setattr(gpu, "cells_in_order", list)
+    monkeypatch.setattr(gpu, "run_cells", lambda *_: ran.append(1) or Finding(["cell"], [["one"]]))
+    verdicts = [False, True]
+    broken = SimpleNamespace(law="resume", detail="", holds=False)
+    whole = SimpleNamespace(law="resume", detail="", holds=True)
+    monkeypatch.setattr(correct, "check_search", lambda *_: [whole if verdicts[0] else broken])
+    monkeypatch.setattr(gpu, "PARTS", {"Laws on the device": lambda _: correct.laws(SMALL)})
+    result = CliRunner().invoke(gpu.main, ["--out", str(tmp_path)])
+    assert result.exit_code == 1 and "Cells: not done, what it computes could not be believed" in result.output and not ran
+    assert Notebook(tmp_path).findings["Laws on the device"].failed == "edge-popup: resume"
+    del verdicts[0]
+    assert CliRunner().invoke(gpu.main, ["--out", str(tmp_path)]).exit_code == 0 and ran
 
 
 def test_without_a_gpu_it_says_how_to_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
