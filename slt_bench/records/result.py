@@ -45,6 +45,11 @@ class Absent:
     def __str__(self) -> str:
         return {"missing": "has not run yet", "diverged": f"diverged: {self.reason}"}.get(self.kind, f"is {self.reason}")
 
+    @property
+    def in_short(self) -> str:
+        """The reason in few words."""
+        return {"missing": "not run", "diverged": "diverged"}.get(self.kind, f"left out, {self.reason.partition(':')[0]}")
+
 
 def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
     """Read the result of a cell, or the reason why it has none that may be compared.

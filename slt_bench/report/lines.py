@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import mean
@@ -47,6 +48,14 @@ class Line:
     def count(self) -> str:
         """Number of the line's results, and of its cells where some have none."""
         return f"{len(self.results)} of {len(self.cells)}" if self.absent else str(len(self.results))
+
+    @property
+    def remarks(self) -> str:
+        """How many of the line's cells have no result, or one of other code, and why, in few words; empty where none."""
+        kinds = [outcome.in_short for outcome in self.absent] + [
+            f"shown {result.stale}" for result in self.results if result.stale
+        ]
+        return ", ".join(f"{count} {kind}" for kind, count in Counter(kinds).items())
 
     @property
     def requested(self) -> dict[str, int]:

@@ -51,7 +51,8 @@ def line_rows(results: TableResults) -> list[Row]:
 def short_rows(results: TableResults) -> list[Row]:
     """Write a row for every line that fits a terminal: what the line is, its accuracy and the size of its file."""
     columns = ("network", "method", "source", "sparsity", "test top-1 (%)", "n", "file (bytes)")
-    return [{name: row[name] for name in columns if name in row} for row in line_rows(results)]
+    rows = [row | {"n": line.count} for row, line in zip(line_rows(results), results.lines, strict=True)]
+    return [{name: row[name] for name in columns if name in row} for row in rows]
 
 
 def _line_row(line: Line, compared: list[int]) -> Row:
@@ -67,7 +68,7 @@ def _line_row(line: Line, compared: list[int]) -> Row:
         "actual": " / ".join(sorted({f"{result.metrics['kept']:,}" for result in line.results})) or UNKNOWN,
         "test top-1 (%)": mean_and_deviation(line.values("top1")),
         "last epoch (%)": mean_and_deviation(line.values("last_top1")),
-        "n": line.count,
+        "n": f"{line.count} ({line.remarks})" if line.remarks else line.count,
         "published": "; ".join(map(str, line.published)) or UNKNOWN,
         "difference": "; ".join(differences) or UNKNOWN,
         "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if record else UNKNOWN,

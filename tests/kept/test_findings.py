@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 INTERVAL = re.compile(r"\[(-?\d+(?:\.\d+)?), (-?\d+(?:\.\d+)?)\]")
+EFFECT = re.compile(rf"(?<![\d.])(-?\d+(?:\.\d+)?)(?: points)? {INTERVAL.pattern}")
 OF_NO_CLAIM = {
     ("-2.5", "5.3"),  # equal bytes by the last epochs on Imagenette: from its cells.csv
     ("0.1", "0.2"),  # ratios in an example of params.yaml
@@ -26,6 +27,20 @@ def kept_intervals() -> list[tuple[float, float]]:
     return found
 
 
+def kept_effects() -> list[tuple[float, float, float]]:
+    """The effects of all claims that have an interval, with its ends."""
+    effects = [
+        claim["effect"]
+        for made in ROOT.glob("results/*/made.json")
+        for claim in json.loads(made.read_text(encoding="utf-8"))["claims"]
+    ]
+    return [
+        (float(re.match(r"-?[\d.]+", effect)[0]), *map(float, ends))  # type: ignore[index]
+        for effect in effects
+        for ends in INTERVAL.findall(effect)
+    ]
+
+
 def rounds_to(value: float, said: str) -> bool:
     digits = len(said.partition(".")[2])
     return abs(value - float(said)) <= 0.5 * 10.0**-digits + KEPT_TO
@@ -37,3 +52,12 @@ def test_each_interval_is_that_of_a_claim(name: str) -> None:
     said = {ends for ends in INTERVAL.findall((ROOT / name).read_text(encoding="utf-8")) if ends not in OF_NO_CLAIM}
     nobodys = [ends for ends in said if not any(rounds_to(low, ends[0]) and rounds_to(high, ends[1]) for low, high in known)]
     assert said and not nobodys
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/findings.md"])
+def test_each_effect_beside_an_interval_is_its_claims(name: str) -> None:
+    said = [each.groups() for each in EFFECT.finditer((ROOT / name).read_text(encoding="utf-8"))]
+    said = [each for each in said if each[1:] not in OF_NO_CLAIM]
+    known = kept_effects()
+    wrong = [each for each in said if not any(all(map(rounds_to, claim, each)) for claim in known)]
+    assert said and not wrong

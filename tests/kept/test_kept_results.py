@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -11,13 +13,14 @@ from typing import Any
 import pytest
 
 from slt_bench.experiment.load import load_experiments
+from slt_bench.kept import archive
 from slt_bench.params.claims import Claim, Side
 from slt_bench.report.verdicts.claims import EXPLORATORY, measure_effect
 from slt_bench.report.verdicts.statistics import UNKNOWN, mean_and_deviation
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = load_experiments(ROOT / "params.yaml")
-KEPT = sorted(ROOT.glob("results/*/cells.csv"))
+KEPT = sorted(ROOT.glob("results/*/cells.csv"), key=lambda path: path.parent.name != "evidence-fashion-mnist")
 ROW = Side(row="any")
 
 
@@ -42,8 +45,11 @@ def check(path: Path) -> int:
     for line in made["lines"]:
         check_line(line["row"], cells[line["setting"]])
         assert list(line["row"].values()) in [[cell.strip() for cell in row[1:-1]] for row in shown], line
+    check_means(path.with_name("table.csv"), cells)
     claims = made["claims"]
     for kept in claims:
+        row = [text for name, text in kept.items() if name != "computed from"]
+        assert row in [[cell.strip() for cell in each[1:-1]] for each in shown], kept
         source: dict[str, Any] = kept["computed from"]
         claim = Claim(text=kept["claim"], of=ROW, over=ROW, **source["claim"])
         name = column(claim.metric)
@@ -63,6 +69,15 @@ def check(path: Path) -> int:
             assert kept["effect"].startswith(f"{effect.size:.{digits}f}"), kept
             assert effect.low is None or f"[{effect.low:.{digits}f}, {effect.high:.{digits}f}]" in kept["effect"], kept
     return len(claims)
+
+
+def check_means(table: Path, cells: dict[str, list[dict[str, str]]]) -> None:
+    """Compare the means of table.csv with the values of the cells."""
+    with table.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for name in ("top1", "last_top1", "bytes"):
+                values = [float(cell[name]) for cell in cells[row["setting"]] if cell[name]]
+                assert (row[f"{name}_mean"] or None) == (str(mean(values)) if values else None), (row["setting"], name)
 
 
 def check_line(shown: dict[str, str], rows: list[dict[str, str]]) -> None:
@@ -102,19 +117,45 @@ def test_means_intervals_and_verdicts_follow_from_the_cells(path: Path) -> None:
     check(path)
 
 
+def test_the_lists_say_what_the_tables_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results").mkdir()
+    for folder in {path.parent for path in ROOT.glob("results/*/made.json")}:
+        (tmp_path / "results" / folder.name).symlink_to(folder)
+    shutil.copy(ROOT / "README.md", tmp_path / "README.md")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(archive, "draw_claims", lambda *_: True)  # the picture has a test of its own
+    archive.list_archived(EXPERIMENTS)
+    for name in ("README.md", "results/README.md"):
+        assert (tmp_path / name).read_text(encoding="utf-8") == (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def a_copy(folder: Path) -> Path:
+    """The files of a kept table, in a folder of its name."""
+    folder = folder / KEPT[0].parent.name
+    folder.mkdir()
+    for name in ("cells.csv", "table.md", "table.csv", "made.json"):
+        (folder / name).write_bytes((KEPT[0].with_name(name)).read_bytes())
+    return folder / "cells.csv"
+
+
+def test_a_changed_claim_is_noticed(tmp_path: Path) -> None:
+    cells = a_copy(tmp_path)
+    assert check(cells)
+    table = cells.with_name("table.md")
+    table.write_text(re.sub(r"\| (holds|undecided) +\|$", "| does not hold |", table.read_text(), count=1, flags=re.MULTILINE))
+    with pytest.raises(AssertionError):
+        check(cells)
+
+
 def test_a_changed_value_is_noticed(tmp_path: Path) -> None:
     """The check above can fail."""
-    if not KEPT:
-        pytest.skip("no table with the values of its cells is kept yet")
-    source = KEPT[0].parent
-    for name in ("cells.csv", "table.md", "made.json"):
-        (tmp_path / name).write_bytes((source / name).read_bytes())
-    with (tmp_path / "cells.csv").open(encoding="utf-8") as file:
+    path = a_copy(tmp_path)
+    with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     rows[0]["top1"] = str(float(rows[0]["top1"]) + 30)
-    with (tmp_path / "cells.csv").open("w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(AssertionError):
-        check(tmp_path / "cells.csv")
+        check(path)

@@ -179,7 +179,7 @@ def test_results_of_other_images_are_left_out_and_said(params: Experiments) -> N
     pretend(second, 50.0, cell_code(second), images="b" * 64, finished="2026-01-02T10:00:00+00:00")
     markdown = report_table(params.tables["one"])  # nothing is prepared: the latest result decides
     row = next(line for line in markdown.splitlines() if "| edge popup" in line and "| 0.2" in line)
-    assert "50.00 ± —" in row and "| 1 of 2 |" in row
+    assert "50.00 ± —" in row and "| 1 of 2 (1 left out, of other images) |" in row
     assert "LEFT OUT: 13 of 14 cells: 12 have not run yet; 1 is of other images." in markdown
     rows = list(csv.DictReader((paths.table_dir("one") / "table.csv").open()))
     assert rows[1]["left_out"] == "seed 0 is of other images" and rows[1]["top1_mean"] == "50.0"
@@ -191,7 +191,8 @@ def test_a_seed_that_diverged_is_named_in_its_table(params: Experiments, code: s
     pretend(first, 90.0)
     diverge(second, cell_code(second) if code == "today's" else code)
     markdown = report_table(params.tables["one"])
-    assert "| 1 of 2 |" in next(line for line in markdown.splitlines() if "| edge popup" in line and "| 0.2" in line)
+    row = next(line for line in markdown.splitlines() if "| edge popup" in line and "| 0.2" in line)
+    assert "| 1 of 2 (1 diverged, 1 shown of other code) |" in row and "| 0 of 2 (2 not run) " in markdown
     assert "1 diverged (edge popup, dense, 0.2, seed 1: epoch 1, step 3: the loss is nan" in markdown
     page = (paths.table_dir("one") / "report.html").read_text()
     assert "seed 1: diverged: epoch 1, step 3" in page
