@@ -99,12 +99,17 @@ def test_the_rule_is_a_t_test_at_each_look_with_a_share_of_the_error() -> None:
         assert (effect.verdict, len(taken)) == (expected, size)
 
 
-def test_an_effect_too_small_to_matter_does_not_hold() -> None:
-    """Where nothing is there, and what matters is twice the spread, that is known after few seeds."""
-    tested = claim(looks=4, matters=2.0)
+@pytest.mark.parametrize(
+    ("matters", "refuted", "mean_seeds"), [(None, 0.02, 10.8), (1.0, 0.65, 9.1), (2.0, 0.99, 5.7), (3.0, 0.99, 4.6)]
+)
+def test_where_nothing_is_there_more_that_matters_takes_fewer_seeds(
+    matters: float | None, refuted: float, mean_seeds: float
+) -> None:
+    """What matters in units of the spread between seeds."""
+    tested = claim(looks=4, **({} if matters is None else {"matters": matters}))
     draws = np.random.default_rng(2).normal(0.0, 1.0, (RUNS, 11))
     shares, seeds = simulate(tested, draws)
-    assert shares["does not hold"] > 0.9 and seeds < 8
+    assert shares["does not hold"] == pytest.approx(refuted, abs=0.02) and seeds == pytest.approx(mean_seeds, abs=0.2)
 
 
 @pytest.mark.parametrize(
