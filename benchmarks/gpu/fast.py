@@ -112,7 +112,7 @@ def compiled(size: Size) -> Finding:
 
     columns = ["network", "precision", "search", "search, compiled", "training", "training, compiled", "compiled / not",
                "search / training, compiled"]  # fmt: skip
-    tries = {key: partial(measure, case) for key, case in _cases(size).items()}
+    tries = {key: partial(measure, case) for key, case in _cases(size, size.fast_formats).items()}  # compiling takes minutes
     return in_turn(columns, tries, ["All recorded, the training too, which is this package's."])
 
 

@@ -48,7 +48,7 @@ class Cuda:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
     monkeypatch.setattr(module.torch, "cuda", Cuda(told))
-    monkeypatch.setattr(module, "_stream", lambda device: "copies")
+    monkeypatch.setattr(module, "_stream", lambda _: "copies")
     monkeypatch.setattr(Tensor, "record_stream", lambda self, _: told.append(f"keep {int(self[0])}"))
     return told
 
