@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from slt_bench.compute.launch import launch
 
@@ -26,7 +27,7 @@ with together() as world:
 
 
 @pytest.mark.parametrize("freezing_ratio", [0.0, 0.5, 0.7, 0.9])
-def test_exchange(benchmark, freezing_ratio: float, capfd) -> None:
+def test_exchange(benchmark: BenchmarkFixture, freezing_ratio: float, capfd: pytest.CaptureFixture[str]) -> None:
     """ResNet-50 over gloo on one machine."""
     floats = round(25_502_912 * (1 - freezing_ratio))
     os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)

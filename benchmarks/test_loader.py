@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 import torch
+from pytest_benchmark.fixture import BenchmarkFixture
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
@@ -27,6 +28,7 @@ from slt_bench.data.decode.transform import Transform
 from slt_bench.data.loader import Loader
 from slt_bench.data.prepare import prepare
 from slt_bench.data.sources.registry import load_images
+from slt_bench.data.sources.splits import Files
 from slt_bench.params.datasets import Images, View
 
 WORKERS = len(os.sched_getaffinity(0))
@@ -35,7 +37,7 @@ IMAGENET = View(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225], flip=True
 real = pytest.mark.skipif("SLT_BENCH_IMAGENET_SAMPLE" not in os.environ, reason="SLT_BENCH_IMAGENET_SAMPLE names no images")
 
 
-def in_turns(benchmark, epochs: dict[str, Callable[[], int]]) -> None:
+def in_turns(benchmark: BenchmarkFixture, epochs: dict[str, Callable[[], int]]) -> None:
     """An epoch of each, one after the other, several times; the benchmarked one is the first."""
     times: dict[str, list[float]] = {name: [] for name in epochs}
     counts: dict[str, int] = {}
@@ -46,9 +48,11 @@ def in_turns(benchmark, epochs: dict[str, Callable[[], int]]) -> None:
         counts[name] = epochs[name]()
         times[name].append(perf_counter() - started)
 
-    benchmark.pedantic(
-        lambda: run(first), setup=lambda: [run(name) for name in others] and None, rounds=ROUNDS, warmup_rounds=1
-    )
+    def run_others() -> None:
+        for name in others:
+            run(name)
+
+    benchmark.pedantic(lambda: run(first), setup=run_others, rounds=ROUNDS, warmup_rounds=1)
     rates = {name: counts[name] / median(taken[1:]) for name, taken in times.items()}
     for name, rate in rates.items():
         benchmark.extra_info[name] = round(rate)
@@ -94,7 +98,7 @@ def ffcvs(path: Path, view: View, batch: int) -> Callable[[], int]:
     return epoch
 
 
-def test_32_pixels(benchmark, beton_directory, picture_folder) -> None:
+def test_32_pixels(benchmark: BenchmarkFixture, beton_directory: Path, picture_folder: Path) -> None:
     crop = [transforms.RandomCrop(32, padding=4)]
     epochs = {
         "ours": ours(beton_directory / "train.beton", VIEW, 100),
@@ -107,14 +111,15 @@ def test_32_pixels(benchmark, beton_directory, picture_folder) -> None:
 def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The sample as .beton files (full size, 400 px, 256 px raw), and as JPEG files: the release's own, and those stored."""
     root, found = tmp_path_factory.mktemp("imagenet"), {}
-    for name, options in {
-        "full": {"write_mode": "jpg"},
-        "400": {"write_mode": "jpg", "max_resolution": 400},
-        "256-raw": {"write_mode": "raw", "max_resolution": 256},
+    for name, images in {
+        "full": Images(source="imagenet_sample", test_images=100, write_mode="jpg"),
+        "400": Images(source="imagenet_sample", test_images=100, write_mode="jpg", max_resolution=400),
+        "256-raw": Images(source="imagenet_sample", test_images=100, write_mode="raw", max_resolution=256),
     }.items():
-        prepare(Images(source="imagenet_sample", test_images=100, **options), root / name, workers=WORKERS)
+        prepare(images, root / name, workers=WORKERS)
         found[name] = root / name / "train.beton"
     train = load_images(Images(source="imagenet_sample", test_images=100)).train
+    assert isinstance(train, Files)
     file = BetonFile(found["full"])
     for number, picture in enumerate(train.pictures):
         again = file.bytes_of(number).tobytes()
@@ -127,7 +132,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @real
-def test_imagenet(benchmark, stored) -> None:
+def test_imagenet(benchmark: BenchmarkFixture, stored: dict[str, Path]) -> None:
     crop = [transforms.RandomResizedCrop(224)]
     epochs = {
         "ours, full size": ours(stored["full"], IMAGENET, 100),
@@ -143,7 +148,7 @@ def test_imagenet(benchmark, stored) -> None:
 
 
 @real
-def test_where_the_time_goes(benchmark, stored) -> None:
+def test_where_the_time_goes(benchmark: BenchmarkFixture, stored: dict[str, Path]) -> None:
     """One core: cutting a JPEG, decoding the part, all of it to a crop; and decoding the whole."""
     transform = Transform(stored["full"], IMAGENET, True)
     files, begins, sizes, _, heights, widths = transform._stored
@@ -176,6 +181,5 @@ def test_where_the_time_goes(benchmark, stored) -> None:
             resize_box(data[n], True, heights[n], widths[n], boxes[n], grid, True, False, out, memory)
         return count
 
-    in_turns(
-        benchmark, {"decode and resize": everything, "cut": cut, "cut and decode": cut_and_decode, "decode all": decode_whole}
-    )
+    in_turns(benchmark, {"decode and resize": everything, "cut": cut_alone, "cut and decode": cut_and_decode,
+                         "decode all": decode_whole})  # fmt: skip

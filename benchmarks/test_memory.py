@@ -6,22 +6,23 @@ import subprocess
 import sys
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from benchmarks.steps import Case
 from slt_bench.params.recipes import Recipe
+from slt_bench.search.methods.contract import Phase
 from slt_bench.search.methods.edge_popup import EdgePopup, ScoreMethod
-from slt_bench.search.schedules import Phase
 from slt_bench.search.steps.optimizer import Sgd
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 
 @pytest.mark.parametrize("freezing_ratio", [0.0, 0.5, 0.9])
-def test_memory(benchmark, freezing_ratio) -> None:
+def test_memory(benchmark: BenchmarkFixture, freezing_ratio: float) -> None:
     module, source = Case("resnet50", 16, 224, freezing_ratio).build()
     search, recipe = EdgePopup(kind="edge-popup"), Recipe(epochs=1, batch_size=2, learning_rate=0.1)
 
-    def build() -> tuple[ScoreMethod, Sgd]:
+    def build() -> tuple[ScoreMethod[EdgePopup], Sgd]:
         network = MaskedNetwork(module, source, "none", with_gradient=True)
         method = ScoreMethod(search, network, (Phase(1, 0.5),), recipe, seed=0)
         return method, Sgd(method.learned, 0.9, 1e-4)
@@ -38,7 +39,7 @@ def size(tensor: Tensor) -> float:
     return tensor.numel() * tensor.element_size() / 1e6
 
 
-def test_peak(benchmark) -> None:
+def test_peak(benchmark: BenchmarkFixture) -> None:
     """A search beside weight training, each in a process of its own, one thread."""
 
     def measured(kind: str) -> list[int]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pytest_benchmark.fixture import BenchmarkFixture
 from torchvision.transforms.v2 import functional as tv
 
 from benchmarks.test_loader import IMAGENET, real
@@ -46,7 +47,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @real
-def test_crops_beside_full_decoding(benchmark, sample) -> None:
+def test_crops_beside_full_decoding(benchmark: BenchmarkFixture, sample: Path) -> None:
     transform = Transform(sample / "train.beton", IMAGENET, True)
     file, begins, sizes, _, heights, widths = transform._stored
     memory, grid, count = transform._memory(), np.array([224, 224, 0, 0]), len(begins)
@@ -89,7 +90,7 @@ def reencoded(pixels: NDArray[np.uint8], images: Images) -> NDArray[np.uint8]:
 
 
 @real
-def test_evaluation_beside_torchvision(benchmark, sample) -> None:
+def test_evaluation_beside_torchvision(benchmark: BenchmarkFixture, sample: Path) -> None:
     """Test images as they are stored, through our resize and crop, beside the sample's own files through torchvision's.
 
     And the logits of a network, and what re-encoding the test images as training images are would do.
@@ -105,8 +106,8 @@ def test_evaluation_beside_torchvision(benchmark, sample) -> None:
         f"\n{(modes == JPG).sum()} of {len(modes)} test images are stored as their files, the others as pixels; "
         f"pixels: largest difference {difference.max()}, mean {difference.mean():.3f} of 255"
     )
-    for options in ({}, {"max_resolution": 500}, {"max_resolution": 160}):
-        images = Images(source="imagenet_sample", write_mode="jpg", **options)
+    for size in (None, 500, 160):
+        images = Images(source="imagenet_sample", write_mode="jpg", max_resolution=size)
         other = np.stack([evaluated(Image.fromarray(reencoded(each, images))) for each in pixels])
         difference = np.abs(other.astype(int) - theirs)
         print(f"re-encoded, {images.stored_how.split(';')[0]}: largest {difference.max()}, mean {difference.mean():.3f} of 255")
@@ -155,7 +156,9 @@ def enlarged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif("SLT_BENCH_CIFAR10" not in os.environ, reason="SLT_BENCH_CIFAR10 names no CIFAR-10 images")
 @pytest.mark.parametrize("kind", ["weight-training", "edge-popup"])
-def test_accuracy_with_reduced_decoding(benchmark, enlarged, monkeypatch, kind) -> None:
+def test_accuracy_with_reduced_decoding(
+    benchmark: BenchmarkFixture, enlarged: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     """The same searches on JPEGs (most crops decoded at half the scale or less) and on the same pictures as pixels."""
     monkeypatch.chdir(enlarged)
     accuracies: dict[str, list[float]] = {"jpegs": [], "decoded": []}
@@ -177,8 +180,9 @@ def test_accuracy_with_reduced_decoding(benchmark, enlarged, monkeypatch, kind) 
 
 
 def make_cell(name: str, root: Path, kind: str, seed: int) -> Cell:
-    path, mode = ("images", "jpg") if name == "jpegs" else ("decoded", "raw")
-    images = Images(source="image_folder", path=str(root / path), write_mode=mode)
+    images = Images(source="image_folder", path=str(root / "images"), write_mode="jpg")
+    if name != "jpegs":
+        images = Images(source="image_folder", path=str(root / "decoded"), write_mode="raw")
     dataset = Dataset(
         images=images,
         mean=[0.491, 0.482, 0.447],
@@ -190,8 +194,9 @@ def make_cell(name: str, root: Path, kind: str, seed: int) -> Cell:
     )
     trains = kind == "weight-training"
     return Cell(
-        dataset_name=name, dataset=dataset, network_name="conv4", network=Network(kind="conv4", width=0.25), source=Source(),
-        search_name=kind, search=WeightTraining(kind=kind) if trains else EdgePopup(kind=kind),
+        table="decoding", dataset_name=name, dataset=dataset,
+        network_name="conv4", network=Network(kind="conv4", width=0.25), source=Source(),
+        search_name=kind, search=WeightTraining(kind="weight-training") if trains else EdgePopup(kind="edge-popup"),
         recipe_name="r", recipe=Recipe(epochs=8, batch_size=64, learning_rate=0.02 if trains else 0.1),
         sparsity=0.0 if trains else 0.5, seed=seed,
     )  # fmt: skip

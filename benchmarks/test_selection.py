@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from slt_bench.ticket.top_k import TopK
@@ -42,9 +45,9 @@ class Again:
 
 
 @pytest.mark.parametrize("network", SIZES)
-@pytest.mark.parametrize("select", [Again, once, by_kth_value, by_sort], ids=lambda select: select.__name__)
-def test_selection(benchmark, network, select) -> None:
-    select = select() if select is Again else select
+@pytest.mark.parametrize("way", [Again, once, by_kth_value, by_sort], ids=lambda way: way.__name__)
+def test_selection(benchmark: BenchmarkFixture, network: str, way: Any) -> None:
+    select = way() if way is Again else way
     scores = torch.randn(SIZES[network], generator=torch.Generator().manual_seed(0))
     mask = benchmark.pedantic(select, (scores, len(scores) // 2), rounds=5, warmup_rounds=1)
     assert abs(int(mask.sum()) - len(scores) // 2) < 10

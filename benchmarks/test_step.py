@@ -8,6 +8,7 @@ from time import perf_counter
 
 import pytest
 import torch
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.released import released_step
 from benchmarks.steps import DEVICE, Case, search_step, weight_training_step
@@ -31,7 +32,7 @@ ROUNDS = 15
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_search_step(benchmark, case) -> None:
+def test_search_step(benchmark: BenchmarkFixture, case: str) -> None:
     (search, _), training = search_step(CASES[case]), weight_training_step(CASES[case])
     rounds = rounds_of(CASES[case])
     ratio = in_turns(benchmark, search, training, rounds)
@@ -40,7 +41,7 @@ def test_search_step(benchmark, case) -> None:
 
 
 @pytest.mark.parametrize("case", ["conv6", "resnet18", "resnet50-8"])
-def test_step_of_released_codes(benchmark, case) -> None:
+def test_step_of_released_codes(benchmark: BenchmarkFixture, case: str) -> None:
     """A step in the way of the released codes beside one of ours, both in float32."""
     rounds = rounds_of(CASES[case])
     ratio = in_turns(benchmark, released_step(CASES[case]), search_step(CASES[case])[0], rounds)
@@ -49,7 +50,7 @@ def test_step_of_released_codes(benchmark, case) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in BUILT_IN if kind not in ("edge-popup", "weight-training", "random-mask")])
-def test_rival_step(benchmark, kind) -> None:
+def test_rival_step(benchmark: BenchmarkFixture, kind: str) -> None:
     """A step of every other search beside one of edge-popup, Conv6 at batch 128."""
     parameters = {"iterations": 2} if kind == "iterative-edge-popup" else {"every": 1} if kind == "iterand" else {}
     rival, _ = search_step(CASES["conv6"], search_class(kind)(kind=kind, **parameters))
@@ -63,7 +64,7 @@ def rounds_of(case: Case) -> int:
     return ROUNDS if case.image == 32 or DEVICE != "cpu" else 7
 
 
-def in_turns(benchmark, one: Callable[[], None], other: Callable[[], None], rounds: int) -> float:
+def in_turns(benchmark: BenchmarkFixture, one: Callable[[], None], other: Callable[[], None], rounds: int) -> float:
     """The median time of a step over that of another, which is taken before each."""
     other_times = []
 
@@ -78,6 +79,7 @@ def in_turns(benchmark, one: Callable[[], None], other: Callable[[], None], roun
         wait()
 
     benchmark.pedantic(step, setup=other_first, rounds=rounds, warmup_rounds=2)
+    assert benchmark.stats is not None
     return benchmark.stats.stats.median / median(other_times[2:])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -20,11 +20,12 @@ from benchmarks.steps import EDGE_POPUP, Case, search_step, weight_training_step
 from slt_bench.params.searches import search_class
 from slt_bench.search.methods.contract import Search
 
+Tries = Mapping[Any, Callable[[], list[Any]]]  # by the first entries of their rows, a tuple
 PRECISIONS = ("float32", "tf32", "bfloat16")
 TRAINING = search_class("weight-training")(kind="weight-training")
 
 
-def in_turn(columns: list[str], tries: dict[tuple[str, ...], Callable[[], list[Any]]], notes: list[str]) -> Finding:
+def in_turn(columns: list[str], tries: Tries, notes: list[str]) -> Finding:
     """Make a row of each try, by itself: one that fails, as for want of memory, takes no other with it.
 
     Args:
@@ -172,8 +173,7 @@ def images(size: Size) -> Finding:
     return Finding(["images", "loader", "workers", "images a second", "with steps", "furthest"], rows, notes, "; ".join(far))
 
 
-def _cases(size: Size) -> dict[tuple[str, ...], Case]:
-    """All networks in all number formats."""
-    return {
-        (name, precision): replace(case, precision=precision) for name, case in size.cases.items() for precision in PRECISIONS
-    }
+def _cases(size: Size, precisions: tuple[str, ...] = PRECISIONS) -> dict[tuple[str, ...], Case]:
+    """All networks in some number formats."""
+    keys = [(name, precision) for name in size.cases for precision in precisions]
+    return {(name, precision): replace(size.cases[name], precision=precision) for name, precision in keys}

@@ -50,8 +50,8 @@ def pack(folder: Path, python: str = "3.12") -> None:
         for begin, size in zip(file.begins, file.sizes, strict=True):
             frame[begin : begin + size] = 0
         (folder / f"{name}.frame").write_bytes(zlib.compress(frame.tobytes(), 9))
-    for name in ("manifest.json", "origin.txt"):
-        shutil.copy(directory / name, folder / name)
+    for other in ("manifest.json", "origin.txt"):
+        shutil.copy(directory / other, folder / other)
     shutil.copy(archive, folder / f"images{''.join(archive.suffixes)}")
 
 
