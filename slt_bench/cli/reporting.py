@@ -38,6 +38,8 @@ def ticket(
 
     if write is None and (mask or statistics):
         raise BenchError("--mask and --statistics say how a ticket is written: give --write OUT with them")
+    if write is not None and (not write.name or write.is_dir() or not write.parent.is_dir()):
+        raise BenchError(f"--write {write}: name a file, in a folder that is there")
     for plugin in plugins:
         import_plugin(plugin)
     ticket_file = read_ticket(file)
@@ -112,8 +114,8 @@ def _verify(tables: tuple[str, ...]) -> None:
     print(f"{compared} of {len(checks)} tickets give the accuracy that is kept with them{told}")
     if wrong:
         raise BenchError(str(wrong[0]).removeprefix("✗ "))
-    if checks and not compared:
-        raise BenchError(f"no ticket was compared: {checks[0].detail}")
+    if not compared:
+        raise BenchError(f"no ticket was compared: {checks[0].detail if checks else f'no table in {paths.RESULTS} keeps one'}")
 
 
 @commands.command()

@@ -131,10 +131,10 @@ def _with_machine(experiments: Experiments, workers: int | None, afresh: bool) -
 @click.argument("cell", type=Name("cell"))
 @click.option("--given", "handover", type=Handover(), hidden=True)
 def search(cell: str, handover: dict[str, Any] | None) -> None:
-    """Run the search of one cell alone; with torchrun, by several processes."""
+    """Run the search of one cell alone, unless it has a result; with torchrun, by several processes."""
     if handover is None:
         experiments = load()
-        cells.search_cell(experiments.params.machine, experiments.cell(cell))
+        cells.search_if_needed(experiments.params.machine, experiments.cell(cell))
     else:  # the process that started this one may have read other parameters than today's
         cells.search_cell(handover["machine"], handover["cell"])
 

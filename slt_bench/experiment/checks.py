@@ -41,7 +41,8 @@ def sparsity_of(search: Search, source: Source, requested: float | None, locatio
             raise Infeasible(at, f"weight training keeps all free weights: leave sparsity out (got {requested})")
         return p
     if requested is None:
-        raise Infeasible(location, f"sparsity is missing: {search.kind} needs one, from {p:g} to {1 - lock:g}")
+        most = f"{1 - lock:g}" if lock else "below 1"
+        raise Infeasible(location, f"sparsity is missing: {search.kind} needs one, from {p:g} to {most}")
     if requested >= 1:
         raise Infeasible(at, f"a ticket of sparsity {requested:g} has no edge")
     if not p - _EPSILON <= requested <= 1 - lock + _EPSILON:

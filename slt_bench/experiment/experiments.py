@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import did_you_mean
 from slt_bench.experiment.cell import Cell
+from slt_bench.params.datasets import Images
 from slt_bench.params.tables import Params, Table
 
 
@@ -57,6 +58,18 @@ class Experiments:
             raise BenchError(f"there is no table '{name}'{did_you_mean(name, self.tables)} (there are: {known})")
         return self.tables[name]
 
+    def images(self, dataset: str) -> Images:
+        """Look up what the images of a dataset are, by its name.
+
+        Raises:
+            BenchError: there is no dataset of that name.
+        """
+        datasets = self.params.datasets
+        if dataset not in datasets:
+            known = ", ".join(datasets)
+            raise BenchError(f"there is no dataset '{dataset}'{did_you_mean(dataset, datasets)} (there are: {known})")
+        return datasets[dataset].images
+
     def cells(self, tables: Iterable[str] | None = None) -> dict[str, Cell]:
         """Collect the cells of some tables, or of all if None, by id; a cell of several tables belongs to the first of them."""
         cells: dict[str, Cell] = {}
@@ -75,6 +88,8 @@ class Experiments:
         spare = (cell for table in self.tables.values() for cell in table.spare_cells if cell.id == cell_id)
         cell = cells.get(cell_id) or next(spare, None)
         if cell is None:
+            if cell_id in self.tables:
+                raise BenchError(f"'{cell_id}' is a table; `slt-bench plan {cell_id}` lists its cells")
             hint = did_you_mean(cell_id, [*cells, *self.tables])
-            raise BenchError(f"there is no cell '{cell_id}'{hint}; `slt-bench plan TABLE` lists a table's")
+            raise BenchError(f"there is no table or cell '{cell_id}'{hint}; `slt-bench plan` lists tables, with one its cells")
         return cell

@@ -12,7 +12,7 @@ from slt_bench.common.text import did_you_mean
 from slt_bench.common.yaml.reader import Document
 from slt_bench.common.yaml.text import one_line, shown
 from slt_bench.experiment.checks import Infeasible, Location
-from slt_bench.params.base import Model
+from slt_bench.params.base import NAME, Model
 from slt_bench.params.networks import network_class
 from slt_bench.params.searches import search_class
 from slt_bench.params.tables import Params
@@ -48,6 +48,8 @@ def _describe(document: Document, error: dict[str, Any]) -> str:
         message = f"unknown key{did_you_mean(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
     elif error["type"] == "missing":
         message = "is missing"
+    elif error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME:
+        message = f"must be of lower-case letters, digits and hyphens between them, got {_got(error['input'])}"
     elif error["type"] in ("dict_type", "model_type", "model_attributes_type"):
         message = f"must be a mapping of keys to values, got {_got(error['input'])}"
     elif error["type"].endswith("_type") or not (isinstance(error["input"], dict | list) or _names(message, error["input"])):

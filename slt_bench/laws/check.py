@@ -54,8 +54,10 @@ def find_searches(name: str, parameters: dict[str, Any]) -> list[Search]:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
+        fields = [field for field in search_class(kinds[0]).model_fields if field != "kind"]
+        wrong = "there is no such parameter" if first["type"] == "extra_forbidden" else first["msg"]
         raise BenchError(
-            f"{name}: {f'{where}: ' if where else ''}{first['msg']}; give parameters as --with KEY=VALUE"
+            f"{name}: {f'{where}: ' if where else ''}{wrong}; parameters are {', '.join(fields) or 'none'}: --with KEY=VALUE"
         ) from error
     except ValueError as error:
         raise BenchError(str(error)) from error

@@ -16,9 +16,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-Name = Annotated[
-    str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=60, description="lower case, digits and hyphens")
-]
+NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+Name = Annotated[str, Field(pattern=NAME, max_length=60, description="lower case, digits and hyphens")]
 Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda ratio: ratio + 0.0)]  # of -0.0, which is no other, 0.0
 Rgb = Annotated[list[Ratio], Field(min_length=3, max_length=3)]
 PositiveRgb = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3, max_length=3)]

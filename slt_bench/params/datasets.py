@@ -120,7 +120,8 @@ class Images(Model):
     def _what_belongs_to_the_source(self) -> Images:
         is_ours = not is_plugin(self.source)
         if is_ours and (self.source == "image_folder") != (self.path is not None):
-            raise ValueError("path is given for source image_folder, and for no other source")
+            wrong = "path is missing: the folder or tar archive of" if self.path is None else "path is only for"
+            raise ValueError(f"{wrong} source image_folder")
         if self.options and is_ours:
             raise ValueError("options are for a source of your own, module:name")
         if is_ours and self.size is not None and self.source != "image_folder":

@@ -41,6 +41,11 @@ class Standing:
         return self.kind == "done" or (self.kind == "stale" and set(self.differences) <= {CODE, *_GONE})
 
     @property
+    def lacks_tickets(self) -> bool:
+        """Whether the result may be compared, but is without tickets, as one that was restored."""
+        return self.is_comparable and bool(set(self.differences) & set(TICKETS))
+
+    @property
     def is_of_other_code(self) -> bool:
         """Whether the result was made with other code than today's."""
         return CODE in self.differences

@@ -31,18 +31,24 @@ def run_cell(machine: Machine, cell: Cell) -> None:
     from slt_bench.records.checksums import write_checksums
     from slt_bench.records.standing import search_standing
 
+    search_if_needed(machine, cell)
     standing = search_standing(cell)
-    if standing.is_result:
-        print(f"{cell.directory} holds the result of this search; remove it to search again")
-    else:
-        search_cell(machine, cell)
-        standing = search_standing(cell)
     if standing.kind == "diverged":
         if not (cell.directory / CHECKSUMS).exists():  # the search was killed before it wrote them
             write_checksums(cell.directory)
         print(f"{cell.id}  DIVERGED: {standing.reason} (a lower learning rate may help)")
     else:
         _evaluate(machine, cell, standing)
+
+
+def search_if_needed(machine: Machine, cell: Cell) -> None:
+    """Search a cell as `search_cell` does, unless it has a result."""
+    from slt_bench.records.standing import search_standing
+
+    if search_standing(cell).is_result:
+        print(f"{cell.directory} holds the result of this search; remove it to search again")
+    else:
+        search_cell(machine, cell)
 
 
 def search_cell(machine: Machine, cell: Cell) -> None:

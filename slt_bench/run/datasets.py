@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import in_turn
-from slt_bench.common.text import did_you_mean
 from slt_bench.compute.devices import cores
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
@@ -63,14 +62,12 @@ def prepare_dataset(experiments: Experiments, name: str) -> None:
     Raises:
         BenchError: there is no such dataset, or its images cannot be had.
     """
-    datasets = experiments.params.datasets
-    if name not in datasets:
-        raise BenchError(f"there is no dataset '{name}'{did_you_mean(name, datasets)}")
+    images = experiments.images(name)
     from slt_bench.data.manifest import read_origin
     from slt_bench.data.prepare import prepare
 
     check_images(experiments, name)
-    manifest = prepare(datasets[name].images, paths.dataset_dir(name), _threads(experiments.params.machine.workers))
+    manifest = prepare(images, paths.dataset_dir(name), _threads(experiments.params.machine.workers))
     counts = ", ".join(f"{count:,} {split}" for split, count in manifest.counts().items())
     print(f"{name}: {counts} images of {read_origin(paths.dataset_dir(name))}, digest {manifest.digest[:12]}")
 

@@ -65,12 +65,12 @@ def measure_on(experiments: Experiments, file: TicketFile, dataset: str) -> str:
     """Measure a ticket on the test images of a dataset, which is prepared where it is not there; returns a sentence.
 
     Raises:
-        BenchError: the images cannot be had, or are of other classes or sizes.
+        BenchError: there is no such dataset, its images cannot be had, or they are of other classes or sizes.
     """
     from slt_bench.run.datasets import prepare_named
 
+    prepare_named(experiments, {dataset: experiments.images(dataset)})
     directory = paths.dataset_dir(dataset)
-    prepare_named(experiments, {dataset: experiments.params.datasets[dataset].images})
     (metrics,) = measure_tickets([file], directory, "this ticket and its network")
     return f"test top-1 on {dataset}: {metrics.top1:.2f} % ({metrics.correct:,} of {metrics.images:,} images)"
 

@@ -50,7 +50,8 @@ def test_check_and_plan(bench: Path) -> None:
     ("arguments", "message"),
     [
         (("plan", "ones"), "there is no table 'ones'; did you mean 'one'?"),
-        (("run", "digits_tiny"), "there is no cell 'digits_tiny'"),
+        (("run", "digits_tiny"), "there is no table or cell 'digits_tiny'"),
+        (("search", "one"), "'one' is a table; `slt-bench plan one` lists its cells"),
         (("prepare", "digit"), "there is no dataset 'digit'; did you mean 'digits'?"),
         (("ticket", "nothing"), "there is no ticket nothing"),
     ],
@@ -130,6 +131,12 @@ def test_run_makes_a_ticket_that_can_be_shown(bench_with_store: Path) -> None:
     assert "conv4" in shown and "verified" in shown
     top1 = json.loads((bench / f"outputs/cells/one/{CELL}/metrics.json").read_text())["top1"]
     assert f"test top-1 on digits: {top1:.2f} % (" in command("ticket", file, "--on", "digits").stdout
+    assert "there is no dataset 'digit'; did you mean 'digits'?" in command("ticket", file, "--on", "digit").stderr
+    for nowhere in (".", "/", "", "no/such/folder/small.safetensors"):
+        refused = command("ticket", file, "--write", nowhere)
+        assert refused.returncode == 2 and "name a file, in a folder that is there" in refused.stderr
+    assert not Path("no").exists()
+    assert "holds the result of this search" in command("search", CELL).stdout, "what is there is not lost"
     assert f"done     {CELL}" in command("plan", "one").stdout
     assert command("report", "one").returncode == 0
     tracked = command("track", "one")

@@ -54,7 +54,7 @@ def test_the_standard_release_is_read_through_torchvision(cifar: Path, monkeypat
         images.append(found.train.images.tobytes())
     assert len(set(images)) == 1
     monkeypatch.setenv("SLT_BENCH_CIFAR100", str(cifar))
-    with pytest.raises(BenchError, match="cifar100 is neither in"):
+    with pytest.raises(BenchError, match="cifar100 is not in"):
         load_images(Images(source="cifar100"))
 
 
@@ -74,5 +74,5 @@ def test_no_release_and_no_network_is_one_clear_error(tmp_path: Path, monkeypatc
     with pytest.raises(BenchError, match=r"names .*nowhere, which does not exist"):
         load_images(Images(source="cifar10"))
     monkeypatch.setenv("SLT_BENCH_CIFAR10", str(tmp_path))
-    with pytest.raises(BenchError, match="cifar10 is neither in"):
+    with pytest.raises(BenchError, match="cifar10 is not in"):
         load_images(Images(source="cifar10"))

@@ -191,6 +191,10 @@ def test_a_shadow_of_a_mac_leaves_no_trace_and_a_damaged_picture_no_address(root
         (lambda root: put(root, "test/bird/0.png", picture(1)), "class bird not in train"),
         (lambda root: put(root, "test/cat/bird/0.txt", b"") or shutil.rmtree(root / "test/dog"), "class dog not in test"),
         (lambda root: [path.unlink() for path in (root / "test/dog").iterdir()], "class dog without a picture in test"),
+        (
+            lambda root: [shutil.rmtree(root / split / "dog") for split in ("train", "test")],
+            "has the class cat alone: a classifier",
+        ),
         (lambda root: [(root / "train" / each).mkdir() for each in "abcdefg"], "classes a, b, c, d, e and 2 more not in test"),
         (lambda root: (root / "train/cat/up").symlink_to(".."), r"cat/up/cat leads back to a folder that it lies in"),
         (lambda root: (root / "train/cat/x.png").symlink_to("none"), r"train/cat: x\.png is a link to what is not there"),

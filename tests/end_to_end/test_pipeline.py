@@ -83,7 +83,8 @@ def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def slt_bench(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": f"{clone}{os.pathsep}{ABSENT}", "OMP_NUM_THREADS": "1"}
+    # No `python` of this environment is on the path, as where nobody has activated it.
+    environment = os.environ | {"PYTHONPATH": f"{clone}{os.pathsep}{ABSENT}", "OMP_NUM_THREADS": "1", "PATH": os.defpath}
     command = [sys.executable, "-m", "slt_bench", *arguments]
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
 

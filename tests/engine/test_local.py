@@ -200,7 +200,7 @@ def test_wrong_calls_are_told(project: Path) -> None:
     written(PARAMS)
     Path("mine.py").write_text("def number():\n    return 7\n")
     for arguments, message in (
-        (["ones"], "there is no cell 'ones'; did you mean 'one'?"),
+        (["ones"], "there is no table or cell 'ones'; did you mean 'one'?"),
         (["one", "--jobs", "0"], "must be 1 or more"),
         (["one", "--executor", "slurm"], "there is no executor 'slurm': give local, tcp://HOST:PORT of a dask scheduler, or"),
         (["one", "--executor", "tcp://127.0.0.1:1", "--jobs", "2"], "--jobs and --devices are for this machine"),

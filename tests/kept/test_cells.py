@@ -46,7 +46,7 @@ def test_what_is_kept_makes_the_same_table_elsewhere(
     invoke(["results", "--restore", "one"])
     count = len(table.cells) - 1
     assert (
-        f"one: {count} results are in outputs/cells/one again, without their tickets. `slt-bench run one"
+        f"one: {count} results are in outputs/cells/one again, without their tickets. `slt-bench report one"
         in capsys.readouterr().out
     )
     shutil.rmtree(table.cells[1].directory)

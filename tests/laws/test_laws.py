@@ -149,6 +149,7 @@ def test_the_command_takes_a_file_of_ones_own(
         (["tests.plugins.gates:Gate"], "has no Gate; did you mean 'Gates'"),
         (["tests.plugins.gates:Tensor"], "is no search"),
         (["tests.plugins.gates:Gates", "--with", "factor=1"], "factor: Input should be greater than 1"),
+        (["tests.plugins.gates:Gates", "--with", "bogus=1"], "bogus: there is no such parameter; parameters are .*factor"),
         (["tests.plugins.gates:Gates", "--with", "factor"], "must be KEY=VALUE, got 'factor'"),
         (["tests.plugins.gates:Gates", "--with", "rounds=100"], r"does not hold: .*of tests.plugins.gates:Gates"),
     ],

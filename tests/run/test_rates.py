@@ -99,3 +99,11 @@ def test_a_recipe_without_validation_is_refused() -> None:
     assert text != GOOD
     with pytest.raises(BenchError, match="recipe quick trains on all images"):
         try_rates(declared(text), "one", [0.1], Places(jobs=1))
+
+
+def test_a_table_that_learns_nothing_is_refused() -> None:
+    searches, rows = GOOD.index("tables:"), GOOD.index("    rows:")
+    text = f"{GOOD[:searches]}  random: {{kind: random-mask}}\n{GOOD[searches:rows]}"
+    text += "    rows: [{search: random, sparsity: 0.5}]\n"
+    with pytest.raises(BenchError, match="table one learns nothing, so that no rate is better than another"):
+        try_rates(declared(text), "one", [0.1], Places(jobs=1))

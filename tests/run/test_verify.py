@@ -167,6 +167,10 @@ def test_images_that_are_at_hand_are_prepared(kept: Path, capsys: pytest.Capture
 def test_the_command_fails_where_a_ticket_differs(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(Path(__file__).parents[2] / "params.yaml", "params.yaml")
     manifest = read_manifest(paths.dataset_dir("digits"))
+    (kept / "made.json").rename("elsewhere.json")
+    with pytest.raises(BenchError, match="no ticket was compared: no table in results keeps one"):
+        invoke(["results", "--verify"])
+    Path("elsewhere.json").rename(kept / "made.json")
     invoke(["results", "--verify"])
     assert "1 of 1 tickets give the accuracy that is kept with them" in capsys.readouterr().out
     change(kept, lambda record: record.update(digest="f" * 64))

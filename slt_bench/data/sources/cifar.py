@@ -72,8 +72,9 @@ def _release(images: Images, root: Path, download: bool) -> ImageSet:
     try:
         train, test = (kind(str(root), train=part, download=download) for part in (True, False))
     except (URLError, OSError, RuntimeError) as error:
+        missing = f"is neither in {root} nor to be downloaded ({error})" if download else f"is not in {root}, or not whole"
         raise BenchError(
-            f"{images.source} is neither in {root} nor to be downloaded ({error}). Put the release there, or name its "
+            f"{images.source} {missing}. Put the release there, or name its "
             f"directory, or a folder or tar of split/class/image, in the variable {images.variable}"
         ) from error
     splits = [Arrays(np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)) for part in (train, test)]

@@ -155,7 +155,7 @@ def check_classes(path: Path, splits: dict[str, Classes]) -> None:
         splits: split -> class -> pictures.
 
     Raises:
-        BenchError: naming the classes that are missing or empty, and where.
+        BenchError: naming the classes that are missing or empty, and where; or there is a single class.
     """
     if not all(splits.values()):
         raise BenchError(
@@ -172,6 +172,8 @@ def check_classes(path: Path, splits: dict[str, Classes]) -> None:
             faults.append(f"{_listed(empty)} without a picture in {split}")
     if faults:
         raise BenchError(f"{escaped(str(path))}: every class needs pictures in {' and '.join(splits)}, but {'; '.join(faults)}")
+    if len(only := next(iter(splits.values()))) == 1:
+        raise BenchError(f"{escaped(str(path))} has the class {escaped(*only)} alone: a classifier needs two or more")
 
 
 def _listed(classes: list[str]) -> str:

@@ -25,8 +25,10 @@ def announcement(experiments: Experiments, planned: Sequence[Planned], jobs: int
     left = [entry for entry in by_id.values() if entry.is_left]
     if not left:
         return [f"all {len(by_id):,} cells have their results"]
-    line = f"{len(left):,} of {len(by_id):,} cells are left{_time_of(left, jobs)}"
-    return [line, *missing_images(experiments, [entry.cell for entry in left])]
+    lines = [f"{len(left):,} of {len(by_id):,} cells are left{_time_of(left, jobs)}"]
+    if count := sum(entry.standing.lacks_tickets for entry in left):
+        lines.append(f"{count:,} of these have results without their tickets, which `--decide` goes on from")
+    return [*lines, *missing_images(experiments, [entry.cell for entry in left])]
 
 
 def table_summary(experiment: Experiment, planned: Sequence[Planned]) -> str:

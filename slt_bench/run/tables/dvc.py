@@ -33,8 +33,10 @@ def reproduce(*stages: str) -> None:
         SystemExit: a stage failed, and has printed the reason, or DVC did.
     """
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *stages]
+    # Stages call `python`, which has to be this one, whether its environment is activated or not.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     with in_turn(paths.STATE / "dvc.lock"):
-        status = subprocess.run(command, env=os.environ | {ANNOUNCED: "1"}).returncode
+        status = subprocess.run(command, env=os.environ | {ANNOUNCED: "1", "PATH": path}).returncode
     if status:
         print(f"`dvc repro {' '.join(stages)}` failed (exit status {status}); by itself it says more", file=sys.stderr)
         raise SystemExit(status)

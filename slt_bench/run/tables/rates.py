@@ -30,7 +30,7 @@ def try_rates(experiments: Experiments, table: str, rates: Sequence[float], plac
         places: where the cells run.
 
     Raises:
-        BenchError: a recipe has no validation; or, at the end, cells failed.
+        BenchError: a recipe has no validation, or nothing is learned; or, at the end, cells failed.
     """
     tried = [(cell.recipe_name, at_rate(cell, rate)) for cell in first_of_recipes(experiments.table(table)) for rate in rates]
     cells = [cell for _, cell in tried]
@@ -51,7 +51,7 @@ def first_of_recipes(experiment: Experiment) -> list[Cell]:
     That is its first seed, and of each recipe the first search of scores and the first of weights, at all sparsities.
 
     Raises:
-        BenchError: a recipe trains on all images, so that none are left to choose by.
+        BenchError: a recipe trains on all images, so that none are left to choose by; or nothing is learned.
     """
     seed = experiment.cells[0].seed
     learn = [cell for cell in experiment.cells if cell.search.learns != "nothing" and cell.source.parent is None]
@@ -62,6 +62,8 @@ def first_of_recipes(experiment: Experiment) -> list[Cell]:
         if first.recipe.train_on == "all":
             raise BenchError(f"recipe {first.recipe_name} trains on all images: none are held out to choose a rate by")
         found += [cell for cell in those if (cell.search_name, cell.source) == (first.search_name, first.source)]
+    if not found:
+        raise BenchError(f"table {experiment.name} learns nothing, so that no rate is better than another")
     return found
 
 

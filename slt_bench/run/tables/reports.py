@@ -91,10 +91,10 @@ def restore_table(experiment: Experiment) -> str:
     name = experiment.name
     restored, gone = restore_cells(experiment)
     told = f"; {len(gone)} are left out, of cells that it declares no more" if gone else ""
-    return (
-        f"{name}: {len(restored)} results are in {paths.cells_dir(name)} again, without their tickets{told}. "
-        f"`slt-bench run {name} --decide --hours 1` goes on from them; without --decide it runs these cells anew"
-    )
+    rest = f"`slt-bench report {name}` shows them; `slt-bench run {name}` makes these cells anew"
+    if experiment.table.claims:
+        rest += ", with `--decide --hours 1` it goes on from them, where claims are open"
+    return f"{name}: {len(restored)} results are in {paths.cells_dir(name)} again, without their tickets{told}. {rest}"
 
 
 def write_results_site(target: Path) -> None:
