@@ -25,7 +25,7 @@ help:
 	@echo "make gpu     what to run first on a machine with a GPU: laws, times, then cells for MINUTES (30)"
 	@echo "make ui      MLflow's page over the results"
 	@echo "make lock    renew requirements.lock from requirements.in"
-	@echo "make clean   remove the virtual environment, data and outputs"
+	@echo "make clean   remove the virtual environment and all that was made: data, outputs, saved states, MLflow's and DVC's stores"
 
 # Set-up: a stamp for each step, so that a second call has nothing to do.
 $(VENV)/.system: Makefile

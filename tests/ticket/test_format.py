@@ -13,6 +13,7 @@ import constriction
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.special import ndtri
 
 from slt_bench.ticket.file import MaskCoding, save_ticket
@@ -160,3 +161,16 @@ def check(path: Path) -> None:
     digest.update(roles.tobytes() + weights.tobytes())
     digest.update(tensors["batch_norm_mean"].tobytes() + tensors["batch_norm_var"].tobytes())
     assert digest.hexdigest() == header["digest"]
+
+
+def test_the_documents_sample_classifies_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/ticket-format.md").read_text(encoding="utf-8")
+    sample = page.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    ticket = make_ticket(SOURCES["frozen"])
+    save_ticket(ticket, Path("ticket.safetensors"))
+    Image.fromarray(np.full((20, 30), 128, np.uint8)).save("picture.png")
+    exec(compile(sample, "sample", "exec"), {})
+    assert capsys.readouterr().out.strip() in ticket.spec.classes
