@@ -132,3 +132,11 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     (tmp_path / ".half.123.tmp").touch()  # of a process that was killed
     with exclusive(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_file_is_on_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened, fsync, take = [], os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (happened.append("fsync"), fsync(file)))
+    monkeypatch.setattr(Path, "replace", lambda self, target: (happened.append("replace"), take(self, target)))
+    files.write_text(tmp_path / "file", "text")
+    assert happened == ["fsync", "replace"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,10 +17,12 @@ import torch
 from slt_bench.common import random
 from slt_bench.common.compiled import cache_directory
 from slt_bench.common.errors import BenchError
+from slt_bench.data import prepare as preparing
 from slt_bench.data.decode.batch import fill_batch
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import FILES, read_manifest
 from slt_bench.data.prepare import prepare
+from slt_bench.data.sources.registry import load_images
 from slt_bench.data.sources.splits import balanced_indices
 from slt_bench.data.verify import verify_file
 from tests.toys_images import DIGITS, labels_of, pictures, raw_epoch
@@ -193,3 +196,35 @@ def test_a_missing_or_damaged_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(BenchError, match=r"manifest\.json is damaged"):
         read_manifest(tmp_path)
+
+
+def test_a_dataset_of_another_seed_holds_other_images_out() -> None:
+
+    split, other = load_images(DIGITS.images).train, DIGITS.images.model_copy(update={"seed": 1})
+    assert set(preparing._held_out(split.labels, other)) != set(preparing._held_out(split.labels, DIGITS.images))
+    parts = [preparing._subset(split, 100, "train", seed, "subset") for seed in (0, 1)]
+    assert parts[0].labels.tolist() != parts[1].labels.tolist()
+
+
+def test_what_reads_back_differently_is_no_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = preparing.BetonWriter.write
+
+    def damaged(self) -> None:
+        write(self)
+        content = bytearray(Path(self.fname).read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        Path(self.fname).write_bytes(content)
+
+    monkeypatch.setattr(preparing.BetonWriter, "write", damaged)
+    with pytest.raises(BenchError, match="reads back differently"):
+        preparing.prepare(DIGITS.images, tmp_path / "digits")
+    assert not (tmp_path / "digits/manifest.json").exists()
+
+
+def test_the_digest_of_images_is_of_their_labels_too() -> None:
+    digests = set()
+    for shape, label in (((1, 2, 3), 0), ((1, 2, 3), 1), ((1, 3, 2), 0), ((0, 2, 3), 0)):
+        hasher = hashlib.sha256()
+        preparing._add_image(hasher, shape, label, np.zeros(18, np.uint8))
+        digests.add(hasher.hexdigest())
+    assert len(digests) == 4

@@ -13,16 +13,20 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.common.errors import Interrupted, Preempted
+from slt_bench.data.manifest import read_manifest
 from slt_bench.engine.channel import FileLine, Request, ThreadLine
 from slt_bench.engine.executors import Engine
 from slt_bench.engine.head import Failure, run_jobs
-from slt_bench.engine.job import Job, Note, Outcome, Report, Versions
+from slt_bench.engine.job import Job, Note, Outcome, Report, Versions, make_jobs
 from slt_bench.engine.progress import Progress
+from slt_bench.engine.worker import results_here
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.grid import families
 from slt_bench.params.machine import Machine
+from slt_bench.records.code_digest import cell_code
 from slt_bench.run.many import WORK
 from tests.engine.projects import PARAMS, written
+from tests.report.test_report import pretend
 
 Answer = Callable[[Job], Report]
 
@@ -349,3 +353,16 @@ def test_a_worker_that_is_lost_with_a_family_hides_no_refusals(cells: list[Cell]
     with Progress(2, 0) as progress:
         failures = run_jobs([job_of([parent, child])], Engine(Told(answer), line), progress)
     assert {failure.reason for failure in failures} == {"refused by bad: torch 2.11.0 instead of 2.12.1"}
+
+
+def test_workers_agree_in_all_libraries_that_make_the_numbers() -> None:
+    assert set(Versions.here([]).libraries) == {"torch", "torchvision", "numpy", "numba"}
+
+
+def test_a_damaged_result_of_a_dead_heads_worker_is_not_taken(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = written(PARAMS).tables["one"].cells[0]
+    pretend(cell, 60.0, cell_code(cell), images=read_manifest(Path("data/digits")).digest)
+    jobs = make_jobs(WORK, Machine(), [cell], "token", 1)
+    assert list(results_here(jobs)) == [str(cell.directory)]
+    (cell.directory / "ticket.safetensors").write_bytes(b"damaged")
+    assert results_here(jobs) == {}

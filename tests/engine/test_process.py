@@ -118,6 +118,13 @@ def test_a_request_reaches_a_process_that_does_not_listen(cell: Cell, request_: 
     assert run_job(job_again(cell), line) == Report("")  # nothing begins after it
 
 
+def test_when_it_is_asked_to_stop_no_other_cell_begins(cell: Cell) -> None:
+    line = ThreadLine()
+    line.listen(lambda _: line.ask("stop"))
+    outcomes = run_job(job([cell, cell.model_copy(update={"seed": 1})], sleep), line).outcomes
+    assert [(outcome.cell_id, outcome.kind) for outcome in outcomes] == [(cell.id, "stopped")]
+
+
 def job_again(cell: Cell) -> Job:
     paths.run_dir("t").rmdir()
     return job([cell], sleep)

@@ -13,15 +13,20 @@ import pytest
 from slt_bench.cli.commands import invoke
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.data.manifest import read_manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
-from slt_bench.kept.cells import NAME, restore_cells
+from slt_bench.experiment.load import load_experiments
+from slt_bench.kept.cells import NAME, keep_cells, restore_cells
+from slt_bench.kept.tickets import _ticket_of
 from slt_bench.params.sources import Source
 from slt_bench.records.checksums import write_checksums
 from slt_bench.records.standing import cell_standing
 from slt_bench.report.results import table_results
 from slt_bench.run.tables.reports import keep_tables
-from tests.report.test_report import pretend
+from tests.report.test_claims import TEXT
+from tests.report.test_report import diverge, pretend
+from tests.toys_results import read_results
 
 
 @pytest.fixture
@@ -118,3 +123,23 @@ def test_an_archive_that_is_missing_or_damaged_is_named(params: Experiments, kep
     kept.unlink()
     with pytest.raises(BenchError, match="is not there: this table is not kept, or without the results of its cells"):
         restore_cells(table)
+
+
+def test_a_divergence_is_kept_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(TEXT)
+    experiment = load_experiments(Path("params.yaml")).tables["one"]
+    diverge(cell := experiment.cells[2])
+    (paths.RESULTS / "one").mkdir(parents=True)
+    keep_cells(table_results(experiment), paths.RESULTS / "one")
+    shutil.rmtree(cell.directory)
+    assert restore_cells(experiment) == ([cell], []) and cell_standing(cell, None).record["diverged"]
+
+
+def test_a_kept_ticket_of_other_images_is_not_taken(project: Path, make_cell: Callable[..., Cell]) -> None:
+    pretend(cell := make_cell(), 60.0, images=read_manifest(Path("data/digits")).digest)
+    (cell.directory / "ticket.safetensors").unlink()
+    (result,) = read_results([cell])
+    kept = {"top1": 60.0, "digest": result.record["data"]["digest"], "file": Path("x")}
+    assert _ticket_of(result, {cell.id: kept}) == Path("x")
+    assert _ticket_of(result, {cell.id: kept | {"digest": "0" * 64}}) is None

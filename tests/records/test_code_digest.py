@@ -86,6 +86,7 @@ def test_comments_and_docstrings_do_not_count(own_package: Path) -> None:
         ("tracking/runs.py", "def track(", "def track(*, _more: int = 0, ", {"table"}),
         ("records/syntax.py", "def dumped(", "def dumped(*, _more: int = 0, ", set()),
         ("report/page.html", "<", " <", {"table"}),
+        ("experiment/published.yaml", "value: 73.3", "value: 73.4", {"table"}),
     ],
 )
 def test_what_is_used_counts_and_nothing_else(package: Path, file: str, old: str, new: str, stale: set[str]) -> None:

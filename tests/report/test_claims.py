@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from slt_bench.experiment.load import load_experiments
 from slt_bench.params.claims import Claim, Side
 from slt_bench.records.checksums import write_checksums
 from slt_bench.report.results import table_results
+from slt_bench.report.verdicts import claims as verdicts
 from slt_bench.report.verdicts.claims import measure_effect
 from slt_bench.report.verdicts.looks import looks_at
 from slt_bench.report.verdicts.statistics import interval
@@ -271,3 +273,19 @@ def test_a_claim_compares_what_was_trained_on_as_many_images(tmp_path: Path) -> 
     text = (TEXT + CLAIMS).replace("recipes:\n", f"recipes:\n{whole}")
     message = r"tables\.one\.claims\.frozen: recipes whole and quick do not train on as many images: give both"
     refused(tmp_path / "params.yaml", text, "{id: frozen,", "{id: frozen, recipe: whole,", message)
+
+
+def test_equal_values_are_not_more() -> None:
+    assert measure_effect(CLAIM, [60.0, 61.0], [60.0, 61.0]).verdict == "undecided"
+
+
+def test_pairs_and_looks_share_one_error_and_the_least_published_size_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(TEXT + CLAIMS.replace("across: most", "across: most, looks: 3"))
+    monkeypatch.setattr(verdicts, "fitting", lambda *_: [SimpleNamespace(value=9.0), SimpleNamespace(value=1.33)])
+    experiment = load_experiments(Path("params.yaml")).tables["one"]
+    tested = verdicts.test_claims(experiment, table_results(experiment).lines)
+    (most,) = [result for result in tested if result.claim.across == "most"]
+    assert most.pairs == 6 and most.effect.published == 1.33

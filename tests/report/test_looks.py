@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +23,8 @@ from slt_bench.report.rows import claim_row
 from slt_bench.report.verdicts.claims import _VERDICTS as VERDICTS
 from slt_bench.report.verdicts.claims import ClaimResult, measure_effect, take_looks
 from slt_bench.report.verdicts.looks import Looks
-from slt_bench.report.verdicts.open_claims import describe, open_claims
-from tests.report.test_claims import TEXT
+from slt_bench.report.verdicts.open_claims import describe, open_claims, would_decide
+from tests.report.test_claims import CLAIM, RATIO, TEXT
 from tests.report.test_report import diverge, pretend
 
 RUNS, FIRST = 2000, 3
@@ -234,3 +235,14 @@ def test_for_up_to_the_published_size_is_excluded_only_where_no_pair_is_open(par
     )
     assert excluded.verdict == "published size excluded" and open_one.verdict == "undecided"
     assert VERDICTS.index(open_one.verdict) > VERDICTS.index(excluded.verdict)
+
+
+def test_whether_seeds_would_decide_heeds_the_level_and_the_unit() -> None:
+    values = [0.0, 1.0, 2.0]
+    near = measure_effect(CLAIM, values, [0.0] * 3)  # n = 6: 1 +- 1.05 at the level of one, 1 +- 1.64 of four
+    results = [SimpleNamespace(effect=near, claim=CLAIM, pairs=pairs) for pairs in (1, 4)]
+    assert [would_decide(result, 7) for result in results] == [True, False]
+    ratio = measure_effect(RATIO, [330.0, 330.1], [100.0, 100.0])
+    assert would_decide(SimpleNamespace(effect=ratio, claim=RATIO, pairs=1), 2)
+    short = measure_effect(RATIO, [330.0, 320.0], [100.0, 100.0])
+    assert not would_decide(SimpleNamespace(effect=short, claim=RATIO, pairs=1), 2)

@@ -7,6 +7,7 @@ import json
 import re
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from slt_bench.records.result import common_images
 from slt_bench.report.columns import line_columns
 from slt_bench.report.notes import table_notes
 from slt_bench.report.results import table_results
-from slt_bench.report.rows import line_rows
+from slt_bench.report.rows import _difference, _line_row, line_rows
 from slt_bench.report.verdicts.statistics import mean_and_deviation
 from slt_bench.run.tables.plan import plan
 from slt_bench.run.tables.reports import report_table
@@ -283,3 +284,20 @@ def test_versions_of_the_code_are_told_where_one_kind_of_search_has_several(para
     assert ("several versions of the code" in notes) == (first.code in {cell.code for cell in others})
     assert len({cell.code for cell in params.tables["one"].cells}) > 1
     assert "several versions" not in " ".join(table_notes(params.tables["one"], table_results(params.tables["one"]).lines[1:]))
+
+
+def test_a_difference_has_the_interval_of_the_mean_less_the_published() -> None:
+    line: Any = SimpleNamespace(values=lambda _: [71.0, 72.0, 73.0])
+    assert _difference(line, SimpleNamespace(quantity="top1", value=70.0)) == "+2.00 [-0.48, +4.48]"
+
+
+def test_further_seeds_are_not_compared_with_published_values(params: Experiments) -> None:
+    """They were run because others had not decided."""
+    for cell, ratio in zip(params.tables["one"].cells[2:4], (0.25, 0.75), strict=True):
+        pretend(cell, 60.0)
+        record = json.loads((cell.directory / "search.json").read_text()) | {"dying_edge_ratio": ratio}
+        (cell.directory / "search.json").write_text(json.dumps(record))
+        write_checksums(cell.directory)
+    line = next(line for line in table_results(params.tables["one"]).lines if line.published and line.results)
+    of_first, of_both = (_line_row(line, seeds)["difference"] for seeds in ([0], [0, 1]))
+    assert of_first == "+0.222" and of_both.startswith("+0.472 [")

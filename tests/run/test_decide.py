@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -176,3 +177,19 @@ def test_options_that_belong_together(params) -> None:
             invoke(["run", "one", *options])
     with pytest.raises(BenchError, match="there is no table"):
         invoke(["run", "one_seed", "--decide", "--hours", "1"])
+
+
+def test_hours_are_of_all_tables_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, given = [0.0], []
+
+    def decide(experiments: object, table: str, hours: float, places: object) -> list[Failure]:
+        given.append(hours)
+        now[0] += 1800
+        return []
+
+    monkeypatch.setattr(deciding, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for name in ("prepare_missing", "show_table", "report_failures"):
+        monkeypatch.setattr(deciding, name, lambda *_: None)
+    monkeypatch.setattr(deciding, "decide", decide)
+    deciding.decide_tables(SimpleNamespace(table=lambda t: SimpleNamespace(cells=[], name=t)), ["a", "b"], 1.0, None)
+    assert given == [1.0, 0.5]

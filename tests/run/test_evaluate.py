@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from slt_bench.search.metrics import measure
+from slt_bench.common import paths
+from slt_bench.experiment.cell import Cell
+from slt_bench.run import evaluate as evaluating
+from slt_bench.search.metrics import Metrics, measure
+from slt_bench.search.run import search
 
 
 class Table(nn.Module):
@@ -57,3 +65,15 @@ def test_against_a_naive_count(batch: int) -> None:
 def test_fewer_than_five_classes() -> None:
     (found,) = measure([Table(torch.eye(3))], Batches(torch.arange(3.0)[:, None], torch.tensor([0, 1, 1]), 2), 3)
     assert found.top5 == 100 and found.top1 == pytest.approx(200 / 3)
+
+
+def test_the_metrics_of_both_tickets_are_not_mixed_up(
+    project: Path, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = make_cell(recipe={"epochs": 1})
+    search(cell)
+    best, last = Metrics(359, 1.0, 80.0, 99.0, [[1]]), Metrics(359, 2.0, 70.0, 98.0, [[2]])
+    monkeypatch.setattr(evaluating, "measure_tickets", lambda *_: [best, last])
+    metrics = evaluating.evaluate(cell.directory, paths.dataset_dir("digits"))
+    assert [metrics[name] for name in ("top1", "top5", "loss", "last_top1")] == [80.0, 99.0, 1.0, 70.0]
+    assert json.loads((cell.directory / "confusion.json").read_text())["confusion"] == [[1]]

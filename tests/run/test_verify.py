@@ -22,9 +22,10 @@ from slt_bench.kept import tickets
 from slt_bench.kept.tickets import check_size, keep_tickets
 from slt_bench.params.machine import Machine
 from slt_bench.run.cells import evaluate_cell
-from slt_bench.run.tables.verify import verify_results
+from slt_bench.run.tables.verify import _seen, verify_results
 from slt_bench.search.run import search
 from tests.toys_results import read_results
+from tests.toys_tickets import make_spec
 
 DECLARED = load_experiments(Path(__file__).parents[2] / "params.yaml")
 Change = Callable[[dict[str, Any]], object]
@@ -180,3 +181,9 @@ def test_the_command_fails_where_a_ticket_differs(kept: Path, capsys: pytest.Cap
     change(kept, lambda record: record.update(digest=manifest.digest, top1=record["top1"] + 20))
     with pytest.raises(BenchError, match=r"results/one/tickets/.*expected"):
         invoke(["results", "--verify"])
+
+
+def test_tickets_that_see_images_otherwise_are_measured_apart() -> None:
+    files = [SimpleNamespace(ticket=SimpleNamespace(spec=make_spec(**how)))
+             for how in ({}, {"mean": [0.1] * 3}, {"std": [0.1] * 3}, {"image_size": 9}, {"resize": 9})]  # fmt: skip
+    assert len({_seen({"dataset": "digits"}, file) for file in files} | {_seen({"dataset": "x"}, files[0])}) == 6

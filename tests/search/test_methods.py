@@ -168,3 +168,31 @@ def test_what_is_learned_takes_memory_for_free_edges_alone(freezing_ratio: float
     free = round((1 - freezing_ratio) * drawn.size)
     for vector in (method.learned, optimizer.velocity, network.mask, gradient):
         assert abs(vector.numel() - free) <= 1 and vector.untyped_storage().nbytes() == vector.numel() * vector.element_size()
+
+
+def method_of(kind: str, **parameters: Any) -> Any:
+    declared, network = search_class(kind)(kind=kind, **parameters), make_network()
+    return declared.algorithm(declared, network, declared.phases(RECIPE, 0.25, 0.6), RECIPE, 0)
+
+
+def test_masks_of_chance_depend_on_the_seed() -> None:
+    gates, random = method_of("bernoulli"), method_of("random-mask")
+    one, ranking = gates.compose(0).clone(), random.draw_ranking(0)
+    gates.seed = random.seed = 1
+    assert not torch.equal(gates.compose(0), one) and not torch.equal(random.draw_ranking(0), ranking)
+
+
+def test_a_weight_that_was_drawn_as_often_as_a_ticket_can_say_stays() -> None:
+    method = method_of("iterand", every=1, probability=1.0)
+    method.draws.fill_(255)
+    method.network.mask.fill_(False)
+    method.after_step(1)
+    assert (method.draws == 255).all()
+
+
+def test_what_gem_miner_has_closed_is_in_no_ticket() -> None:
+    method = method_of("gem-miner", period=2)
+    method.open[::3] = False
+    method.learned[::3] = 1.0
+    method.settle(2)
+    assert not method.network.mask[::3].any()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,3 +36,17 @@ def test_the_pass_that_gathers_statistics_compiles_nothing(monkeypatch: pytest.M
         gather_statistics(network, microbatches, loader, 0)
         results.append([norm.running_var.clone() for norm in batch_norms(module)])
     assert not graphs and all(map(torch.equal, *results))
+
+
+def test_gathered_statistics_are_the_means_of_those_of_the_batches() -> None:
+    module, source = make_ticket().spec.build()
+    network, batches = MaskedNetwork(module, source, "dynamic"), torch.randn(12, 4, 3, 8, 8)
+    microbatches = MicrobatchStatistics(module, 1, ALONE, torch.device("cpu"))
+
+    def gathered(those: Iterable[torch.Tensor]) -> torch.Tensor:
+        loader: Any = SimpleNamespace(epoch=lambda _: ((images, None) for images in those))
+        gather_statistics(network, microbatches, loader, 0)
+        assert all(norm.momentum == 0.1 for norm in batch_norms(module))
+        return torch.cat([norm.running_mean for norm in batch_norms(module)]).clone()
+
+    torch.testing.assert_close(gathered(batches), torch.stack([gathered([one]) for one in batches]).mean(0))

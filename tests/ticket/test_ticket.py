@@ -13,8 +13,10 @@ from safetensors.torch import save_file
 
 import slt_bench
 from slt_bench.common.errors import BenchError
+from slt_bench.networks.budget import freeze
+from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.file import read_ticket, save_ticket
-from tests.toys_tickets import SOURCES, make_child_ticket, make_ticket
+from tests.toys_tickets import FROZEN, SOURCES, make_child_ticket, make_spec, make_ticket
 
 
 @pytest.mark.parametrize(
@@ -146,3 +148,14 @@ def test_the_header_keeps_the_keys_of_the_source(tmp_path: Path) -> None:
         "prune_ratio": 0.5, "lock_ratio": 0.1, "layout": "from_ticket", "ticket": "a_b_c_d_e_f_g",
         "ticket_identity": "0123456789ab", "shuffled": False,
     }  # fmt: skip
+
+
+def test_density_counts_locked_edges() -> None:
+    assert Counts(total=10, pruned=2, locked=3, kept_free=4).density == 0.7
+
+
+def test_a_header_that_is_mirrored_is_read_so() -> None:
+    spec = make_spec(FROZEN.model_copy(update={"lock_rule": "mirrored"}))
+    layers = spec.architecture()[1]
+    expected = freeze([layer.shape for layer in layers], 0.25, 0.25, "epl", "mirrored")
+    assert spec.budget(layers).locked.tolist() == expected.locked.tolist()
