@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -143,13 +142,13 @@ def side_by_side(size: Size) -> Finding:
 
     def measure(processes: int, streams: int) -> list[Any]:
         command = [sys.executable, "-m", "benchmarks.gpu.side_by_side", str(streams), *(["small"] if size is SMALL else [])]
-        with ExitStack() as stack:  # where one fails, the others end too
-            running = [
-                stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) for _ in range(processes)
-            ]
-            for process in running:
-                stack.callback(process.kill)
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+        try:
             told = [process.communicate()[0] for process in running]
+        finally:  # none is left at work beside the parts that follow
+            for process in running:
+                process.kill()
+                process.wait()
         if failed := [process.returncode for process in running if process.returncode]:
             raise RuntimeError(f"of {processes} processes {len(failed)} failed, with status {failed[0]}")
         rates = [float(text) for text in told]
