@@ -130,13 +130,13 @@ def _machines(results: list[Result]) -> list[str]:
 def _not_of_equal_bits(results: list[Result]) -> list[str]:
     """Say so where another run may give other bits: operations without a kernel for that, and devices that took turns."""
     notes = [
-        f"{len(those)} cells used operations whose bits may differ from run to run: {operations}."
+        f"{len(those)} of {len(results)} cells used operations whose bits may differ from run to run: {operations}."
         for operations, those in grouped(results, lambda result: str(result.record.get("unordered", ""))).items()
         if operations
     ]
     devices = [{session.get("device") for session in result.record.get("sessions", ())} - {None} for result in results]
     if moved := sum(len(those) > 1 for those in devices):
-        notes.append(f"{moved} cells went on on another device than they had begun on.")
+        notes.append(f"{moved} of {len(results)} cells changed the device on the way.")
     return notes
 
 

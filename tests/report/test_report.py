@@ -270,8 +270,8 @@ def test_what_may_have_other_bits_in_another_run_is_said(params: Experiments) ->
         write_checksums(cell.directory)
     notes = table_notes(params.tables["one"], table_results(params.tables["one"]).lines)
     assert notes[-2:] == [
-        "1 cells used operations whose bits may differ from run to run: put_, histc.",
-        "1 cells went on on another device than they had begun on.",
+        "1 of 14 cells used operations whose bits may differ from run to run: put_, histc.",
+        "1 of 14 cells changed the device on the way.",
     ]
 
 
