@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import did_you_mean
 from slt_bench.experiment.cell import Cell
 from slt_bench.params.datasets import Images
 from slt_bench.params.tables import Params, Table
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,7 @@ class Experiments:
         Raises:
             BenchError: there is no table of that name.
         """
-        if name not in self.tables:
-            known = ", ".join(self.tables)
-            raise BenchError(f"there is no table '{name}'{did_you_mean(name, self.tables)} (there are: {known})")
-        return self.tables[name]
+        return _named("table", name, self.tables)
 
     def images(self, dataset: str) -> Images:
         """Look up what the images of a dataset are, by its name.
@@ -64,11 +64,7 @@ class Experiments:
         Raises:
             BenchError: there is no dataset of that name.
         """
-        datasets = self.params.datasets
-        if dataset not in datasets:
-            known = ", ".join(datasets)
-            raise BenchError(f"there is no dataset '{dataset}'{did_you_mean(dataset, datasets)} (there are: {known})")
-        return datasets[dataset].images
+        return _named("dataset", dataset, self.params.datasets).images
 
     def cells(self, tables: Iterable[str] | None = None) -> dict[str, Cell]:
         """Collect the cells of some tables, or of all if None, by id; a cell of several tables belongs to the first of them."""
@@ -93,3 +89,10 @@ class Experiments:
             hint = did_you_mean(cell_id, [*cells, *self.tables])
             raise BenchError(f"there is no table or cell '{cell_id}'{hint}; `slt-bench plan` lists tables, with one its cells")
         return cell
+
+
+def _named(kind: str, name: str, among: Mapping[str, T]) -> T:
+    """Look up what a user has named; an error says what there is."""
+    if name not in among:
+        raise BenchError(f"there is no {kind} '{name}'{did_you_mean(name, among)} (there are: {', '.join(among)})")
+    return among[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -16,19 +15,16 @@ from slt_bench.experiment.experiments import Experiments
 from slt_bench.kept.archive import _hardware, list_archived
 from slt_bench.kept.site import write_site
 from slt_bench.kept.table import kept_folders, kept_tables
-from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.run.tables.reports import keep_tables
-from tests.report.test_report import diverge, pretend
+from tests.report.test_report import diverge, pretend, record_too
 
 
 def test_a_table_whose_cells_have_all_diverged_is_kept_too(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
     for cell in params.tables["one"].cells:
         diverge(cell)
-        record = json.loads((cell.directory / "search.json").read_text()) | {"code": cell_code(cell)}
-        (cell.directory / "search.json").write_text(json.dumps(record))
-        write_checksums(cell.directory)
+        record_too(cell, {"code": cell_code(cell)})
     keep_tables(params, ["one"])
     assert "| —  " in (paths.RESULTS / "README.md").read_text()
     write_site(kept_tables(paths.RESULTS), Path("site"))

@@ -84,6 +84,13 @@ def pretend(
     write_checksums(directory)
 
 
+def record_too(cell: Cell, changes: dict[str, Any]) -> None:
+    """Let a result's record have other values, or more of them."""
+    path = cell.directory / "search.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    write_checksums(cell.directory)
+
+
 def test_times_of_unlike_machines_have_no_mean(params: Experiments) -> None:
     one, two = params.tables["one"].cells[2:4]
     pretend(one, 60.0, seconds=2.0)
@@ -247,9 +254,7 @@ def test_numbers_of_several_formats_are_said(params: Experiments) -> None:
     for cell in (first, *others):
         pretend(cell, 60.0)
     assert not any(warning.startswith("UNLIKE") for warning in table_results(params.tables["one"]).warnings)
-    record = json.loads((first.directory / "search.json").read_text()) | {"precision": "tf32"}
-    (first.directory / "search.json").write_text(json.dumps(record))
-    write_checksums(first.directory)
+    record_too(first, {"precision": "tf32"})
     assert any(
         re.match(r"UNLIKE NUMBERS: of \d+ cells \d+ in float32, 1 in tf32: differences", warning)
         for warning in table_results(params.tables["one"]).warnings
@@ -265,9 +270,7 @@ def test_what_may_have_other_bits_in_another_run_is_said(params: Experiments) ->
         (second, {"sessions": [{"device": "H200"}, {}, {"device": "H200"}]}),
     ]
     for cell, change in changes:
-        record = json.loads((cell.directory / "search.json").read_text()) | change
-        (cell.directory / "search.json").write_text(json.dumps(record))
-        write_checksums(cell.directory)
+        record_too(cell, change)
     notes = table_notes(params.tables["one"], table_results(params.tables["one"]).lines)
     assert notes[-2:] == [
         "1 of 14 cells used operations whose bits may differ from run to run: put_, histc.",
@@ -295,9 +298,7 @@ def test_further_seeds_are_not_compared_with_published_values(params: Experiment
     """They were run because others had not decided."""
     for cell, ratio in zip(params.tables["one"].cells[2:4], (0.25, 0.75), strict=True):
         pretend(cell, 60.0)
-        record = json.loads((cell.directory / "search.json").read_text()) | {"dying_edge_ratio": ratio}
-        (cell.directory / "search.json").write_text(json.dumps(record))
-        write_checksums(cell.directory)
+        record_too(cell, {"dying_edge_ratio": ratio})
     line = next(line for line in table_results(params.tables["one"]).lines if line.published and line.results)
     of_first, of_both = (_line_row(line, seeds)["difference"] for seeds in ([0], [0, 1]))
     assert of_first == "+0.222" and of_both.startswith("+0.472 [")

@@ -6,8 +6,6 @@ processes, is wrong on both sides.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +19,6 @@ from slt_bench.common.errors import BenchError, Interrupted
 from slt_bench.compute.world import ALONE
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import read_manifest
-from slt_bench.experiment.cell import Cell
 from slt_bench.networks.source import PRUNED
 from slt_bench.params.datasets import View
 from slt_bench.params.sources import Source
@@ -39,7 +36,8 @@ from slt_bench.search.steps.microbatch import MicrobatchStatistics
 from slt_bench.search.steps.step import Step
 from slt_bench.ticket.file import read_ticket
 from tests.conftest import FROZEN
-from tests.search.test_search import KINDS
+from tests.search.test_resume import StopAfter
+from tests.search.test_search import KINDS, MakeCell
 from tests.toys_images import DIGITS
 from tests.toys_networks import make_network
 from tests.toys_searches import edge_popup
@@ -47,7 +45,7 @@ from tests.toys_searches import edge_popup
 CPU = torch.device("cpu")
 
 
-def test_validation_is_of_the_held_out_images_as_a_ticket_shows_them(project: Path, make_cell: Callable[..., Cell]) -> None:
+def test_validation_is_of_the_held_out_images_as_a_ticket_shows_them(project: Path, make_cell: MakeCell) -> None:
     cell = make_cell(recipe={"epochs": 1})
     search(cell)
     (epoch,) = read_history(cell.directory / "history.csv")
@@ -58,7 +56,7 @@ def test_validation_is_of_the_held_out_images_as_a_ticket_shows_them(project: Pa
 
 
 def test_every_step_has_its_rate_its_number_and_its_images(
-    project: Path, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
+    project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen, step = [], Step.__call__
 
@@ -84,9 +82,7 @@ def test_every_step_has_its_rate_its_number_and_its_images(
     [{"label_smoothing": 0.3}, {"weight_init": "kaiming_normal"}, {"score_init": "kaiming_uniform"}, {"momentum": 0.5},
      {"weight_decay": 0.1}, {"scale": "dynamic"}, {"warmup_epochs": 1}, {"learning_rate_changes": "every_epoch"}],
 )  # fmt: skip
-def test_every_value_of_a_recipe_changes_a_search(
-    project: Path, make_cell: Callable[..., Cell], change: dict[str, Any]
-) -> None:
+def test_every_value_of_a_recipe_changes_a_search(project: Path, make_cell: MakeCell, change: dict[str, Any]) -> None:
     losses = []
     for recipe in ({}, change):
         cell = make_cell(recipe={"epochs": 2} | recipe)
@@ -95,15 +91,13 @@ def test_every_value_of_a_recipe_changes_a_search(
     assert losses[0] != losses[1]
 
 
-def test_the_first_of_equal_epochs_is_the_best(
-    project: Path, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_of_equal_epochs_is_the_best(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "measure", lambda *_: [Metrics(288, 1.0, 50.0, 90.0, [])])
     assert search(make_cell())["best_epoch"] == 1
 
 
 def test_training_accuracy_is_of_the_images_that_were_seen(
-    project: Path, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
+    project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(EpochProgress, "totals", lambda *_: (1.0, 17 * 64))
     cell = make_cell(recipe={"epochs": 1})
@@ -111,7 +105,7 @@ def test_training_accuracy_is_of_the_images_that_were_seen(
     assert read_history(cell.directory / "history.csv")[0].train_top1 == 100
 
 
-def test_roles_are_those_of_the_parents_ticket(project: Path, make_cell: Callable[..., Cell]) -> None:
+def test_roles_are_those_of_the_parents_ticket(project: Path, make_cell: MakeCell) -> None:
     parent = make_cell(source=FROZEN, sparsity=0.6, recipe={"epochs": 1})
     search(parent)
     source = Source(prune_ratio=0.5, layout="from_ticket", parent=parent.as_parent())
@@ -138,16 +132,9 @@ def test_the_gradient_of_a_batch_is_the_mean_of_its_parts() -> None:
     torch.testing.assert_close(whole, torch.stack(parts).mean(0), rtol=1e-4, atol=1e-6)
 
 
-class Stop:
-    def epoch(self, epoch: object) -> None:
-        os.kill(os.getpid(), 2)
-
-
-def test_a_checkpoint_of_other_code_is_refused(
-    project: Path, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_of_other_code_is_refused(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Interrupted):
-        search(make_cell(), Stop())
+        search(make_cell(), StopAfter(1))
     monkeypatch.setattr(running, "cell_code", lambda _: "other")
     with pytest.raises(BenchError, match="made with other code"):
         search(make_cell())
