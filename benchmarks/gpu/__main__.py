@@ -39,6 +39,8 @@ def main(minutes: float, out: Path, small: bool, only: tuple[str, ...], jobs: in
     """Measure what a GPU gives, and run cells of a paper's table at its own budget."""
     if not ON_GPU and not small:
         raise click.ClickException("there is no CUDA device that torch can use; --small tries everything on a CPU")
+    if small and "Cells" in only:
+        raise click.ClickException("cells have a paper's budget: leave --small out")
     deadline, notebook = time.monotonic() + 60 * minutes, Notebook(out)
     parts: dict[str, Callable[[], Finding]] = {name: partial(part, SMALL if small else FULL) for name, part in PARTS.items()}
     if not small:

@@ -136,5 +136,9 @@ def test_without_a_gpu_it_says_how_to_try(tmp_path: Path, monkeypatch: pytest.Mo
     assert result.exit_code == 1 and "--small tries everything on a CPU" in result.output
 
 
+def test_cells_are_not_tried_in_small(tmp_path: Path) -> None:
+    assert "cells have a paper's budget: leave --small out" in run(tmp_path, "--only", "Cells", status=1)
+
+
 def test_small_is_small() -> None:
     assert all(case.batch <= 8 for case in SMALL.cases.values())
