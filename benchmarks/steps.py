@@ -101,7 +101,7 @@ def step_of(case: Case, search: Search = EDGE_POPUP) -> Step:
 
 
 def search_step(case: Case, search: Search = EDGE_POPUP, graphs: bool = False) -> tuple[Callable[[], None], Method[Any]]:
-    """What does such a step on random images again and again, on a GPU as a CUDA graph if wanted; and the algorithm."""
+    """A call that does a search's step on the same random images each time, as a CUDA graph if wanted; and the method."""
     step = step_of(case, search)
     do_step = Replay(step, graphs) if DEVICE == "cuda" and graphs else step
     images, labels = case.data()

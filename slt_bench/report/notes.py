@@ -131,7 +131,7 @@ def _not_of_equal_bits(results: list[Result]) -> list[str]:
     """Say so where another run may give other bits: operations without a kernel for that, and devices that took turns."""
     notes = [
         f"{len(those)} of {len(results)} cells used operations whose bits may differ from run to run: {operations}."
-        for operations, those in grouped(results, lambda result: str(result.record.get("unordered", ""))).items()
+        for operations, those in grouped(results, lambda result: str(result.record.get("nondeterministic", ""))).items()
         if operations
     ]
     devices = [{session.get("device") for session in result.record.get("sessions", ())} - {None} for result in results]

@@ -73,7 +73,7 @@ def search(
     code = cell_code(cell)  # now, not at the end: somebody may edit it meanwhile
     made_with = {"code": code, "commit": provenance.code_version(), "parent": provenance.parent_digest(cell.parent_directory)}
     state = paths.state_dir(cell.id, cell.identity)
-    with reproducible(cell.recipe.precision == "tf32") as unordered, exclusive(state) if world.first else nullcontext():
+    with reproducible(cell.recipe.precision == "tf32") as without, exclusive(state) if world.first else nullcontext():
         check_writable(cell.directory)
         trainer: Trainer | None = None
         try:
@@ -86,7 +86,7 @@ def search(
             if world.size > 1:  # the others wait for this one, and are ended with it
                 raise
             return result
-        made_with |= {"unordered": ", ".join(sorted(unordered))} if unordered else {}
+        made_with |= {"nondeterministic": ", ".join(sorted(without))} if without else {}
         return _write_tickets(trainer, manifest, made_with) if world.first else None
 
 

@@ -266,7 +266,7 @@ def test_what_may_have_other_bits_in_another_run_is_said(params: Experiments) ->
     for cell in (first, second, *others):
         pretend(cell, 60.0)
     changes: list[tuple[Cell, dict[str, Any]]] = [
-        (first, {"unordered": "put_, histc", "sessions": [{"device": "H200"}, {"device": "A100"}]}),
+        (first, {"nondeterministic": "put_, histc", "sessions": [{"device": "H200"}, {"device": "A100"}]}),
         (second, {"sessions": [{"device": "H200"}, {}, {"device": "H200"}]}),
     ]
     for cell, change in changes:

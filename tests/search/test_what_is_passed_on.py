@@ -6,6 +6,7 @@ processes, is wrong on both sides.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -153,3 +154,11 @@ def test_minutes_are_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_seconds_before_a_stop_count() -> None:
     state = EpochProgress.begin(2, 1, CPU).state(ALONE) | {"seconds": 100.0}
     assert EpochProgress.resume(state, ALONE, CPU).seconds >= 100
+
+
+def test_operations_whose_bits_may_differ_are_in_the_record(
+    project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "nondeterministic" not in search(make_cell(recipe={"epochs": 1}))
+    monkeypatch.setattr(running, "reproducible", lambda _: nullcontext({"put_", "histc"}))
+    assert search(make_cell(recipe={"epochs": 1}, seed=1))["nondeterministic"] == "histc, put_"
