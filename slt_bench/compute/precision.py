@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -15,6 +15,10 @@ from slt_bench.params.recipes import Recipe
 
 _NO_KERNEL = re.compile(r"(\S+) does not have a deterministic implementation")
 _FIRST_WITH_TF32 = (8, 0)  # compute capability: Ampere
+_CUDNN: Any = torch.backends.cudnn  # stubs lack what torch has had since 2.9
+_MKLDNN: Any = torch.backends.mkldnn
+_OF_GPUS: tuple[Any, ...] = (torch.backends.cuda.matmul, _CUDNN.conv, _CUDNN.rnn)
+_OF_CPUS: tuple[Any, ...] = (_MKLDNN.matmul, _MKLDNN.conv, _MKLDNN.rnn)
 
 
 @contextmanager
@@ -30,16 +34,42 @@ def reproducible(tf32: bool = False) -> Iterator[set[str]]:
     Yields:
         The operations that had no other kernel, as torch names them, from when they come.
     """
-    backends: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
-    earlier = [backend.allow_tf32 for backend in backends]
-    for backend in backends:
-        backend.allow_tf32 = tf32
+    with _float32_as(tf32), deterministic_kernels() if torch.cuda.is_available() else nullcontext(set[str]()) as without:
+        yield without
+
+
+@contextmanager
+def _float32_as(tf32: bool) -> Iterator[None]:
+    """Set in the block what float32 is rounded to before a multiplication: on GPUs to TF32 or not at all, on CPUs not at all.
+
+    Torch has two sets of switches for this, and refuses to read the older one where they disagree, as after a network of
+    somebody's own has set the newer: both are set, the older first, since it sets a part of the newer.
+    """
+    whole, cudnn = _unless_mixed(torch.get_float32_matmul_precision), _unless_mixed(lambda: torch.backends.cudnn.allow_tf32)
+    earlier = [backend.fp32_precision for backend in (*_OF_GPUS, *_OF_CPUS)]
+
+    def put_switches(matmul: str | None, convolutions: bool | None, each: list[str]) -> None:
+        if matmul is not None:
+            torch.set_float32_matmul_precision(matmul)
+        if convolutions is not None:
+            torch.backends.cudnn.allow_tf32 = convolutions
+        for backend, rounded in zip((*_OF_GPUS, *_OF_CPUS), each, strict=True):
+            backend.fp32_precision = rounded
+
+    of_gpus, of_cpus = ["tf32" if tf32 else "ieee"] * len(_OF_GPUS), ["ieee"] * len(_OF_CPUS)
+    put_switches("high" if tf32 else "highest", tf32, of_gpus + of_cpus)
     try:
-        with deterministic_kernels() if torch.cuda.is_available() else nullcontext(set[str]()) as without:
-            yield without
+        yield
     finally:
-        for backend, allowed in zip(backends, earlier, strict=True):
-            backend.allow_tf32 = allowed
+        put_switches(whole, cudnn, earlier)
+
+
+def _unless_mixed(switch: Callable[[], Any]) -> Any:
+    """Read one of torch's older switches; None where the newer ones disagree, so that torch refuses to."""
+    try:
+        return switch()
+    except RuntimeError:
+        return None
 
 
 @contextmanager
@@ -56,18 +86,22 @@ def deterministic_kernels() -> Iterator[set[str]]:
     show, without = warnings.showwarning, set[str]()
 
     def notice(message: Warning | str, *rest: Any, **others: Any) -> None:
-        if found := _NO_KERNEL.match(str(message)):
+        found = _NO_KERNEL.match(str(message))
+        if found is None or found[1] not in without:  # which comes in every step
+            show(message, *rest, **others)
+        if found is not None:
             without.add(found[1])
-        show(message, *rest, **others)
 
     torch.use_deterministic_algorithms(True, warn_only=True)
     memory.fill_uninitialized_memory = False  # a pass over memory that is written anyway
     cudnn.deterministic, cudnn.benchmark = True, False
-    warnings.showwarning = notice
     try:
-        yield without
+        with warnings.catch_warnings():
+            # Else they are shown once in a process, and not at all where somebody has turned warnings off.
+            warnings.filterwarnings("always", f".*{_NO_KERNEL.pattern}")
+            warnings.showwarning = notice
+            yield without
     finally:
-        warnings.showwarning = show
         torch.use_deterministic_algorithms(earlier[0], warn_only=earlier[1])
         memory.fill_uninitialized_memory = fills
         cudnn.deterministic, cudnn.benchmark = chosen
@@ -93,7 +127,7 @@ def put(values: Tensor, places: Tensor, into: Tensor) -> None:
 
 def rounds_to_tf32() -> bool:
     """Whether some operation would round float32 to TF32 now: on a GPU of Ampere or later, unless that is off."""
-    allowed = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    allowed = any(backend.fp32_precision == "tf32" for backend in _OF_GPUS)
     return bool(allowed and torch.cuda.is_available() and torch.cuda.get_device_capability() >= _FIRST_WITH_TF32)
 
 

@@ -73,7 +73,9 @@ class Checkpoint:
                 continue
             if saved["key"] != self.key:
                 made = f"checkpoint {path} was made with other {self._differences(saved['key'])}"
-                if not self.afresh or saved["key"].get("device") != self.key.get("device"):
+                if (device := saved["key"].get("device")) != self.key.get("device"):  # it may be wanted where such a device is
+                    raise BenchError(f"{made}: go on where there is a {device}, or remove {path.parent} to start afresh")
+                if not self.afresh:
                     remedy = f"remove {path.parent} to start afresh, or `slt-bench run` or `rates` with --afresh"
                     raise BenchError(f"{made}: {remedy}")
                 print(f"note: {made}; the search begins anew", flush=True)

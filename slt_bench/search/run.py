@@ -28,6 +28,7 @@ from slt_bench.records.checksums import remove_results, write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.records.shared import set_edited_aside
+from slt_bench.records.standing import cell_standing
 from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.interrupts import Interrupts, Stop
 from slt_bench.search.record import common_record, full_record
@@ -78,16 +79,20 @@ def search(
         trainer: Trainer | None = None
         try:
             trainer = _trainer(cell, manifest, machine, world)
+            trainer.log.nondeterministic = without
             made_with["precision"] = precision_name(trainer.network.effective.dtype)
             checkpoint = Checkpoint(state, _key(trainer, manifest, made_with), machine.afresh)
             _run(trainer, checkpoint, tracker, Interrupts(machine.checkpoint_minutes, world, trainer.device))
         except Diverged as error:
-            result = _write_divergence(cell, manifest, made_with, str(error), trainer)
+            result = _write_divergence(cell, manifest, made_with | _noted(without), str(error), trainer)
             if world.size > 1:  # the others wait for this one, and are ended with it
                 raise
             return result
-        made_with |= {"nondeterministic": ", ".join(sorted(without))} if without else {}
-        return _write_tickets(trainer, manifest, made_with) if world.first else None
+        return _write_tickets(trainer, manifest, made_with | _noted(without)) if world.first else None
+
+
+def _noted(without: set[str]) -> dict[str, str]:
+    return {"nondeterministic": ", ".join(sorted(without))} if without else {}
 
 
 def _write_tickets(trainer: Trainer, manifest: Manifest, made_with: dict[str, str]) -> dict[str, Any]:
@@ -106,7 +111,8 @@ def _write_divergence(
 ) -> dict[str, Any]:
     """Write the results of a search that has no ticket; its state goes too, since a second run would diverge again.
 
-    Each of several processes that notices it writes, in turn, since one may be the only one.
+    Each of several processes that notices it writes, in turn, since one may be the only one; but not over what the one before
+    has written, since it may be ended on the way.
     """
     log = trainer.log if trainer else SearchLog()
     sessions = log.sessions or [provenance.session()]
@@ -114,11 +120,12 @@ def _write_divergence(
     directory, state = cell.directory, paths.state_dir(cell.id, cell.identity)
     result = common_record(cell, manifest, made_with, sessions) | {"diverged": reason, "epoch_seconds": seconds}
     with in_turn(state / "diverged.lock"):
-        set_edited_aside(cell)
-        remove_results(directory)
-        write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
-        _write(cell, result, log.history)
-        write_checksums(directory)
+        if cell_standing(cell, manifest.digest).kind != "diverged":
+            set_edited_aside(cell)
+            remove_results(directory)
+            write_text(directory / "metrics.json", json.dumps({"diverged": 1}) + "\n")
+            _write(cell, result, log.history)
+            write_checksums(directory)
         Checkpoint(state, {}).delete()
     return result
 

@@ -72,7 +72,8 @@ def make_spec(cell: Cell, manifest: Manifest) -> Spec:
     Raises:
         BenchError: the images are no squares of one size, and the dataset has no resolution.
     """
-    size = cell.dataset.resolution or manifest.files["train"].image_size
+    sizes = {file.image_size for file in manifest.files.values()}  # of training and of test images
+    size = cell.dataset.resolution or (sizes.pop() if len(sizes) == 1 else None)
     if size is None:
         raise BenchError(f"the images of {cell.dataset_name} are no squares of one size: give it a resolution and a resize")
     return Spec(

@@ -14,6 +14,7 @@ from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source,
 from slt_bench.params.searches import BUILT_IN, Search, search_class
 from slt_bench.search.methods.contract import Method
 from slt_bench.search.methods.edge_popup import EdgePopup
+from slt_bench.search.methods.gem_miner import GemMiner
 from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
 from slt_bench.search.methods.random_mask import RandomMask
 from slt_bench.search.methods.weight_training import WeightTraining
@@ -196,3 +197,15 @@ def test_what_gem_miner_has_closed_is_in_no_ticket() -> None:
     method.learned[::3] = 1.0
     method.settle(2)
     assert not method.network.mask[::3].any()
+
+
+@pytest.mark.parametrize("sparsity", [0.05, 0.9])
+def test_no_layer_of_gem_miner_keeps_more_than_before(sparsity: float) -> None:
+    """Shares of layers that are rounded to the nearest could rise by an edge, which would be one that was closed for ever."""
+    module = registry.build("conv2", 0.1, 8, 10)
+    layers = registry.searchable_layers(module)
+    roles = torch.full((sum(layer.size for layer in layers),), FREE, dtype=torch.int8)
+    network = MaskedNetwork(module, make_source(layers, 0, "kaiming_uniform", roles), "none")
+    phases = GemMiner(kind="gem-miner", period=1).phases(RECIPE.model_copy(update={"epochs": 300}), 0.0, sparsity)
+    keeps = torch.tensor(Selector(network, "local").keep_of_phases(phases))
+    assert len(keeps) == 300 and (keeps.diff(dim=0) <= 0).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -55,6 +57,50 @@ def test_operations_without_a_deterministic_kernel_are_named(monkeypatch: pytest
     with deterministic_kernels() as without:
         torch.zeros(3).put_(torch.tensor([0]), torch.ones(1))
     assert without == {"put_"} and "put_ does not have a deterministic" in told[0] and warnings.showwarning is show
+
+
+def test_they_are_named_again_in_every_search_of_a_process_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *_: told.append(str(message)))
+    for turned_off in (False, False, True):
+        with warnings.catch_warnings():
+            monkeypatch.setattr(warnings, "showwarning", lambda message, *_: told.append(str(message)))
+            warnings.simplefilter("ignore" if turned_off else "default")
+            with deterministic_kernels() as without:
+                for _ in range(3):
+                    torch.zeros(3).put_(torch.tensor([0]), torch.ones(1))
+        assert without == {"put_"}
+    assert len(told) == 3
+
+
+_SWITCHES = (
+    "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
+    "torch.backends.cudnn.conv.fp32_precision = 'ieee'",
+    "torch.backends.fp32_precision = 'ieee'",
+    "torch.set_float32_matmul_precision('medium')",
+    "torch.backends.cudnn.allow_tf32 = False",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switch", _SWITCHES)
+def test_whatever_a_network_of_ones_own_has_switched(switch: str) -> None:
+    """In a process of its own, since torch's newer switches cannot all be put back."""
+    code = f"""
+import torch
+from slt_bench.compute.precision import reproducible, rounds_to_tf32
+{switch}
+each = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv]
+before = [backend.fp32_precision for backend in each]
+for tf32 in (False, True):
+    with reproducible(tf32):
+        gpu = "tf32" if tf32 else "ieee"
+        assert [backend.fp32_precision for backend in each] == [gpu, gpu, "ieee", "ieee"]
+        assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")  # as torch.compile asks
+        assert torch.backends.cudnn.allow_tf32 is tf32
+    assert [backend.fp32_precision for backend in each] == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_edges_are_put_in_place_without_sorting_them() -> None:

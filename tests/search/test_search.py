@@ -18,6 +18,7 @@ from torch import Tensor
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.compute.threads import threads_that_pay
+from slt_bench.data.manifest import read_manifest
 from slt_bench.experiment.cell import Cell
 from slt_bench.networks.source import initial_scores
 from slt_bench.params.machine import Machine
@@ -25,6 +26,7 @@ from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import Search, search_class
 from slt_bench.params.sources import Source
+from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, read_history
 from slt_bench.records.standing import cell_standing, is_done
 from slt_bench.run.cells import evaluate_cell, run_cell
@@ -36,8 +38,9 @@ from slt_bench.search.methods.random_mask import RandomMask
 from slt_bench.search.methods.signed_edge_popup import SignedEdgePopup
 from slt_bench.search.methods.signed_supermask import SignedSupermask
 from slt_bench.search.methods.weight_training import WeightTraining
-from slt_bench.search.run import search
+from slt_bench.search.run import _write_divergence, search
 from slt_bench.search.schedules import Phase
+from slt_bench.search.start import make_spec
 from slt_bench.search.steps.optimizer import Sgd
 from slt_bench.search.steps.selector import Selector
 from slt_bench.ticket.file import read_ticket, save_ticket
@@ -391,3 +394,19 @@ def test_threads_that_wait_sleep_unless_the_user_says_otherwise(tmp_path: Path) 
         given |= {"OMP_DISPLAY_ENV": "true"} | ({"OMP_WAIT_POLICY": policy} if policy else {})
         done = subprocess.run([sys.executable, "-c", script], env=given, capture_output=True, text=True, check=True)
         assert f"OMP_WAIT_POLICY = '{told}'" in done.stderr, done.stderr
+
+
+def test_train_and_test_images_of_unlike_sizes_are_refused_before_the_search(project: Path, make_cell: MakeCell) -> None:
+    manifest = read_manifest(project / "data/digits")
+    files = manifest.files | {"test": manifest.files["test"].model_copy(update={"image_size": 12})}
+    with pytest.raises(BenchError, match="the images of digits are no squares of one size: give it a resolution and a resize"):
+        make_spec(make_cell(), manifest.model_copy(update={"files": files}))
+
+
+def test_the_second_process_that_diverges_writes_nothing_anew(project: Path, make_cell: MakeCell) -> None:
+    """It may be ended on the way, and nothing would be left."""
+    cell = make_cell(recipe={"learning_rate": 1e37})
+    search(cell)
+    before = {path.name: path.stat().st_mtime_ns for path in cell.directory.iterdir()}
+    _write_divergence(cell, read_manifest(project / "data/digits"), {"code": cell_code(cell), "parent": ""}, "again", None)
+    assert before == {path.name: path.stat().st_mtime_ns for path in cell.directory.iterdir()}

@@ -162,3 +162,23 @@ def test_operations_whose_bits_may_differ_are_in_the_record(
     assert "nondeterministic" not in search(make_cell(recipe={"epochs": 1}))
     monkeypatch.setattr(running, "reproducible", lambda _: nullcontext({"put_", "histc"}))
     assert search(make_cell(recipe={"epochs": 1}, seed=1))["nondeterministic"] == "histc, put_"
+
+
+def test_operations_before_a_stop_are_in_the_record_too(
+    project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = make_cell(recipe={"epochs": 2})
+    monkeypatch.setattr(running, "reproducible", lambda _: nullcontext({"put_"}))
+    with pytest.raises(Interrupted):
+        search(cell, StopAfter(1))
+    monkeypatch.setattr(running, "reproducible", lambda _: nullcontext({"histc"}))
+    record = search(cell)
+    assert record["nondeterministic"] == "histc, put_" and len(record["sessions"]) == 2
+
+
+def test_operations_of_a_search_that_diverged_are_in_its_record(
+    project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "reproducible", lambda _: nullcontext({"put_"}))
+    record = search(make_cell(recipe={"epochs": 1, "learning_rate": 1e37}))
+    assert "diverged" in record and record["nondeterministic"] == "put_"

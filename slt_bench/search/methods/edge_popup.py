@@ -96,7 +96,7 @@ class EdgePopup(Ranking):
 
 
 def iterations_at(keep: float, start: float, target: float) -> int:
-    """Count the iterations after which 1 - (1 - start) keep^i is nearest to the target sparsity.
+    """Count the iterations after which 1 - (1 - start) keep^i is nearest to the target sparsity, in the logarithm of density.
 
     A sparsity of 1 is never reached: there the iterations are counted that go 0.999 of the way.
 
@@ -110,7 +110,8 @@ def iterations_at(keep: float, start: float, target: float) -> int:
     """
     if start >= 1:
         return 1
-    return max(1, round(log(max(1e-3, (1 - target) / (1 - start))) / log(keep)))
+    share = (1 - target) / (1 - start) if target < 1 else 1e-3
+    return max(1, round(log(share) / log(keep)))
 
 
 def check_iterations(keep: float | None, start: float, target: float) -> None:

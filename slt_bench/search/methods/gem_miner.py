@@ -102,7 +102,10 @@ class GemMiner(Ranking):
         phases = []
         for i, (begin, stop) in enumerate(zip([0, *stops[:-1]], stops, strict=True)):
             sparsity = target if i == closings else 1 - (1 - start) * share ** (i / closings)
-            phases.append(Phase(stop - begin, sparsity, epochs_before=begin, epochs_after=recipe.epochs - stop))
+            inside = i > 0  # in each layer too, whose share may be rounded up again
+            phases.append(
+                Phase(stop - begin, sparsity, inside_last_mask=inside, epochs_before=begin, epochs_after=recipe.epochs - stop)
+            )
         return tuple(phase for phase in phases if phase.epochs)
 
     def check(self, recipe: Recipe, start: float, target: float) -> None:

@@ -49,7 +49,7 @@ class IterativeEdgePopup(Ranking):
     keep: Keep | None = Field(
         None,
         description="in place of iterations: share that each keeps of the one before, so that s_i = 1 - keep^i; there are as "
-        "many as the row's sparsity needs (to the nearest)",
+        "many as the row's sparsity needs (to the nearest, in the logarithm of density)",
     )
     rule: Literal["geometric", "linear", "constant"] | None = Field(
         None,
