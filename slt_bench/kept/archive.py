@@ -11,7 +11,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiment, Experiments
-from slt_bench.kept.cells import keep_cells
+from slt_bench.kept.cells import keep_cells, lost_cells
 from slt_bench.kept.claims import PICTURE, draw_claims
 from slt_bench.kept.table import MADE, kept_folders, last_date, read_kept
 from slt_bench.kept.tickets import check_size, keep_tickets
@@ -41,7 +41,7 @@ def tables_to_keep(experiments: Experiments, names: list[str], partial: bool = F
         partial: whether tables that have results, but not of all their cells, are kept too.
 
     Raises:
-        BenchError: a named table is not complete, or has no result at all.
+        BenchError: a named table is not complete, or has no result at all, or a result that is kept would be lost.
     """
     tables = [table_results(experiments.table(name)) for name in names or experiments.tables]
     ready = [results for results in tables if (results.lines_with_results if partial else _is_complete(results))]
@@ -50,7 +50,22 @@ def tables_to_keep(experiments: Experiments, names: list[str], partial: bool = F
         name, begun = missing[0].name, bool(missing[0].lines_with_results)
         keep = f", `slt-bench results {name} --partial` keeps those that there are" if begun else ""
         raise BenchError(f"table {name} has cells without a current result: `slt-bench run {name}` makes them{keep}")
-    return ready
+    return [results for results in ready if _loses_nothing(results, bool(names))]
+
+
+def _loses_nothing(results: TableResults, required: bool) -> bool:
+    """Whether all results that are kept of a table are there; if not, an error where that is required, else a note."""
+    lost, name = lost_cells(results), results.name
+    if not lost:
+        return True
+    told = (
+        f"{paths.RESULTS / name} keeps {len(lost)} results that outputs/ has not ({lost[0]}{', ...' if len(lost) > 1 else ''})"
+    )
+    mend = f"`slt-bench results --restore {name}` brings them back, or remove {paths.RESULTS / name} to keep those alone"
+    if required:
+        raise BenchError(f"{told}, and they would be lost: {mend}")
+    print(f"note: {name} is not kept anew: {told}. {mend}")
+    return False
 
 
 def _is_complete(results: TableResults) -> bool:

@@ -30,7 +30,7 @@ def keep_cells(results: TableResults, folder: Path) -> None:
         results: of the table.
         folder: where the archive is written.
     """
-    ended = [outcome.cell for outcome in results.outcomes.values() if isinstance(outcome, Result) or outcome.kind == "diverged"]
+    ended = _ended(results)
     with (
         atomic(folder / NAME) as partial,
         lzma.open(partial, "wb", preset=9) as file,
@@ -43,6 +43,26 @@ def keep_cells(results: TableResults, folder: Path) -> None:
                     entry = tarfile.TarInfo(f"{cell.id}/{name}")
                     entry.size = len(content)
                     tar.addfile(entry, BytesIO(content))
+
+
+def lost_cells(results: TableResults) -> list[str]:
+    """List the cells of a table whose results are kept, and which would be lost if it were kept as it is now.
+
+    Args:
+        results: of the table; cells that it declares no more are not meant.
+    """
+    experiment = results.experiment
+    try:
+        kept = {cell_id for cell_id, _, _ in _entries(paths.RESULTS / experiment.name / NAME)}
+    except BenchError:  # nothing is kept that could be lost
+        return []
+    declared = {cell.id for cell in (*experiment.cells, *experiment.spare_cells)}
+    return sorted((kept & declared) - {cell.id for cell in _ended(results)})
+
+
+def _ended(results: TableResults) -> list[Cell]:
+    outcomes = results.outcomes.values()
+    return [outcome.cell for outcome in outcomes if isinstance(outcome, Result) or outcome.kind == "diverged"]
 
 
 def restore_cells(experiment: Experiment) -> tuple[list[Cell], list[str]]:

@@ -60,9 +60,11 @@ class Claim(Model):
     )
 
     @model_validator(mode="after")
-    def _only_sizes_have_ratios(self) -> Claim:
+    def _ratios_are_of_sizes(self) -> Claim:
         if self.compare == "ratio" and not self.metric.endswith(("bytes", "seconds")):
             raise ValueError(f"compare: ratio is for bytes and seconds; {self.metric} may be 0")
+        if self.compare == "ratio" and self.beyond is not None and self.beyond <= 0:
+            raise ValueError(f"beyond: a ratio of bytes or seconds is above 0 in any case, got {self.beyond:g}")
         return self
 
     def sizes_of_looks(self, first: int) -> list[int]:

@@ -25,7 +25,9 @@ def remove_results(directory: Path) -> None:
 
 
 def damaged_files(directory: Path, tickets: bool = True) -> list[str]:
-    """List the result files that have changed since they were written; none where there are no digests yet.
+    """List the result files that have changed since they were written; none where there is no file of digests yet.
+
+    A file of digests that lacks one of the result files that are there is damaged itself.
 
     Args:
         directory: the cell's.
@@ -34,6 +36,9 @@ def damaged_files(directory: Path, tickets: bool = True) -> list[str]:
     try:
         entries = _entries(directory)
     except (OSError, ValueError):
+        return [NAME]
+    named = {name for name, _ in entries}
+    if (directory / NAME).exists() and any((directory / name).exists() for name in OF_A_RESULT if name not in named):
         return [NAME]
     checked = [(name, digest) for name, digest in entries if tickets or name not in TICKETS]
     return [name for name, digest in checked if not _has_digest(directory / name, digest)]

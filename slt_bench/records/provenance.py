@@ -35,12 +35,15 @@ def parent_digest(directory: Path | None) -> str:
 
 @cache
 def code_version() -> str:
-    """Return the commit as of the first call: with `+` where code differs from it, `unknown` outside a git checkout.
+    """Return the commit as of the first call: with `+` where code differs from it, `unknown` outside a checkout of this code.
 
     A Python file beside params.yaml that is not in the commit, as somebody's own search may be, is such a difference too.
     """
     root = str(PACKAGE.parent)
     try:
+        _git(
+            root, "ls-files", "--error-unmatch", "--", "slt_bench/__init__.py"
+        )  # else another project's, which has this installed
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
         return commit + ("+" if _git(root, "status", "--porcelain", "--", "slt_bench", "stages", ":(glob)*.py") else "")
     except (OSError, subprocess.CalledProcessError):

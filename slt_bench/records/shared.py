@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from slt_bench.common import paths
 from slt_bench.common.files import replaced
 from slt_bench.experiment.cell import Cell
+from slt_bench.records.checksums import NAME as CHECKSUMS
 from slt_bench.records.standing import cell_standing, image_digests, is_done
 
 
@@ -40,7 +42,7 @@ def take_from_others(cells: Iterable[Cell]) -> list[Cell]:
 def _find_result(cell: Cell, images: str) -> Path | None:
     """Find the whole result of a cell, on images of this digest, in another directory than the cell's own."""
     for root in (paths.CELLS, paths.SET_ASIDE):
-        for directory in sorted([*root.glob(f"*/{cell.id}"), *root.glob(f"*/{cell.id}.{cell.identity}")]):
+        for directory in sorted([*root.glob(f"*/{cell.id}"), *root.glob(f"*/{cell.id}.*")]):
             if directory != cell.directory and cell_standing(cell, images, directory=directory, tickets=True).is_result:
                 return directory
     return None
@@ -55,7 +57,7 @@ def set_aside(table: str, cells: Iterable[Cell]) -> list[Path]:
                 if not any(directory.iterdir()):  # a search makes it as it begins: nothing to keep, or to replace a result by
                     directory.rmdir()
                     continue
-                moved.append(_move(directory, paths.SET_ASIDE / table / directory.name))
+                moved.append(_move_aside(directory, paths.SET_ASIDE / table / directory.name))
     return moved
 
 
@@ -63,7 +65,8 @@ def set_edited_aside(cell: Cell) -> None:
     """Set aside the result in a cell's directory if it is of other parameters, before another one takes its place."""
     standing = cell_standing(cell, None, evaluated=False)
     if standing.record is not None and "parameters" in standing.differences:
-        moved = _move(cell.directory, paths.SET_ASIDE / cell.table / f"{cell.id}.{standing.record['identity']}")
+        name = f"{cell.id}.{standing.record['identity']}"
+        moved = _move_aside(cell.directory, paths.SET_ASIDE / cell.table / name)
         print(f"note: the result of other parameters may be wanted again: it lies in {moved}", flush=True)
 
 
@@ -77,12 +80,35 @@ def set_tables_aside(tables: Iterable[str]) -> list[Path]:
             moved.append(paths.SET_ASIDE / directory.name)
     for directory in sorted(paths.TABLES.glob("*")):
         if directory.is_dir() and directory.name not in declared:
-            moved.append(_move(directory, paths.SET_ASIDE / f"{directory.name}-report"))
+            target = paths.SET_ASIDE / f"{directory.name}-report"  # a report can be written again: the last one is enough
+            shutil.rmtree(target, ignore_errors=True)
+            moved.append(_move(directory, target))
     return moved
 
 
+def _move_aside(directory: Path, target: Path) -> Path:
+    """Set a cell's directory aside; another result that lies under that name already stays, and this one gets a number."""
+    for number in count(1):
+        other = target if number == 1 else target.with_name(f"{target.name}.{number}")
+        if _is_same_result(directory, other) and len(list(other.iterdir())) <= len(list(directory.iterdir())):
+            shutil.rmtree(other)  # it may lack tickets
+        if not other.exists():
+            return _move(directory, other)
+        if _is_same_result(directory, other):
+            shutil.rmtree(directory)
+            return other
+    raise AssertionError("there are numbers without end")
+
+
+def _is_same_result(one: Path, other: Path) -> bool:
+    """Whether two directories have files of the same digests."""
+    try:
+        return (one / CHECKSUMS).read_bytes() == (other / CHECKSUMS).read_bytes()
+    except FileNotFoundError:
+        return False
+
+
 def _move(directory: Path, target: Path) -> Path:
-    shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     directory.replace(target)
     return target

@@ -31,7 +31,9 @@ _UNITS = {"top1": " points", "dying_edge_ratio": "", "epoch_seconds": " s", "byt
 
 
 def grid(rows: list[Row], style: str = "github") -> str:
-    """Lay out rows as a table, in one of the styles of `tabulate`; texts stay as they are."""
+    """Lay out rows as a table, in one of the styles of `tabulate`; texts stay as they are, but for what would end a cell."""
+    if style == "github":
+        rows = [{name: " ".join(text.replace("|", r"\|").split("\n")) for name, text in row.items()} for row in rows]
     return tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True)
 
 
@@ -60,7 +62,8 @@ def _line_row(line: Line, compared: list[int]) -> Row:
     record = line.results[0].record if line.results else None
     is_ticket = line.cell.search.learns != "weights"
     own = replace(line, results=[result for result in line.results if result.cell.seed in compared])
-    differences = [_difference(own, value) for value in line.published] if compared else []
+    seeds = f" (n = {len(own.results)})" if len(own.results) != len(line.results) else ""
+    differences = [f"{_difference(own, value)}{seeds}" for value in line.published] if compared else []
     coded = line.optional("coded_bytes") if is_ticket else []
     return {
         **dict(zip(("method", "source", "sparsity"), line.columns, strict=True)),
@@ -115,9 +118,9 @@ def claim_row(result: ClaimResult) -> Row:
 
 
 def _look(result: ClaimResult) -> str:
-    if result.claim.looks == 1:
-        return ""
-    return f" (look {result.look} of {result.claim.looks})" if result.look else " (before the first look)"
+    if not result.look:
+        return " (before the first look)"
+    return f" (look {result.look} of {result.claim.looks})" if result.claim.looks > 1 else ""
 
 
 def _what_matters(result: ClaimResult) -> str:
@@ -132,7 +135,7 @@ def claim_values(result: ClaimResult) -> dict[str, Any]:
         "claim": result.claim.model_dump(mode="json", include={"metric", "compare", "beyond", "by_construction", "matters"}),
         "n": result.effect.n,
         "seeds": list(result.seeds),
-        "before the first look": result.claim.looks > 1 and not result.look,
+        "before the first look": not result.look,
         "selected from": result.pairs,
         "published": result.effect.published,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.kept.archive import _hardware, list_archived
+from slt_bench.kept.cells import restore_cells
 from slt_bench.kept.site import write_site
 from slt_bench.kept.table import kept_folders, kept_tables
 from slt_bench.records.code_digest import cell_code
@@ -54,6 +56,36 @@ def test_a_table_whose_tickets_are_too_much_changes_nothing(params: Experiments,
     with pytest.raises(BenchError, match="with one the tickets in results would take"):
         keep_tables(params, ["one"])
     assert {path: path.read_bytes() for path in paths.RESULTS.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_no_kept_result_is_dropped_unasked(
+    named: bool, params: Experiments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+    first, *others = params.tables["one"].cells
+    for cell in (first, *others):
+        pretend(cell, 60.0)
+    keep_tables(params, ["one"])
+    for cell in others:
+        shutil.rmtree(cell.directory)
+    told = (
+        rf"results/one keeps {len(others)} results that outputs/ has not .*`slt-bench results --restore one` brings them back"
+    )
+    if named:
+        with pytest.raises(BenchError, match=told):
+            keep_tables(params, ["one"], partial=True)
+    else:
+        keep_tables(params, [], partial=True)
+        assert re.search(told, capsys.readouterr().out)
+    assert json.loads((paths.RESULTS / "one/made.json").read_text())["cells"] == len(others) + 1
+    restore_cells(params.tables["one"])
+    keep_tables(params, ["one"], partial=True)
+    for cell in others:
+        shutil.rmtree(cell.directory)
+    shutil.rmtree(paths.RESULTS / "one")
+    keep_tables(params, ["one"], partial=True)
+    assert json.loads((paths.RESULTS / "one/made.json").read_text())["cells"] == 1, "where that is wanted"
 
 
 def test_hours_are_told_by_the_kind_of_machine() -> None:

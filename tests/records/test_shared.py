@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from slt_bench.common import paths
 from slt_bench.experiment.cell import Cell
+from slt_bench.params.machine import Machine
+from slt_bench.records import provenance
 from slt_bench.records.checksums import OF_A_SEARCH, damaged_files, write_checksums
 from slt_bench.records.leftovers import leftovers
+from slt_bench.records.result import common_images
 from slt_bench.records.shared import set_aside, set_tables_aside, take_from_others
 from slt_bench.records.standing import cell_standing, gives_ticket, is_done, search_standing
 from slt_bench.run.evaluate import evaluate
+from slt_bench.run.many import Places
+from slt_bench.run.tables import targets
 from slt_bench.run.tables.plan import plan
 from slt_bench.search.run import search
 from tests.report.test_report import pretend
@@ -99,6 +109,65 @@ def test_a_search_that_was_only_begun_replaces_no_result_that_was_set_aside(done
     (mine,) = set_aside("one", ())
     assert (mine / "cell/search.json").is_file() and mine == paths.SET_ASIDE / "one/my copies"
     assert (moved / "metrics.json").is_file() and take_from_others([done]) == [done]
+
+
+def test_no_result_that_was_set_aside_is_replaced_by_another_of_its_name(done: Cell) -> None:
+    (first,) = set_aside("one", ())
+    pretend(done, 50.0)
+    (second,) = set_aside("one", ())
+    assert (first.name, second.name) == (done.id, f"{done.id}.2") and "50.0" in (second / "metrics.json").read_text()
+    assert take_from_others([done]) == [done] and is_done(done), "the first one is found again"
+    assert set_aside("one", ()) == [first] and len(list(first.parent.iterdir())) == 2, "the same result lies there once"
+    pretend(done, 50.0)
+    (done.directory / "ticket.safetensors").unlink()
+    assert set_aside("one", ()) == [second] and (second / "ticket.safetensors").exists(), "the one that has more stays"
+
+
+def test_a_single_cell_takes_what_another_table_has(done: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = done.model_copy(update={"table": "two"})
+    monkeypatch.setattr(targets, "prepare_missing", lambda *_: None)
+    monkeypatch.setattr(targets, "_cells_of", lambda *_: [other])
+    monkeypatch.setattr(targets, "run_cell", lambda _, cell: ran.append(is_done(cell)))
+    ran = list[bool]()
+    experiments: Any = SimpleNamespace(params=SimpleNamespace(machine=Machine()), tables={})
+    targets.run_targets(experiments, [other.id, other.id], Places())
+    assert ran == [True]
+
+
+def test_digests_that_are_cut_off_are_damage(done: Cell) -> None:
+    sums = done.directory / "SHA256SUMS"
+    lines = sums.read_text().splitlines(keepends=True)
+    for kept in (lines[:0], lines[:-1], lines[1:]):
+        sums.write_text("".join(kept))
+        assert damaged_files(done.directory) == ["SHA256SUMS"] and not is_done(done)
+
+
+@pytest.mark.parametrize("change", [{"data": None}, {"environment": None}, {"epoch_seconds": None}, {"epoch_seconds": ["x"]}])
+def test_a_record_that_somebody_changed_is_not_read(done: Cell, change: dict[str, Any]) -> None:
+    path = done.directory / "search.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert plan([done])[0].standing.kind == "stale" and plan([done])[0].standing.record is None
+    assert common_images([done])[done.dataset_name] is not None
+    shutil.rmtree("data")
+    assert common_images([done])[done.dataset_name] is None and plan([done])[0].is_left
+
+
+def test_the_commit_is_that_of_this_code_and_not_of_a_project_that_has_it_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / ".gitignore").write_text("lib\n")
+    package = tmp_path / "lib/slt_bench"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "theirs"], check=True)
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+    assert provenance.code_version.__wrapped__() == "unknown"
+    subprocess.run([*git, "add", "-f", "lib"], check=True)
+    subprocess.run([*git, "commit", "-qm", "ours"], check=True)
+    assert len(provenance.code_version.__wrapped__()) == 12
 
 
 def test_tables_that_are_gone_leave_the_outputs(done: Cell) -> None:

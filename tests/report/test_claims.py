@@ -191,7 +191,7 @@ def test_seeds_without_a_pair_are_counted_and_the_reason_is_said(params: Experim
     assert (at_30.effect.n, at_50.effect.n) == (1, 1) and {at_30.effect.verdict, at_50.effect.verdict} == {"undecided"}
     assert at_30.left_out == ["seed 0 (edge popup: has not run yet)"]
     assert len(at_50.left_out) == 1 and at_50.left_out[0].startswith("seed 1 (edge popup: diverged: epoch 1, step 3")
-    assert "1; left out: seed 0 (edge popup: has not run yet)" in report_table(params.tables["one"])
+    assert "1 (before the first look); left out: seed 0 (edge popup: has not run yet)" in report_table(params.tables["one"])
 
 
 BY_SHARE = """\
@@ -289,3 +289,38 @@ def test_pairs_and_looks_share_one_error_and_the_least_published_size_counts(
     tested = verdicts.test_claims(experiment, table_results(experiment).lines)
     (most,) = [result for result in tested if result.claim.across == "most"]
     assert most.pairs == 6 and most.effect.published == 1.33
+
+
+def test_a_claim_that_is_looked_at_once_waits_for_all_of_its_seeds(params: Experiments) -> None:
+    """Else it would be looked at whenever some have run."""
+    Path("params.yaml").write_text(TEXT.replace("seeds: [0, 1]", "seeds: [0, 1, 2]") + CLAIMS)
+    experiments = load_experiments(Path("params.yaml"))
+    for cell in experiments.tables["one"].cells:
+        if cell.seed < 2:
+            pretend(cell, 50.0 + 10 * (cell.source.freezing_ratio > 0) + 0.01 * cell.seed)
+    first, *_ = table_results(experiments.tables["one"]).claims
+    assert (first.effect.n, first.effect.low, first.verdict, first.look, first.further) == (2, None, "undecided", 0, [3])
+    for cell in experiments.tables["one"].cells:
+        if cell.seed == 2:
+            pretend(cell, 50.0 + 10 * (cell.source.freezing_ratio > 0))
+    first, *_ = table_results(experiments.tables["one"]).claims
+    assert (first.effect.n, first.verdict, first.look) == (3, "holds", 1)
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4, 5, 6, 7, 10])
+def test_a_ratio_that_is_just_what_must_be_exceeded_does_not_exceed_it(ratio: int) -> None:
+    claim = RATIO.model_copy(update={"beyond": float(ratio)})
+    assert measure_effect(claim, [100.0 * ratio] * 3, [100.0] * 3).verdict == "undecided"
+    assert measure_effect(claim, [100.1 * ratio] * 3, [100.0] * 3).verdict == "holds"
+    assert measure_effect(claim, [99.9 * ratio] * 3, [100.0] * 3).verdict == "does not hold"
+
+
+def test_ratios_that_are_too_unlike_have_an_interval_without_end() -> None:
+    effect = measure_effect(RATIO, [100.0, 300.0], [100.0, 100.0], selected_from=160)
+    assert (effect.low, effect.high, effect.verdict) == (0.0, float("inf"), "undecided")
+
+
+@pytest.mark.parametrize("beyond", [0.0, -1.0])
+def test_a_ratio_exceeds_nothing_below_0(beyond: float) -> None:
+    with pytest.raises(ValueError, match="a ratio of bytes or seconds is above 0 in any case"):
+        Claim.model_validate(RATIO.model_dump() | {"beyond": beyond})

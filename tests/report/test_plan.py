@@ -8,10 +8,11 @@ import pytest
 
 from slt_bench.common import paths
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.run.tables.plan import plan
 from tests.report.test_report import params as params  # a fixture
-from tests.report.test_report import pretend, written
+from tests.report.test_report import pretend, record_too, written
 
 
 def test_plan_tells_done_stale_missing_and_the_time_left(params: Experiments) -> None:
@@ -58,7 +59,19 @@ def test_time_left_goes_by_machines_as_this_one_if_any_cell_ran_there(
     pretend(first, 80.0, seconds=5.0)
     path = first.directory / "search.json"
     path.write_text(path.read_text().replace('"gpu": null', '"gpu": "H200"'))
+    write_checksums(first.directory)
     assert plan([first, third])[1].seconds == 2 * 5.0
     pretend(second, 80.0, seconds=17.0)
     monkeypatch.setattr("slt_bench.records.provenance._processor", lambda: ("one", 2))
     assert plan([first, second, third])[2].seconds == 2 * 17.0
+
+
+def test_time_left_goes_by_results_of_these_parameters_and_by_the_recipe_first(params: Experiments) -> None:
+    cells = params.tables["one"].cells
+    first, second, third = [cell for cell in cells if cell.search_name == "ep" and cell.source.kind == "dense"][:3]
+    pretend(first, 80.0, seconds=5.0)
+    other = second.model_copy(update={"recipe_name": "other"})
+    pretend(other, 80.0, seconds=50.0)
+    assert plan([first, other, third])[2].seconds == 2 * 5.0
+    record_too(first, {"identity": "0" * 12})  # of another width, say
+    assert plan([first, other, third])[2].seconds == 2 * 50.0 and plan([first, third])[1].seconds is None

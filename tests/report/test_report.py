@@ -24,7 +24,7 @@ from slt_bench.records.result import common_images
 from slt_bench.report.columns import line_columns
 from slt_bench.report.notes import table_notes
 from slt_bench.report.results import table_results
-from slt_bench.report.rows import _difference, _line_row, line_rows
+from slt_bench.report.rows import _difference, _line_row, grid, line_rows
 from slt_bench.report.verdicts.statistics import mean_and_deviation
 from slt_bench.run.tables.plan import plan
 from slt_bench.run.tables.reports import report_table
@@ -301,4 +301,9 @@ def test_further_seeds_are_not_compared_with_published_values(params: Experiment
         record_too(cell, {"dying_edge_ratio": ratio})
     line = next(line for line in table_results(params.tables["one"]).lines if line.published and line.results)
     of_first, of_both = (_line_row(line, seeds)["difference"] for seeds in ([0], [0, 1]))
-    assert of_first == "+0.222" and of_both.startswith("+0.472 [")
+    assert of_first == "+0.222 (n = 1)" and of_both.startswith("+0.472 [")
+
+
+def test_what_would_end_a_cell_of_a_table_is_written_so_that_it_does_not() -> None:
+    assert grid([{"a": "x|y\nz", "b": "1"}]).splitlines()[2] == r"| x\|y z | 1   |"
+    assert "x|y" in grid([{"a": "x|y"}], "simple")

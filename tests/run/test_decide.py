@@ -110,6 +110,8 @@ def test_no_process_is_idle_while_a_claim_takes_its_cells(params) -> None:
     assert filled([cells[:3], cells[3:6]], 2, seconds, 50) == [*cells[:3], cells[4]], (
         "what the hours do not suffice for is left"
     )
+    child = cells[4].model_copy(update={"source": SimpleNamespace(id="of-ticket", parent=cells[3])})
+    assert filled([cells[:3], [cells[3], child]], 2, seconds, 50) == cells[:3], "and what needs its ticket"
 
 
 def test_no_cell_is_begun_that_does_not_end_within_the_hours(params) -> None:

@@ -107,3 +107,8 @@ def test_a_table_that_learns_nothing_is_refused() -> None:
     text += "    rows: [{search: random, sparsity: 0.5}]\n"
     with pytest.raises(BenchError, match="table one learns nothing, so that no rate is better than another"):
         try_rates(declared(text), "one", [0.1], Places(jobs=1))
+
+
+def test_a_recipe_whose_rows_have_seeds_of_their_own_is_tried_with_the_first_of_these() -> None:
+    text = GOOD.replace("{search: training}", "{search: training, seeds: [5, 6]}")
+    assert {cell.seed for cell in first_of_recipes(declared(text).tables["one"]) if cell.search_name == "training"} == {5}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import exp, inf, log
+from math import exp, inf, isclose, log
 from statistics import mean
 from typing import Literal, get_args
 
@@ -46,9 +46,9 @@ class Effect:
         """
         if self.low is None or self.high is None:
             return "undecided"
-        if self.low > self.threshold:
+        if _is_less(self.threshold, self.low):
             return "by construction" if self.by_construction else "holds"
-        if self.high < self.threshold + self.matters:
+        if _is_less(self.high, self.threshold + self.matters):
             return "does not hold"
         return "published size excluded" if self.published is not None and self.high < self.published else "undecided"
 
@@ -70,7 +70,7 @@ class ClaimResult:
     published: list[Published]
     left_out: list[str]  # seeds that are not tested, and why
     seeds: tuple[int, ...]  # that are tested
-    look: int  # number of the look, from 1; 0 before the first, and where there is one alone
+    look: int  # number of the look, from 1; 0 before the first
     further: list[int]  # numbers of seeds of the looks that are left; none where it is decided
     usable: list[int]  # the seeds of all looks, in their order
     is_exploratory: bool  # whether results of the table were known when the claim was put
@@ -106,12 +106,24 @@ def measure_effect(
     """
     is_ratio = claim.compare == "ratio"
     threshold = claim.beyond if claim.beyond is not None else float(is_ratio)
-    back: Callable[[float], float] = exp if is_ratio else float
+    back: Callable[[float], float] = _exp if is_ratio else float
     values = [log(a / b) if is_ratio else a - b for a, b in zip(of, over, strict=True)]
     ends = interval(values, selected_from)
     low, high = (back(ends[0]), back(ends[1])) if ends is not None else (None, None)
     size = back(mean(values)) if values else None
     return Effect(len(values), size, low, high, threshold, published, claim.by_construction, claim.matters, tuple(values))
+
+
+def _is_less(one: float, other: float) -> bool:
+    """Whether a number is less than another by more than they were rounded; a ratio has been a logarithm."""
+    return one < other and not isclose(one, other, rel_tol=1e-12)
+
+
+def _exp(exponent: float) -> float:
+    try:
+        return exp(exponent)
+    except OverflowError:  # the upper end of an interval of two unlike ratios
+        return inf
 
 
 def test_claims(experiment: Experiment, lines: list[Line]) -> list[ClaimResult]:
@@ -154,7 +166,7 @@ def take_looks(claim: Claim, looks: Looks, factor: int, published: float | None)
         published: the least size that was published for it; None where none is known.
 
     Returns:
-        The effect, the seeds in it, and the number of the look, from 1; 0 before the first, and where there is one alone.
+        The effect, the seeds in it, and the number of the look, from 1; 0 before the first.
     """
 
     def effect_on(seeds: Sequence[int]) -> Effect:
@@ -162,13 +174,11 @@ def take_looks(claim: Claim, looks: Looks, factor: int, published: float | None)
         return measure_effect(claim, first, second, factor, published)
 
     tested = looks.done[: looks.sizes[0]] if looks.sizes else looks.done
-    effect, number = effect_on(tested), 0
-    if claim.looks > 1:
-        effect = replace(effect, low=None, high=None)  # before the first look nothing is decided
-        for seeds in looks.taken:
-            tested, effect, number = seeds, effect_on(seeds), number + 1
-            if not effect.is_open:  # the first look that decides stands
-                break
+    effect, number = replace(effect_on(tested), low=None, high=None), 0  # before the first look nothing is decided
+    for seeds in looks.taken:
+        tested, effect, number = seeds, effect_on(seeds), number + 1
+        if not effect.is_open:  # the first look that decides stands
+            break
     return effect, tested, number
 
 

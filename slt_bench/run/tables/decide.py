@@ -114,12 +114,15 @@ def filled(cells: Sequence[Sequence[Cell]], jobs: int, seconds: Times, left: flo
         left: seconds of the clock; what takes longer is not added.
     """
     first, *others = cells
-    taken = {cell.id: cell for cell in first}
+    taken, too_long = {cell.id: cell for cell in first}, set[str]()
     for cell in (cell for those in others for cell in those):
         if len(taken) % jobs == 0:
             break
-        if _clock([*taken.values(), cell], seconds, jobs) <= left:
-            taken.setdefault(cell.id, cell)
+        lacks_ticket = cell.source.parent is not None and cell.source.parent.id in too_long
+        if lacks_ticket or _clock([*(taken | {cell.id: cell}).values()], seconds, jobs) > left:
+            too_long.add(cell.id)
+        else:
+            taken[cell.id] = cell
     return list(taken.values())
 
 

@@ -50,7 +50,8 @@ class _Rates:
     def __init__(self, ran: Iterable[tuple[Cell, Standing]]) -> None:
         self.by_kind: dict[tuple[str, ...], list[float]] = {}
         for cell, standing in ran:
-            record, kinds = standing.record or {}, _kinds(cell)
+            is_of_this = standing.record is not None and not {"parameters", "images"} & set(standing.differences)
+            record, kinds = standing.record if is_of_this and standing.record else {}, _kinds(cell)
             for key in _here(kinds) + kinds if made_here(record) else kinds:
                 self.by_kind.setdefault(key, []).extend(record.get("epoch_seconds", []))
 
@@ -71,4 +72,5 @@ def _here(kinds: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
 def _kinds(cell: Cell) -> tuple[tuple[str, ...], ...]:
     """Return what the time of an epoch depends on, closest first (an epoch of random masks takes half one of edge-popup)."""
     images_and_network = (cell.dataset_name, cell.network_name)
-    return (*images_and_network, cell.search.kind), images_and_network
+    of_search = (*images_and_network, cell.search.kind)
+    return (*of_search, cell.recipe_name), of_search, images_and_network

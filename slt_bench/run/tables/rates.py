@@ -48,20 +48,19 @@ def try_rates(experiments: Experiments, table: str, rates: Sequence[float], plac
 def first_of_recipes(experiment: Experiment) -> list[Cell]:
     """Choose what a table's recipes are tried with.
 
-    That is its first seed, and of each recipe the first search of scores and the first of weights, at all sparsities.
+    That is of each recipe the first search of scores and the first of weights, at all sparsities, with their first seed.
 
     Raises:
         BenchError: a recipe trains on all images, so that none are left to choose by; or nothing is learned.
     """
-    seed = experiment.cells[0].seed
     learn = [cell for cell in experiment.cells if cell.search.learns != "nothing" and cell.source.parent is None]
-    cells = [cell for cell in learn if cell.seed == seed]
     found = []
-    for those in grouped(cells, lambda cell: (cell.recipe_name, cell.network_name, cell.search.learns)).values():
+    for those in grouped(learn, lambda cell: (cell.recipe_name, cell.network_name, cell.search.learns)).values():
         first = those[0]
         if first.recipe.train_on == "all":
             raise BenchError(f"recipe {first.recipe_name} trains on all images: none are held out to choose a rate by")
-        found += [cell for cell in those if (cell.search_name, cell.source) == (first.search_name, first.source)]
+        alike = (first.search_name, first.source, first.seed)
+        found += [cell for cell in those if (cell.search_name, cell.source, cell.seed) == alike]
     if not found:
         raise BenchError(f"table {experiment.name} learns nothing, so that no rate is better than another")
     return found

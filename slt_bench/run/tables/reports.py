@@ -94,6 +94,7 @@ def restore_table(experiment: Experiment) -> str:
     rest = f"`slt-bench report {name}` shows them; `slt-bench run {name}` makes these cells anew"
     if experiment.table.claims:
         rest += ", with `--decide --hours 1` it goes on from them, where claims are open"
+    told += "; folders of cells that hold something already were left as they are" if not restored else ""
     return f"{name}: {len(restored)} results are in {paths.cells_dir(name)} again, without their tickets{told}. {rest}"
 
 

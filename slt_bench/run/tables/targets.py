@@ -34,11 +34,12 @@ def run_targets(experiments: Experiments, targets: Sequence[str], places: Places
     Raises:
         BenchError: at the end, listing the cells that failed, each with the reason and its log.
     """
-    machine = experiments.params.machine
+    machine, targets = experiments.params.machine, list(dict.fromkeys(targets))
     tables = [target for target in targets if target in experiments.tables]
     cells = _cells_of(experiments, targets)
     if not tables and len(cells) == 1 and places == Places(jobs=places.jobs):
         prepare_missing(experiments, cells)
+        _take(cells)
         run_cell(machine, cells[0])
         return
     places = chosen(machine, places)
@@ -124,10 +125,13 @@ def search_cells(experiments: Experiments, tables: Sequence[str], cells: Sequenc
     for table in tables:
         for directory in set_aside(table, [*experiments.tables[table].cells, *experiments.tables[table].spare_cells]):
             print(f"note: {table} declares {directory.name} no more; its result lies in {directory.parent}")
-    taken = take_from_others(cells)
-    if taken:
-        print(f"{len(taken)} results are there already, in other tables or set aside")
+    _take(cells)
     return run_cells(experiments.params.machine, cells, places)
+
+
+def _take(cells: Sequence[Cell]) -> None:
+    if taken := take_from_others(cells):
+        print(f"{len(taken)} of the results are there already, in other tables or set aside")
 
 
 def report_failures(failures: Sequence[Failure], count: int | None = None) -> None:
