@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
 from slt_bench.common import paths
 from slt_bench.common.files import replaced
 from slt_bench.experiment.cell import Cell
 from slt_bench.records.checksums import NAME as CHECKSUMS
+from slt_bench.records.checksums import damaged_files
 from slt_bench.records.standing import cell_standing, image_digests, is_done
 
 
@@ -88,20 +88,17 @@ def set_tables_aside(tables: Iterable[str]) -> list[Path]:
 
 def _move_aside(directory: Path, target: Path) -> Path:
     """Set a cell's directory aside; another result that lies under that name already stays, and this one gets a number."""
-    for number in count(1):
-        other = target if number == 1 else target.with_name(f"{target.name}.{number}")
-        if _is_same_result(directory, other) and len(list(other.iterdir())) <= len(list(directory.iterdir())):
-            shutil.rmtree(other)  # it may lack tickets
-        if not other.exists():
-            return _move(directory, other)
-        if _is_same_result(directory, other):
+    other, number = target, 1
+    while other.exists():
+        if _has_same_digests(directory, other) and not damaged_files(other):
             shutil.rmtree(directory)
             return other
-    raise AssertionError("there are numbers without end")
+        number += 1
+        other = target.with_name(f"{target.name}.{number}")
+    return _move(directory, other)
 
 
-def _is_same_result(one: Path, other: Path) -> bool:
-    """Whether two directories have files of the same digests."""
+def _has_same_digests(one: Path, other: Path) -> bool:
     try:
         return (one / CHECKSUMS).read_bytes() == (other / CHECKSUMS).read_bytes()
     except FileNotFoundError:

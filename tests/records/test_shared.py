@@ -118,9 +118,11 @@ def test_no_result_that_was_set_aside_is_replaced_by_another_of_its_name(done: C
     assert (first.name, second.name) == (done.id, f"{done.id}.2") and "50.0" in (second / "metrics.json").read_text()
     assert take_from_others([done]) == [done] and is_done(done), "the first one is found again"
     assert set_aside("one", ()) == [first] and len(list(first.parent.iterdir())) == 2, "the same result lies there once"
-    pretend(done, 50.0)
-    (done.directory / "ticket.safetensors").unlink()
-    assert set_aside("one", ()) == [second] and (second / "ticket.safetensors").exists(), "the one that has more stays"
+    (first / "ticket.safetensors").unlink()
+    shutil.copytree(second, done.directory)
+    assert set_aside("one", ()) == [second], "it is looked for under all of its names"
+    shutil.copytree(first, done.directory)
+    assert set_aside("one", ()) == [first.with_name(f"{done.id}.3")], "what lacks a ticket stands for nothing else"
 
 
 def test_a_single_cell_takes_what_another_table_has(done: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
