@@ -5,7 +5,7 @@ PYTHON      ?= $(shell command -v python3.11 || command -v python3)
 VENV        ?= .venv
 BIN         := $(VENV)/bin
 APT         := build-essential git pkg-config libopencv-dev libturbojpeg0-dev python3-dev python3-venv
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(BIN):$(PATH)
 export UV_COMPILE_BYTECODE      := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 

@@ -59,7 +59,12 @@ def _fault(source: str, path: Path) -> str:
         return _fault_of_imagenet(path) if kind == "folder" else "is no folder"
     if source == "fashion_mnist":
         return _fault_of_fashion_mnist(path) if kind == "folder" else "is no folder"
-    return _fault_of_folder(path, *_RELEASE_FILES.get(source, ())) if kind == "folder" else _fault_of_tar(path)
+    if kind != "folder":
+        return _fault_of_tar(path)
+    fault = _fault_of_folder(path, *_RELEASE_FILES.get(source, ()))
+    if fault or source == "imagenet_sample" or not (path / "train").is_dir():  # a sample's test images are among its own
+        return fault
+    return "" if any((path / name).is_dir() for name in ("test", "val")) else "holds no folder test or val"
 
 
 def _fault_of_folder(path: Path, release: str = "", file: str = "") -> str:

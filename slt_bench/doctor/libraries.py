@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 
 from slt_bench.common.libraries import LIBRARIES, Library, first_line
+from slt_bench.common.text import grouped
 from slt_bench.doctor.finding import Finding
 
 APT_PACKAGES = "build-essential git pkg-config libopencv-dev libturbojpeg0-dev python3-dev python3-venv"  # as in the Makefile
@@ -56,7 +57,8 @@ def _specifiers() -> dict[str, str]:
         requirements = [Requirement(line) for line in requires("slt-bench") or []]
     except ImportError:  # run from its folder without being installed, or packaging is missing, which `libraries` finds
         return {}
-    return {requirement.name: str(requirement.specifier) for requirement in requirements}
+    named = grouped(requirements, lambda requirement: requirement.name)  # in several extras, perhaps without versions in one
+    return {name: ",".join(sorted({str(one.specifier) for one in those} - {""})) for name, those in named.items()}
 
 
 def _library(library: Library, specifier: str) -> Finding:

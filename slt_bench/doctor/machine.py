@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
@@ -16,6 +15,7 @@ from slt_bench.common.libraries import first_line
 from slt_bench.common.terminal import printable
 from slt_bench.compute.devices import cores
 from slt_bench.doctor.finding import Finding
+from slt_bench.tracking.contact import without_password
 
 _WRITTEN = (paths.DATA, paths.OUTPUTS, paths.STATE)
 
@@ -27,7 +27,7 @@ def machine() -> Iterator[Finding]:
     yield _folder()
     yield _store()
     if os.environ.get("MLFLOW_TRACKING_URI"):
-        yield Finding("MLFLOW_TRACKING_URI", _without_password(os.environ["MLFLOW_TRACKING_URI"]))
+        yield Finding("MLFLOW_TRACKING_URI", printable(without_password(os.environ["MLFLOW_TRACKING_URI"])))
     if os.environ.get("WORLD_SIZE"):
         yield _processes()
     if "torch" in sys.modules:  # else `libraries` has found that it is missing or broken
@@ -68,15 +68,6 @@ def _store() -> Finding:
     if not paths.MLFLOW_STORE.is_file():
         return Finding("MLflow store", f"{paths.MLFLOW_STORE} is no file", "move it away")
     return Finding("MLflow store", str(paths.MLFLOW_STORE))
-
-
-def _without_password(address: str) -> str:
-    """Return an address with asterisks in place of its password."""
-    try:
-        password = urlsplit(address).password
-    except ValueError:  # no address at all: shown as it is
-        return printable(address)
-    return printable(address.replace(f":{password}@", ":***@") if password else address)
 
 
 def _processes() -> Finding:

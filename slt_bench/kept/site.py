@@ -99,7 +99,7 @@ def _table(table: KeptTable) -> dict[str, Any]:
 
 def _cells(table: KeptTable, setting: str) -> list[dict[str, Any]]:
     return [
-        {"values": [_shown(name, row[name]) for name in _SHOWN], "ticket": table.tickets.get(row["cell"])}
+        {"values": [_shown(name, row.get(name, "")) for name in _SHOWN], "ticket": table.tickets.get(row["cell"])}
         for row in table.cells.get(setting, [])
     ]
 

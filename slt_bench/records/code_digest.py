@@ -147,10 +147,12 @@ class _Module:
         return _Normaliser(self).visit(statement)
 
     def data(self) -> list[bytes]:
-        """Read the data files that belong to the module."""
+        """Read the data files that belong to the module; a page with all that lie beside it, of which it may be made."""
         if self.path is None:
             return []
-        files = (self.path.with_suffix(suffix) for suffix in (".yaml", ".html"))
+        files = [self.path.with_suffix(suffix) for suffix in (".yaml", ".html")]
+        if files[-1].is_file():
+            files[-1:] = sorted(self.path.parent.glob("*.html"))
         return [file.read_bytes() for file in files if file.is_file()]
 
     def module_of(self, node: ast.AST) -> str | None:

@@ -62,7 +62,12 @@ def line_columns(results: TableResults) -> list[dict[str, Any]]:
 
 
 def _line_columns(line: Line, small_budget: str | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"method": line.label, "setting": line.cell.setting, "n": line.count}
+    row: dict[str, Any] = {
+        "method": line.label,
+        "setting": line.cell.setting,
+        "n": len(line.results),
+        "declared": len(line.cells),
+    }
     row |= flatten(line.cell.parameters(seed=False))
     for name in _METRICS:
         values = line.optional(name)

@@ -77,9 +77,13 @@ def _line_row(line: Line, compared: list[int]) -> Row:
         "file (bytes)": f"{mean(line.values('bytes')):,.0f}" if record else UNKNOWN,
         "coded file": f"{mean(coded):,.0f}" if coded else UNKNOWN,
         "(1-F)N / 8": f"{_formula_bytes(line):,}" if record and is_ticket else UNKNOWN,
-        "s / epoch": UNKNOWN if line.epoch_seconds is None else f"{line.epoch_seconds:.3g}",
+        "s / epoch": UNKNOWN if line.epoch_seconds is None else _seconds(line.epoch_seconds),
         "dying edges": f"{mean(line.from_record('dying_edge_ratio')):.4f}" if record and is_ticket else UNKNOWN,
     }
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
 
 
 def _difference(line: Line, value: Published) -> str:

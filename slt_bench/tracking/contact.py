@@ -28,7 +28,7 @@ def chosen_uri() -> str:
 
 def without_password(text: str) -> str:
     """Remove user names and passwords from the addresses in a text."""
-    return re.sub(r"//[^/\s]*@", "//***@", text)
+    return re.sub(r"//(?:[^/\s]*|\S*:\S*)@", "//***@", text)  # a password may hold a slash that nobody has escaped
 
 
 def load_mlflow() -> None:

@@ -10,6 +10,9 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
+from slt_bench.report.figures.draw import _figure
+from slt_bench.report.figures.plots import accuracy_against_sparsity, dying_against_sparsity
+from slt_bench.report.results import table_results
 from slt_bench.run.tables.reports import report_table
 from tests.report.test_report import params as params  # a fixture
 from tests.report.test_report import pretend, written
@@ -54,3 +57,42 @@ def test_figures_that_cannot_be_drawn_leave_the_old_ones(params: Experiments, mo
     after = {path.name: path.read_bytes() for path in figures.iterdir()}
     assert after == before and before
     assert not list(paths.table_dir("one").glob(".*"))
+
+
+def test_labels_are_shown_as_they_are_written(params: Experiments) -> None:
+    """A dollar begins mathematics in matplotlib, which may fail, and a label with an underscore is left out of its legend."""
+    text = Path("params.yaml").read_text()
+    for label in ("for 5 $ a_b_c $", r"x $\\foo$", "_mine"):
+        changed = written(text.replace("{search: ep,", f'{{label: "{label}", search: ep,', 1))
+        line = next(one for one in table_results(changed.tables["one"]).lines if one.row == 1)
+        pretend(line.cell, 80.0)
+        results = table_results(changed.tables["one"])
+        shown = [one for one in results.lines if one.results]
+        figure = _figure(shown, accuracy_against_sparsity, results.title)
+        figure.draw_without_rendering()
+        (told,) = [entry.get_text() for entry in figure.legends[0].get_texts()][:1]
+        assert told.replace(r"\$", "$").strip().startswith(line.label), told
+        shutil.rmtree(line.cell.directory)
+
+
+def test_a_curve_over_sparsities_is_not_named_by_the_first_of_them(params: Experiments) -> None:
+    for cell in params.tables["one"].cells:
+        if cell.search_name == "ep":
+            pretend(cell, 80.0)
+    results = table_results(params.tables["one"])
+    figure = _figure([line for line in results.lines if line.results], dying_against_sparsity, results.title)
+    names = [entry.get_text() for entry in figure.legends[0].get_texts()]
+    assert "edge popup, dense" in names and not any(name.startswith("edge popup, dense, s =") for name in names)
+
+
+@pytest.mark.parametrize(("lowest", "is_left_out"), [(20.0, False), (70.0, True)])
+def test_a_control_is_left_below_the_axis_where_it_lies_there(lowest: float, is_left_out: bool, params: Experiments) -> None:
+    text = Path("params.yaml").read_text().replace("searches:\n", "searches:\n  rand: {kind: random-mask}\n")
+    changed = written(text + "      - {search: rand, sparsity: 0.5}\n")
+    for cell in changed.tables["one"].cells:
+        if cell.search_name in ("ep", "rand"):
+            pretend(cell, 10.0 if cell.search_name == "rand" else lowest if cell.sparsity < 0.5 else 75.0)
+    results = table_results(changed.tables["one"])
+    figure = _figure([line for line in results.lines if line.results], accuracy_against_sparsity, results.title)
+    (axes,) = figure.axes
+    assert bool(axes.texts) is is_left_out is bool(axes.get_ylim()[0] > 10.0)

@@ -24,7 +24,7 @@ from slt_bench.records.result import common_images
 from slt_bench.report.columns import line_columns
 from slt_bench.report.notes import table_notes
 from slt_bench.report.results import table_results
-from slt_bench.report.rows import _difference, _line_row, grid, line_rows
+from slt_bench.report.rows import _difference, _line_row, _seconds, grid, line_rows
 from slt_bench.report.verdicts.statistics import mean_and_deviation
 from slt_bench.run.tables.plan import plan
 from slt_bench.run.tables.reports import report_table
@@ -307,3 +307,13 @@ def test_further_seeds_are_not_compared_with_published_values(params: Experiment
 def test_what_would_end_a_cell_of_a_table_is_written_so_that_it_does_not() -> None:
     assert grid([{"a": "x|y\nz", "b": "1"}]).splitlines()[2] == r"| x\|y z | 1   |"
     assert "x|y" in grid([{"a": "x|y"}], "simple")
+
+
+def test_long_epochs_are_written_in_figures_that_sort() -> None:
+    assert [_seconds(seconds) for seconds in (0.01234, 36.34, 99.96, 1234.5, 12345.6)] == [
+        "0.0123",
+        "36.3",
+        "100",
+        "1,234",
+        "12,346",
+    ]

@@ -18,6 +18,7 @@ from slt_bench.doctor.images import named_images, variables
 from slt_bench.doctor.machine import machine
 from slt_bench.doctor.project import parameters
 from slt_bench.params.datasets import SOURCES, Images
+from slt_bench.tracking.contact import without_password
 from tests.experiment.test_params import GOOD
 
 TREES = ["SLT_BENCH_CIFAR10", "SLT_BENCH_CIFAR100", "SLT_BENCH_IMAGENET_SAMPLE"]
@@ -104,6 +105,39 @@ def test_the_four_files_of_fashion_mnist(here: Path, monkeypatch: pytest.MonkeyP
     assert not of("SLT_BENCH_FASHION_MNIST").fix
 
 
+def test_a_folder_without_test_images(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("SLT_BENCH_CIFAR10", "SLT_BENCH_IMAGENETTE"):
+        folder = tree(here / variable, "train/cat")
+        monkeypatch.setenv(variable, str(folder / variable))
+        assert of(variable).fix and "does not exist" in of(variable).found
+        monkeypatch.setenv(variable, str(folder))
+        assert of(variable).fix and of(variable).found.endswith("holds no folder test or val")
+        tree(folder, "val/cat")
+        assert not of(variable).fix
+
+
+def test_versions_that_any_extra_asks_for_are_asked_for() -> None:
+    asked = of_libraries._specifiers()
+    assert {name: asked[name] for name in ("distributed", "dask-jobqueue")} == {
+        "distributed": ">=2025.1",
+        "dask-jobqueue": ">=0.9",
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://TOKEN@host/x", "https://***@host/x"),
+        ("postgresql://u:p#w@h/db", "postgresql://***@h/db"),
+        ("postgresql://u:p/w@h/db", "postgresql://***@h/db"),
+        ("http://u:p w@[h", "http://u:p w@[h"),
+        ("http://host/a@b", "http://host/a@b"),
+    ],
+)
+def test_no_password_is_shown(address: str, shown: str) -> None:
+    assert without_password(address) == shown
+
+
 @pytest.mark.parametrize(("variable", "name", "part"), RELEASES)
 def test_a_release_or_the_folder_around_it(
     here: Path, monkeypatch: pytest.MonkeyPatch, variable: str, name: str, part: str
@@ -186,7 +220,7 @@ def test_what_the_environment_says(here: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@host:5000")
     found = {finding.what: finding for finding in machine()}
-    assert found["MLFLOW_TRACKING_URI"].found == "https://me:***@host:5000"
+    assert found["MLFLOW_TRACKING_URI"].found == "https://***@host:5000"
     assert "RANK is not set" in found["several processes"].found and "unset WORLD_SIZE" in found["several processes"].fix
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[broken\n")
     assert str(next(finding for finding in machine() if finding.what == "MLFLOW_TRACKING_URI")).count("\n") == 0

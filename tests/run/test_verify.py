@@ -177,7 +177,7 @@ def test_the_command_fails_where_a_ticket_differs(kept: Path, capsys: pytest.Cap
     change(kept, lambda record: record.update(digest="f" * 64))
     with pytest.raises(BenchError, match=r"no ticket was compared: data/digits holds other images"):
         invoke(["results", "--verify"])
-    assert "0 of 1 tickets give the accuracy that is kept with them; 1 were not compared" in capsys.readouterr().out
+    assert "0 of 1 tickets give the accuracy that is kept with them; 1 were not compared, for" in capsys.readouterr().out
     change(kept, lambda record: record.update(digest=manifest.digest, top1=record["top1"] + 20))
     with pytest.raises(BenchError, match=r"results/one/tickets/.*expected"):
         invoke(["results", "--verify"])

@@ -28,7 +28,7 @@ from slt_bench.report.figures.plots import (
     freezing,
     sparsity,
 )
-from slt_bench.report.figures.styles import Styles, panels
+from slt_bench.report.figures.styles import Styles, literal, panels
 from slt_bench.report.lines import Line
 
 _STYLE: Any = {
@@ -109,8 +109,9 @@ def confusion_figure(matrix: list[list[int]], classes: list[str], path: Path) ->
         shares = [[100 * count / max(1, sum(row)) for count in row] for row in matrix]
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
         if len(classes) <= 20:
-            axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-            axes.set_yticks(range(len(classes)), classes)
+            names = [literal(name) for name in classes]
+            axes.set_xticks(range(len(classes)), names, rotation=45, ha="right")
+            axes.set_yticks(range(len(classes)), names)
         axes.grid(False)
         axes.set(xlabel="predicted class", ylabel="true class", title="Confusion on the test set")
         figure.colorbar(image, label="% of the true class", shrink=0.8)
@@ -142,12 +143,12 @@ def _figure(lines: Sequence[Line], draw: Draw, title: str) -> Figure:
     for axes, (name, members) in zip(flat, by_network.items(), strict=False):
         draw(axes, members, styles)
         if len(by_network) > 1:
-            axes.set_title(name)
+            axes.set_title(literal(name))
         handles, labels = axes.get_legend_handles_labels()
         legend |= dict(zip(labels, handles, strict=True))
     for axes in flat[len(by_network) :]:
         axes.set_visible(False)
-    figure.suptitle(fill(title, int(9 * width)), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure.suptitle(literal(fill(title, int(9 * width))), x=0.01, ha="left", fontsize=12, fontweight="bold")
     figure.legend(list(legend.values()), list(legend), loc="outside lower left", ncols=beside)
     return figure
 

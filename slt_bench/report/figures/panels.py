@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from slt_bench.records.history import QUANTILES
 from slt_bench.records.result import Result
+from slt_bench.report.figures.styles import literal
 
 _COLUMNS = 3
 
@@ -66,7 +67,7 @@ def _panels(searches: Sequence[tuple[str, Result]]) -> tuple[Figure, list[Axes]]
     )
     flat: list[Any] = list(grid.flat)
     for axes, (name, _) in zip(flat, searches, strict=False):
-        axes.set_title(fill(name, 36), fontsize=8, fontweight="normal")
+        axes.set_title(literal(fill(name, 36)), fontsize=8, fontweight="normal")
         axes.set_xlabel("epoch", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in flat[len(searches) :]:

@@ -95,7 +95,9 @@ def _join(
         ordered = sorted(same, key=x)
         if len(ordered) > 1 or marker:
             style: Any = {"color": styles.colour(same[0]), "linestyle": styles.dash(same[0]), "linewidth": 1.2}
-            label = styles.name(same[0]) if marker and len(styles.lines) > len(same) else None
+            label = (
+                styles.name(same[0], at_its_sparsity=len(ordered) == 1) if marker and len(styles.lines) > len(same) else None
+            )
             axes.plot([x(line) for line in ordered], [y(line) for line in ordered], marker=marker, label=label, **style)
 
 
@@ -136,10 +138,13 @@ def _leave_out_controls(axes: Axes, lines: Sequence[Line]) -> None:
     """Leave random masks, which lie far below the other lines, below the axis, and write where they are."""
     means = {kind: [mean(line.values("top1")) for line in lines if (line.cell.search.learns == "nothing") is kind]
              for kind in (True, False)}  # fmt: skip
-    if means[True] and means[False] and max(means[True]) < min(means[False]) - 5:
-        shown = [value for line in lines if line.cell.search.learns != "nothing" for value in line.values("top1")]
-        low, high = min(shown), max(shown)
-        axes.set_ylim(low - max(2.0, 0.3 * (high - low)), high + max(1.0, 0.15 * (high - low)))
+    if not (means[True] and means[False]):
+        return
+    shown = [value for line in lines if line.cell.search.learns != "nothing" for value in line.values("top1")]
+    low, high = min(shown), max(shown)
+    bottom = low - max(2.0, 0.3 * (high - low))
+    if max(means[True]) < min(bottom, min(means[False]) - 5):
+        axes.set_ylim(bottom, high + max(1.0, 0.15 * (high - low)))
         where = f"random mask: {mean(means[True]):.1f} %, below this axis"
         axes.text(0.01, 0.02, where, transform=axes.transAxes, color="#777777", fontsize=8)
 

@@ -52,16 +52,26 @@ class Styles:
         """Choose a line's opacity: sparser tickets are paler, unless colours show freezing ratios."""
         return 1.0 if self.by_freezing else 1.0 - 0.6 * line.cell.sparsity
 
-    def name(self, line: Line) -> str:
-        """Name a line for a legend; where there are many lines, those that look alike have one name."""
+    def name(self, line: Line, at_its_sparsity: bool = True) -> str:
+        """Name a line for a legend; where there are many lines, those that look alike have one name.
+
+        Args:
+            line: the line.
+            at_its_sparsity: whether what is drawn is of its sparsity alone.
+        """
         cell = line.cell
         if len(self.lines) <= NAMED:
-            sparsity = "" if cell.search.learns == "weights" else f", s = {cell.sparsity:g}"
-            return f"{line.label}, {cell.source}{sparsity}"
+            sparsity = "" if cell.search.learns == "weights" or not at_its_sparsity else f", s = {cell.sparsity:g}"
+            return literal(f"{line.label}, {cell.source}{sparsity}")
         if self.by_freezing and line.is_searched:
             frozen = f", F = {cell.source.freezing_ratio:g}" if cell.source.freezing_ratio else ""
-            return f"{line.label}, {cell.source.kind}{frozen}"
-        return f"{line.label}, {cell.source.kind}"
+            return literal(f"{line.label}, {cell.source.kind}{frozen}")
+        return literal(f"{line.label}, {cell.source.kind}")
+
+
+def literal(text: str) -> str:
+    """Write somebody's text so that matplotlib shows it as it is: a dollar is no mathematics, an underscore hides nothing."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def panels(lines: Sequence[Line]) -> dict[str, list[Line]]:
