@@ -95,7 +95,8 @@ def compared(tried: Sequence[tuple[str, Cell]]) -> list[str]:
         by_rate = grouped(those, partial(_rate, recipe))
         whole = [rate for rate, alike in by_rate.items() if all(cell.id in found for cell in alike)]
         means = {rate: mean(found[cell.id] for cell in by_rate[rate]) for rate in whole}
-        best = f"best on average: {max(means, key=lambda rate: means[rate])}" if means else "no rate is whole yet"
+        of_whole = " of those that are whole" if len(whole) < len(by_rate) else ""
+        best = f"best on average{of_whole}: {max(means, key=lambda rate: means[rate])}" if means else "no rate is whole yet"
         lines += [f"recipe {recipe}, {label}, {network}: validation top-1 (%) by learning rate; {best}", grid(rows), ""]
     return lines
 
