@@ -131,7 +131,7 @@ def search_cells(experiments: Experiments, tables: Sequence[str], cells: Sequenc
 
 def _take(cells: Sequence[Cell]) -> None:
     if taken := take_from_others(cells):
-        print(f"{len(taken)} of the results are there already, in other tables or set aside")
+        print(f"{len(taken)} results are there already, in other tables or set aside")
 
 
 def report_failures(failures: Sequence[Failure], count: int | None = None) -> None:
