@@ -59,30 +59,28 @@ def _fault(source: str, path: Path) -> str:
         return _fault_of_imagenet(path) if kind == "folder" else "is no folder"
     if source == "fashion_mnist":
         return _fault_of_fashion_mnist(path) if kind == "folder" else "is no folder"
-    if kind != "folder":
-        return _fault_of_tar(path)
-    fault = _fault_of_folder(path, *_RELEASE_FILES.get(source, ()))
-    if fault or source == "imagenet_sample" or not (path / "train").is_dir():  # a sample's test images are among its own
-        return fault
-    return "" if any((path / name).is_dir() for name in ("test", "val")) else "holds no folder test or val"
+    return _fault_of_folder(source, path) if kind == "folder" else _fault_of_tar(path)
 
 
-def _fault_of_folder(path: Path, release: str = "", file: str = "") -> str:
+def _fault_of_folder(source: str, path: Path) -> str:
     """Describe what is wrong with a folder of split/class/image, or of a release.
 
     Args:
+        source: of the images.
         path: the folder; of a release, its own folder or the one above.
-        release: name of the release's own folder; empty if there is no release.
-        file: a file in the release's folder.
 
     Returns:
         A text; empty if nothing is wrong.
     """
+    release, file = _RELEASE_FILES.get(source, ("", ""))
     if release and any((folder / file).is_file() for folder in (path / release, path)):
         return ""
     if not (path / "train").is_dir():
         return f"holds neither {release} nor a folder train" if release else "holds no folder train"
-    return "" if any(child.is_dir() for child in (path / "train").iterdir()) else "holds no classes in train"
+    if not any(child.is_dir() for child in (path / "train").iterdir()):
+        return "holds no classes in train"
+    is_tested = source == "imagenet_sample" or any((path / name).is_dir() for name in ("test", "val"))  # a sample tests itself
+    return "" if is_tested else "holds no folder test or val"
 
 
 def _fault_of_imagenet(path: Path) -> str:

@@ -25,9 +25,8 @@ class Published(Model):
     quantity: Literal["top1", "dying-edge ratio", "gain", "dying-edge rise", "size ratio"]
     value: float
     how: Literal["abstract", "readme", "code", "log", "secondary", "derived"]
-    network_how: Literal["secondary"] | None = (
-        None  # where the network, or a value that this is derived from, is by a secondary source
-    )
+    # Where the network, or a value that this one is derived from, is by a secondary source:
+    network_how: Literal["secondary"] | None = None
     sparsity: float | None = None  # None: beside every sparsity of a row
     params_millions: float | None = None  # weights, in millions, that the measured network keeps
 

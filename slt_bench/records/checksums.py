@@ -34,13 +34,14 @@ def damaged_files(directory: Path, tickets: bool = True) -> list[str]:
         tickets: whether the tickets, which may be large, are read too.
     """
     try:
-        entries = _entries(directory)
+        digests = dict(_entries(directory))
+    except FileNotFoundError:
+        return []
     except (OSError, ValueError):
         return [NAME]
-    named = {name for name, _ in entries}
-    if (directory / NAME).exists() and any((directory / name).exists() for name in OF_A_RESULT if name not in named):
+    if any((directory / name).exists() for name in OF_A_RESULT if name not in digests):
         return [NAME]
-    checked = [(name, digest) for name, digest in entries if tickets or name not in TICKETS]
+    checked = [(name, digest) for name, digest in digests.items() if tickets or name not in TICKETS]
     return [name for name, digest in checked if not _has_digest(directory / name, digest)]
 
 
@@ -57,11 +58,8 @@ def recorded_digest(directory: Path | None) -> str | None:
 
 
 def _entries(directory: Path) -> list[tuple[str, str]]:
-    """Read the names of the result files with their digests; none where there are no digests yet."""
-    try:
-        lines = (directory / NAME).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
+    """Read the names of the result files with their digests."""
+    lines = (directory / NAME).read_text(encoding="utf-8").splitlines()
     return [(name, digest) for digest, _, name in (line.partition("  ") for line in lines)]
 
 

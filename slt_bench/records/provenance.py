@@ -41,9 +41,8 @@ def code_version() -> str:
     """
     root = str(PACKAGE.parent)
     try:
-        _git(
-            root, "ls-files", "--error-unmatch", "--", "slt_bench/__init__.py"
-        )  # else another project's, which has this installed
+        # Fails in the checkout of another project, which has this one installed.
+        _git(root, "ls-files", "--error-unmatch", "--", "slt_bench/__init__.py")
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
         return commit + ("+" if _git(root, "status", "--porcelain", "--", "slt_bench", "stages", ":(glob)*.py") else "")
     except (OSError, subprocess.CalledProcessError):

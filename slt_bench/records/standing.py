@@ -17,7 +17,6 @@ from slt_bench.records.code_digest import cell_code
 from slt_bench.records.provenance import parent_digest
 
 CODE = "code"
-_RECORD = "search.json"
 _PARENT, _PARENT_TICKET = "ticket of its parent", "parent's ticket"
 _GONE = (*TICKETS, _PARENT_TICKET)  # files that a result may lack and be compared none the less
 
@@ -65,7 +64,7 @@ def cell_standing(
         tickets: whether damage to the tickets is looked for too; they may be large.
     """
     directory = directory or cell.directory
-    record = _json(directory / _RECORD)
+    record = _json(directory / "search.json")
     if record is None or (evaluated and not (directory / CHECKSUMS).is_file()):
         return Standing("missing")
     try:
@@ -86,8 +85,7 @@ def cell_standing(
     differences += tuple(name for name in TICKETS if not diverged and not (directory / name).is_file())
     damaged = [name for name in damaged_files(directory, tickets) if name not in differences]
     damaged = [name for name in damaged if evaluated or name in OF_A_SEARCH]
-    if _RECORD in damaged:  # there may be anything in it
-        record = None
+    record = None if "search.json" in damaged else record  # there may be anything in it
     if damaged and set(differences) <= {CODE, *_GONE}:
         return Standing("stale", f"damaged: {' and '.join(damaged)}", record, tuple(damaged))
     if differences:
@@ -114,7 +112,7 @@ def divergence(directory: Path, identity: str) -> str | None:
         directory: the cell's.
         identity: of the parameters.
     """
-    record = _json(directory / _RECORD) or {}
+    record = _json(directory / "search.json") or {}
     reason = record.get("diverged")
     return str(reason) if reason and record.get("identity") == identity else None
 

@@ -50,8 +50,8 @@ class _Rates:
     def __init__(self, ran: Iterable[tuple[Cell, Standing]]) -> None:
         self.by_kind: dict[tuple[str, ...], list[float]] = {}
         for cell, standing in ran:
-            is_of_this = standing.record is not None and not {"parameters", "images"} & set(standing.differences)
-            record, kinds = standing.record if is_of_this and standing.record else {}, _kinds(cell)
+            is_another = {"parameters", "images"} & set(standing.differences)
+            record, kinds = ({} if is_another else standing.record or {}), _kinds(cell)
             for key in _here(kinds) + kinds if made_here(record) else kinds:
                 self.by_kind.setdefault(key, []).extend(record.get("epoch_seconds", []))
 
