@@ -61,7 +61,7 @@ def _loses_nothing(results: TableResults, required: bool) -> bool:
     told = (
         f"{paths.RESULTS / name} keeps {len(lost)} results that outputs/ has not ({lost[0]}{', ...' if len(lost) > 1 else ''})"
     )
-    mend = f"`slt-bench results --restore {name}` brings them back, or remove {paths.RESULTS / name} to keep those alone"
+    mend = f"`slt-bench results --restore {name}` brings them back, where no damaged ones lie, or remove {paths.RESULTS / name}"
     if required:
         raise BenchError(f"{told}, and they would be lost: {mend}")
     print(f"note: {name} is not kept anew: {told}. {mend}")
