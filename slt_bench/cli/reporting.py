@@ -124,5 +124,8 @@ def track(table: str | None) -> None:
     """Rebuild MLflow's view of the result files, without duplicates."""
     experiments = load()
     requested: list[Experiment] = list(experiments.tables.values()) if table is None else [experiments.table(table)]
-    for experiment in requested:
-        reports.track_table(experiment, required=True)
+    nothing = [experiment.name for experiment in requested if not reports.track_table(experiment, required=True)]
+    if table in nothing:
+        print(f"no cell of {table} has a result yet: `slt-bench run {table}` makes them")
+    elif nothing:
+        print(f"{len(nothing)} tables have no result yet, and no experiment in MLflow")

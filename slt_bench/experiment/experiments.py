@@ -32,6 +32,11 @@ class Experiment:
         """The cells of more seeds than the table has, each once."""
         return list({cell.id: cell for row in self.spare for cell in row}.values())
 
+    @property
+    def all_cells(self) -> list[Cell]:
+        """The table's cells, and those of more seeds, each once."""
+        return list({cell.id: cell for cell in self.cells + self.spare_cells}.values())
+
     def with_more(self, cells: Iterable[Cell]) -> Experiment:
         """Add some of the spare cells to the table's.
 

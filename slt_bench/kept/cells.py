@@ -56,7 +56,7 @@ def lost_cells(results: TableResults) -> list[str]:
         kept = {cell_id for cell_id, _, _ in _entries(paths.RESULTS / experiment.name / NAME)}
     except BenchError:  # nothing is kept that could be lost
         return []
-    declared = {cell.id for cell in (*experiment.cells, *experiment.spare_cells)}
+    declared = {cell.id for cell in experiment.all_cells}
     return sorted((kept & declared) - {cell.id for cell in _ended(results)})
 
 
@@ -78,7 +78,7 @@ def restore_cells(experiment: Experiment) -> tuple[list[Cell], list[str]]:
         BenchError: the table is not kept, or without its cells, or the archive is damaged.
     """
     archive = paths.RESULTS / experiment.name / NAME
-    declared = {cell.id: cell for cell in [*experiment.cells, *experiment.spare_cells]}
+    declared = {cell.id: cell for cell in experiment.all_cells}
     kept: dict[str, dict[str, bytes]] = {}
     for cell_id, name, content in _entries(archive):
         kept.setdefault(cell_id, {})[name] = content

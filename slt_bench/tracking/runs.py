@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -26,26 +26,31 @@ _BATCH = 1000  # the most metrics that one batch may hold
 _LOGGED = "train_top1"  # the metric by which an epoch counts as logged
 
 
-def track(table: str, results: Sequence[Result], figures: bool = True, whole: bool = True) -> tuple[str, int]:
+def track(
+    table: str, results: Sequence[Result], figures: bool = True, cells: Collection[Cell] | None = None
+) -> tuple[str, int] | None:
     """Bring a table's experiment up to date with its results.
 
     Args:
         table: its name.
         results: of its cells.
         figures: whether means get a confusion matrix.
-        whole: whether these are all results of the table, so that runs of other cells are removed.
+        cells: all of the table, where `results` are all that it has: runs of other cells, and of results that are gone, are
+            removed. With None nothing is.
 
     Returns:
-        The experiment's id, and the number of cells whose runs were written.
+        The experiment's id, and the number of cells whose runs were written; None where there is neither result nor experiment.
 
     Raises:
         BenchError: MLflow is not installed, or its store cannot be used, which takes seconds to find out.
     """
     with one_line(f"slt-bench track {table}"):
         client = open_store()
+        if not results and client.get_experiment_by_name(table) is None:
+            return None
         runs = TableRuns(client, experiment(client, table), table)
         share_view(client, runs.experiment_id)
-        return runs.experiment_id, runs.update(results, figures, whole)
+        return runs.experiment_id, runs.update(results, figures, cells)
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,12 @@ class TableRuns:
     experiment_id: str
     table: str
 
-    def update(self, results: Sequence[Result], figures: bool, whole: bool = True) -> int:
-        """Write the runs whose results are new or have changed, and remove others if these are all; returns how many cells'."""
+    def update(self, results: Sequence[Result], figures: bool, cells: Collection[Cell] | None = None) -> int:
+        """Write the runs whose results are new or have changed; returns how many cells'. Arguments as those of `track`."""
         tracked = self.client.search_runs([self.experiment_id], max_results=50_000)
         by_key = grouped(tracked, lambda run: run.data.tags.get("cell", run.data.tags.get("mean", "")))
-        current = {key for result in results for key in (result.cell.id, result.cell.setting)}
-        for run in tracked if whole else ():
-            if "result" in run.data.tags and not current & {run.data.tags.get("cell"), run.data.tags.get("mean")}:
-                self.client.delete_run(run.info.run_id)
+        if cells is not None:
+            self._remove_others(tracked, [result.cell for result in results], cells)
         written = 0
         for result in results:
             runs = by_key.get(result.cell.id, [])
@@ -75,6 +78,14 @@ class TableRuns:
             if all(run.data.tags.get("result") != tag for run in by_key.get(setting, [])):
                 self._write_mean(seeds, tag, figures)
         return written
+
+    def _remove_others(self, tracked: Sequence[Run], with_result: Collection[Cell], cells: Collection[Cell]) -> None:
+        """Remove runs of results that are gone, and of searches, at work or killed, that the table does not have."""
+        current, known = _keys(with_result), _keys(cells)
+        for run in tracked:
+            tags = run.data.tags
+            if not {tags.get("cell"), tags.get("mean")} & (current if "result" in tags else known):
+                self.client.delete_run(run.info.run_id)
 
     def open_run(self, cell: Cell, code: str) -> Run:
         """Open the run of this very search that has no result yet, or a new one in place of older ones.
@@ -151,6 +162,11 @@ class TableRuns:
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, 0) for name, value in numbers.items()]
         self.client.log_batch(run_id, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
+
+
+def _keys(cells: Collection[Cell]) -> set[str | None]:
+    """Collect what the tags `cell` and `mean` may say of these cells."""
+    return {key for cell in cells for key in (cell.id, cell.setting)}
 
 
 def _means(results: list[Result]) -> dict[str, float]:

@@ -108,7 +108,7 @@ def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, m
     (again,) = [run for run in client.search_runs([where], MEANS) if run.data.tags["mean"] == cells[3].setting]
     assert again.info.run_id == frozen.info.run_id and again.data.metrics["seeds"] == 3
     # What a mean has no more goes with its run; the seeds move to the new one.
-    track("one", read_results(cells[:4]), figures=False)
+    track("one", read_results(cells[:4]), figures=False, cells=cells)
     (alone,) = [run for run in client.search_runs([where], MEANS) if run.data.tags["mean"] == cells[3].setting]
     assert alone.data.metrics["seeds"] == 1 and "test_top1_std" not in alone.data.metrics
     (seed,) = client.search_runs([where], f"tags.cell = '{cells[3].id}'")
@@ -161,7 +161,9 @@ def test_seeds_move_to_a_mean_that_replaces_theirs(project_with_store: Path, mak
 
 
 def test_the_view_that_the_link_opens_is_there(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
-    where, _ = track("one", read_results([make_cell()]))
+    cell = make_cell()
+    finish(cell, 80.0)
+    where, _ = track("one", read_results([cell]), figures=False)
     key = re.findall(r"viewStateShareKey=(\w+)", how_to_compare(where))[0]
     view = json.loads(open_store().get_experiment(where).tags[f"mlflow.sharedViewState.{key}"])
     charts = [(chart["xaxis"]["key"], chart["yaxis"]["key"]) for chart in view["compareRunCharts"]]
@@ -205,7 +207,7 @@ def test_what_a_table_has_no_more_is_removed_and_means_are_of_their_parameters(
     assert (new.id, new.identity != old.identity) == (old.id, True)
     shutil.rmtree(old.directory)
     finish(new, 81.0)
-    assert track("one", read_results([new]), figures=False) == (where, 1)
+    assert track("one", read_results([new]), figures=False, cells=[new]) == (where, 1)
     ((mean,), (run,)) = (open_store().search_runs([where], kind) for kind in (MEANS, SEEDS))
     assert mean.data.params["recipe.epochs"] == run.data.params["recipe.epochs"] == "5"
 
@@ -218,8 +220,25 @@ def test_an_experiment_that_was_deleted_is_brought_back(project_with_store: Path
     assert track("one", read_results([cell]), figures=False)[0] == where
 
 
-def test_cells_that_have_not_run_are_left_out(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
-    assert track("one", read_results([make_cell()]))[1] == 0
+def test_a_table_that_has_not_run_makes_no_experiment(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    cell = make_cell()
+    assert track("one", read_results([cell]), cells=[cell]) is None
+    assert open_store().get_experiment_by_name("one") is None
+
+
+def test_a_killed_search_of_a_row_that_was_removed_goes(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    """One of a row that is still there stays, and so do all where the results are not those of the whole table."""
+    cells = [make_cell(), make_cell(source=FROZEN)]
+    for cell in cells:
+        live = LiveRun(cell, patience=0)
+        live.epoch(epoch(1))
+        live.close("KILLED")
+    client = open_store()
+    where = [experiment(client, "one")]
+    assert track("one", []) == (where[0], 0) and len(client.search_runs(where)) == 4
+    assert track("one", [], cells=cells[:1]) == (where[0], 0)
+    assert {run.data.tags["setting"] for run in client.search_runs(where)} == {cells[0].setting}
+    assert [run.info.status for run in client.search_runs(where, SEEDS)] == ["KILLED"]
 
 
 def test_a_search_does_not_fail_with_its_display(

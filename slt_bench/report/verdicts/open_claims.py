@@ -58,7 +58,7 @@ def would_decide(result: ClaimResult, size: int) -> bool:
 def _missing(results: TableResults, result: ClaimResult, size: int) -> list[Cell]:
     """List the cells of both lines without a result that a look with `size` seeds needs, after parents without a ticket."""
     experiment, lines = results.experiment, (result.of, result.over)
-    cells = {(cell.setting, cell.seed): cell for cell in (*experiment.cells, *experiment.spare_cells)}
+    cells = {(cell.setting, cell.seed): cell for cell in experiment.all_cells}
     done = {(one.cell.setting, one.cell.seed) for line in lines for one in line.results}
     wanted = [(line.cell.setting, seed) for seed in result.usable[:size] for line in lines]
     missing = [cells[key] for key in dict.fromkeys(wanted) if key not in done]

@@ -41,7 +41,7 @@ def try_rates(experiments: Experiments, table: str, rates: Sequence[float], plac
     for line in compared(tried):
         print(line)
     found = read_outcomes(cells).values()
-    track_results(cells[0].table, [outcome for outcome in found if isinstance(outcome, Result)], whole=False)
+    track_results(cells[0].table, [outcome for outcome in found if isinstance(outcome, Result)])
     report_failures(failures, len(cells))
 
 

@@ -9,8 +9,9 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from slt_bench.experiment.cell import Cell
     from slt_bench.experiment.experiments import Experiment, Experiments
     from slt_bench.records.result import Result
     from slt_bench.report.results import TableResults
@@ -29,7 +30,7 @@ def show_table(experiment: Experiment) -> None:
 
     results = _write_report(experiment)
     print(short_table(results), flush=True)
-    track_results(results.name, results.results)
+    track_results(results.name, results.results, cells=experiment.all_cells)
 
 
 def _write_report(experiment: Experiment) -> TableResults:
@@ -111,8 +112,8 @@ def write_results_site(target: Path) -> None:
     write_site(kept_tables(paths.RESULTS), target)
 
 
-def track_table(experiment: Experiment, required: bool = False) -> None:
-    """Bring a table's MLflow experiment up to date and print where to see it.
+def track_table(experiment: Experiment, required: bool = False) -> bool:
+    """Bring a table's MLflow experiment up to date and print where to see it; returns whether there is anything to see.
 
     Args:
         experiment: the table.
@@ -124,20 +125,24 @@ def track_table(experiment: Experiment, required: bool = False) -> None:
     from slt_bench.report.results import table_results
 
     results = table_results(experiment)
-    track_results(results.name, results.results, required)
+    return track_results(results.name, results.results, required, experiment.all_cells)
 
 
-def track_results(table: str, results: Sequence[Result], required: bool = False, whole: bool = True) -> None:
-    """Bring an MLflow experiment up to date with results; arguments as those of `track` and `track_table`."""
+def track_results(table: str, results: Sequence[Result], required: bool = False, cells: Collection[Cell] | None = None) -> bool:
+    """Bring an MLflow experiment up to date with results, as `track` and `track_table` do."""
     from slt_bench.common.errors import Interrupted
     from slt_bench.tracking.runs import track
     from slt_bench.tracking.view import how_to_compare
 
     try:
-        experiment_id, written = track(table, results, whole=whole)
+        tracked = track(table, results, cells=cells)
     except BenchError as error:
         if required or isinstance(error, Interrupted):
             raise
         print(f"note: {error}")
-        return
+        return False
+    if tracked is None:
+        return False
+    experiment_id, written = tracked
     print(f"MLflow: {written} runs written for {table}. Compare: {how_to_compare(experiment_id)}")
+    return True

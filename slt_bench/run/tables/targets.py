@@ -123,7 +123,7 @@ def search_cells(experiments: Experiments, tables: Sequence[str], cells: Sequenc
         The cells that failed.
     """
     for table in tables:
-        for directory in set_aside(table, [*experiments.tables[table].cells, *experiments.tables[table].spare_cells]):
+        for directory in set_aside(table, experiments.tables[table].all_cells):
             print(f"note: {table} declares {directory.name} no more; its result lies in {directory.parent}")
     _take(cells)
     return run_cells(experiments.params.machine, cells, places)
