@@ -69,9 +69,13 @@ def test_ctrl_c_stops_what_was_started(toys: list[Cell], tmp_path: Path, monkeyp
         time.sleep(0.2)  # until it is waited for
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts with & ignores the signal
     threading.Thread(target=press).start()
-    with pytest.raises(KeyboardInterrupt):
-        run_cells(toys, 1, 1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_cells(toys, 1, 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert Path("state").read_text() == "saved\n"
 
 
