@@ -57,7 +57,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def empty_store(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow store without runs, made once for all sessions (its schema takes seconds)."""
-    kept = pytestconfig.cache.mkdir(f"mlflow-{version('mlflow')}") / "mlflow.db"  # type: ignore[union-attr]
+    kept = pytestconfig.cache.mkdir(f"mlflow-{version('mlflow')}") / "mlflow.db"
     if not kept.is_file():
         from mlflow import MlflowClient
 

@@ -103,7 +103,7 @@ def _command(arguments: tuple[str, ...], said: list[Path]) -> None:
             os.dup2(file.fileno(), number)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which what is started in the background ignores
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]  # the one that has forked this process runs
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]  # the one that has forked this process runs
     run_command(lambda: invoke(list(arguments)))
 
 

@@ -5,7 +5,7 @@ Nothing here is shared with the engine but the numbers: weights, roles, scores a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -44,7 +44,8 @@ class Masked(nn.Module):
         return torch.where(self.roles == LOCKED, torch.inf, magnitude).flatten()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        weight = self.weight * Supermask.apply(self.scores.abs(), self.mask) * self.scale
+        masked: Callable[[Tensor, Tensor], Tensor] = Supermask.apply
+        weight = self.weight * masked(self.scores.abs(), self.mask) * self.scale
         plain = self.plain[0]
         if isinstance(plain, nn.Linear):
             return linear(inputs, weight)
@@ -99,6 +100,7 @@ class NaiveEdgePopup:
         self.optimizer.zero_grad()
         cross_entropy(self.module(images), labels).backward()
         for layer in self.layers:
+            assert layer.scores.grad is not None
             layer.scores.grad[layer.roles != FREE] = 0  # frozen edges learn nothing
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()

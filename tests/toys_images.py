@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from hypothesis import strategies as st
@@ -28,6 +28,7 @@ TINY_CROPS = View(mean=[0.5] * 3, std=[0.25] * 3, flip=True, resolution=8, resiz
 CROPS = View(mean=[0.5] * 3, std=[0.25] * 3, flip=True, resolution=48, resize=55)
 SIZES = [(96, 128), (127, 96), (301, 211), (64, 500), (1, 90), (90, 1), (17, 16), (600, 777), (33, 1000)]
 GUARD = 0xA5
+TarMode = Literal["w", "w:gz", "w:xz"]
 
 
 def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

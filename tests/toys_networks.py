@@ -10,12 +10,13 @@ from torch import Tensor
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import FREE, LOCKED, make_source, random_roles
+from slt_bench.params.recipes import Scale
 from slt_bench.ticket.masked_network import MaskedNetwork
 
 SOURCES = {"dense": (0.0, 0.0), "pruned": (0.4, 0.0), "frozen": (0.25, 0.25)}
 
 
-def make_network(source: str = "frozen", scale: str = "none", with_gradient: bool = True) -> MaskedNetwork:
+def make_network(source: str = "frozen", scale: Scale = "none", with_gradient: bool = True) -> MaskedNetwork:
     """A Conv-2 for images of 8 pixels and ten classes."""
     module = registry.build("conv2", 0.125, 8, 10)
     layers = registry.searchable_layers(module)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from slt_bench.networks.source import FREE
-from slt_bench.params.networks import Network
+from slt_bench.params.networks import Kind, Network
 from slt_bench.ticket.found import Found
 from slt_bench.ticket.ticket import Spec, Ticket, TicketSource
 
@@ -36,7 +36,7 @@ def make_spec(source: TicketSource = FROZEN, **changes: Any) -> Spec:
     return Spec(**(keys | changes))
 
 
-def make_ticket(source: TicketSource = FROZEN, learned: str = "scores", kind: str = "conv2", scale: str = "none") -> Ticket:
+def make_ticket(source: TicketSource = FROZEN, learned: str = "scores", kind: Kind = "conv2", scale: str = "none") -> Ticket:
     """A ticket with a random mask, or with random weights where these are learned."""
     spec = make_spec(source, network=Network(kind=kind, width=0.125), learned=learned, scale=scale)
     module, network = spec.build()

@@ -28,4 +28,4 @@ def command(*arguments: object) -> Ended:
             run_command(lambda: invoke([str(each) for each in arguments]))
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
-    return Ended(status, *(stream.buffer.getvalue().decode() for stream in (out, errors)))  # type: ignore[attr-defined]
+    return Ended(status, *(stream.buffer.getvalue().decode() for stream in (out, errors)))

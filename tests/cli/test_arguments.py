@@ -43,7 +43,7 @@ def test_what_can_be_is_taken() -> None:
     }
     assert Machine(workers=given["workers"])
     none = commands.commands["run"].make_context("run", ["one"]).params
-    left_out = {"jobs": None, "workers": None, "devices": [], "executor": "local", "afresh": False}
+    left_out: dict[str, object] = {"jobs": None, "workers": None, "devices": [], "executor": "local", "afresh": False}
     left_out |= {"decide": False, "hours": None}
     assert none == {"targets": ("one",), **left_out}
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,9 @@ from tests.fresh import Command
 CELL = "digits_tiny_dense_ep_quick_s50_seed0"
 
 
-def elsewhere(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
+def elsewhere(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "slt_bench", *arguments], capture_output=True, text=True, **more)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run([sys.executable, "-m", "slt_bench", *arguments], capture_output=True, text=True, **more)
 
 
 @pytest.fixture
@@ -97,7 +98,9 @@ def test_stopped_killed_and_started_twice(bench: Path) -> None:
     assert process.returncode == 130
     assert "of 9000" in errors and "this is saved, and the same command goes on from there" in errors, errors
     assert "Traceback" not in errors
-    place, number = re.search(r"stopped (in|after) epoch (\d+)", errors).groups()  # type: ignore[union-attr]
+    stopped = re.search(r"stopped (in|after) epoch (\d+)", errors)
+    assert stopped is not None, errors
+    place, number = stopped.groups()
     done = int(number) - (place == "in")
 
     again = Command("run", CELL)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -21,13 +22,17 @@ SIGNS = "98.75 ± 0.20 – — × ✓ ✗ † ☂ \udcff"
 
 def ends(work: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:
     """Exit status and last words of a command."""
+
+    def command() -> None:
+        work()
+
     with pytest.raises(SystemExit) as stop:
-        run_command(lambda: work() and None)
+        run_command(command)
     return stop.value.code, capsys.readouterr().err
 
 
-def fail(error: BaseException) -> Callable[[], object]:
-    def work() -> object:
+def fail(error: BaseException) -> Callable[[], NoReturn]:
+    def work() -> NoReturn:
         raise error
 
     return work
@@ -125,8 +130,9 @@ def test_stops_have_their_own_status(capsys: pytest.CaptureFixture[str]) -> None
     ],
 )
 def test_a_terminal_that_lacks_a_sign_shows_another(encoding: str, printed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("stdout", "stderr"):
-        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding=encoding) for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
 
     def work() -> None:
         print(SIGNS)
@@ -134,7 +140,7 @@ def test_a_terminal_that_lacks_a_sign_shows_another(encoding: str, printed: str,
 
     with pytest.raises(SystemExit):
         run_command(work)
-    shown = [stream.buffer.getvalue().decode(encoding) for stream in (sys.stdout, sys.stderr)]  # type: ignore[attr-defined]
+    shown = [stream.buffer.getvalue().decode(encoding) for stream in streams.values()]
     assert shown == [f"{printed}\n", f"error: {printed}\n"]
 
 

@@ -135,8 +135,17 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_file_is_on_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    happened, fsync, take = [], os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda file: (happened.append("fsync"), fsync(file)))
-    monkeypatch.setattr(Path, "replace", lambda self, target: (happened.append("replace"), take(self, target)))
+    happened, fsync, take = list[str](), os.fsync, Path.replace
+
+    def synced(file: int) -> None:
+        happened.append("fsync")
+        fsync(file)
+
+    def taken(self: Path, target: Path) -> Path:
+        happened.append("replace")
+        return take(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", taken)
     files.write_text(tmp_path / "file", "text")
     assert happened == ["fsync", "replace"]

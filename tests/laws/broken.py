@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -19,7 +19,7 @@ from tests.plugins.gates import Gates, GatesMethod
 
 class _Broken(Ranking):
     name: ClassVar = "broken"
-    algorithm: ClassVar = ScoreMethod
+    algorithm: ClassVar[Callable[..., Any]] = ScoreMethod
 
 
 class AnyKey(_Broken):
@@ -95,7 +95,7 @@ class Greedy(_Broken):
 class _Forgets(ScoreMethod["Forgets"]):
     def compose(self, phase: int) -> Tensor:
         mask: Any = super().compose(phase)
-        return mask.nothing  # type: ignore[no-any-return]
+        return mask.nothing
 
 
 class Forgets(_Broken):

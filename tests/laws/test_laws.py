@@ -62,7 +62,12 @@ def test_every_search_of_ours_is_tried() -> None:
     assert list(PARAMETERS) == list(BUILT_IN)
 
 
-FIRST = [("edge-popup", {}), ("signed-supermask", {}), ("tests.plugins.gates:Gates", {}), ("tests.plugins.signs:Signs", {})]
+FIRST: list[tuple[str, dict[str, Any]]] = [
+    ("edge-popup", {}),
+    ("signed-supermask", {}),
+    ("tests.plugins.gates:Gates", {}),
+    ("tests.plugins.signs:Signs", {}),
+]
 
 
 @pytest.mark.parametrize(

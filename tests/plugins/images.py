@@ -14,7 +14,8 @@ CHANGES: dict[str, Any] = {}  # what `odd` replaces
 
 def tiles(images: Images) -> ImageSet:
     """Squares whose brightness tells the class."""
-    count, classes = int(images.options["count"]), 4
+    count, classes = images.options["count"], 4
+    assert isinstance(count, int)
     labels = np.arange(count, dtype=np.int64) % classes
     noise = np.random.default_rng(0).integers(0, 40, (count, 8, 8, 3))
     pixels = (labels[:, None, None, None] * 60 + noise).astype(np.uint8)

@@ -110,6 +110,8 @@ class RandomTable(_Head):
 
 
 class Counts(_Head):
+    seen: Tensor
+
     def __init__(self, image_size: int, classes: int) -> None:
         super().__init__(image_size, classes)
         self.register_buffer("seen", torch.zeros(()))

@@ -119,7 +119,9 @@ def test_left_out_is_as_good_as_a_bias_of_0_and_a_scale_of_1() -> None:
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
     module = registry.architecture(VIT, 8, 10)
-    weights = {layer.name: whole.get_parameter(layer.name) for layer in registry.searchable_layers(module)}
+    weights: dict[str, torch.Tensor] = {
+        layer.name: whole.get_parameter(layer.name) for layer in registry.searchable_layers(module)
+    }
     images = torch.randn(4, 3, 8, 8)
     torch.testing.assert_close(functional_call(module, weights, (images,)), whole(images))
 
