@@ -12,6 +12,7 @@ import pytest
 
 from slt_bench.common.errors import BenchError
 from slt_bench.data.sources.registry import load_images
+from slt_bench.data.sources.splits import Arrays
 from slt_bench.params.datasets import Images
 
 
@@ -49,6 +50,7 @@ def test_the_standard_release_is_read_through_torchvision(cifar: Path, monkeypat
     for given in (cifar, cifar.parent, copy):
         monkeypatch.setenv("SLT_BENCH_CIFAR10", str(given))
         found = load_images(Images(source="cifar10"))
+        assert isinstance(found.train, Arrays) and isinstance(found.test, Arrays)
         assert found.train.images.shape == (100, 32, 32, 3) and found.test.images.shape == (20, 32, 32, 3)
         assert found.classes == list("abcdefghij") and found.origin == "cifar10, standard release"
         images.append(found.train.images.tobytes())

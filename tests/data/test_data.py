@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from slt_bench.common import random
 from slt_bench.common.compiled import cache_directory
 from slt_bench.common.errors import BenchError
 from slt_bench.data import prepare as preparing
+from slt_bench.data.beton_writer import BetonWriter
 from slt_bench.data.decode.batch import fill_batch
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import FILES, read_manifest
@@ -158,9 +160,11 @@ def test_a_last_batch_of_one_keeps_its_shape(digits_directory: Path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-9] + b"?" + path.read_bytes()[-8:]), "its bytes have changed"),
     ],
 )  # fmt: skip
-def test_a_damaged_beton_is_named(digits_directory: Path, tmp_path: Path, damage: object, message: str) -> None:
+def test_a_damaged_beton_is_named(
+    digits_directory: Path, tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
     directory = shutil.copytree(digits_directory, tmp_path / "digits")
-    damage(directory / "test.beton")  # type: ignore[operator]
+    damage(directory / "test.beton")
     manifest = read_manifest(directory)
     verify_file(directory, "train", manifest)
     with pytest.raises(BenchError, match=message):
@@ -171,8 +175,13 @@ def test_a_whole_file_is_read_once_and_again_when_it_was_touched(
     digits_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = shutil.copytree(digits_directory, tmp_path / "digits")
-    manifest, read = read_manifest(directory), []
-    monkeypatch.setattr("slt_bench.data.verify.sha256", lambda path: read.append(path) or manifest.files["test"].sha256)
+    manifest, read = read_manifest(directory), list[Path]()
+
+    def expected(path: Path) -> str:
+        read.append(path)
+        return manifest.files["test"].sha256
+
+    monkeypatch.setattr("slt_bench.data.verify.sha256", expected)
     verify_file(directory, "test", manifest)
     verify_file(directory, "test", manifest)
     assert len(read) == 1
@@ -207,15 +216,15 @@ def test_a_dataset_of_another_seed_holds_other_images_out() -> None:
 
 
 def test_what_reads_back_differently_is_no_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = preparing.BetonWriter.write
+    write = BetonWriter.write
 
-    def damaged(self) -> None:
+    def damaged(self: BetonWriter) -> None:
         write(self)
         content = bytearray(Path(self.fname).read_bytes())
         content[len(content) // 2] ^= 0xFF
         Path(self.fname).write_bytes(content)
 
-    monkeypatch.setattr(preparing.BetonWriter, "write", damaged)
+    monkeypatch.setattr(BetonWriter, "write", damaged)
     with pytest.raises(BenchError, match="reads back differently"):
         preparing.prepare(DIGITS.images, tmp_path / "digits")
     assert not (tmp_path / "digits/manifest.json").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_pictures_and_labels(folder: Path) -> None:
         (lambda path: path.write_bytes(gzip.compress(np.array([2049, 20], ">i4").tobytes() + bytes([10]) * 20)), "a label 10"),
     ],
 )
-def test_other_files(folder: Path, harm, message: str) -> None:
+def test_other_files(folder: Path, harm: Callable[[Path], object], message: str) -> None:
     harm(folder / "t10k-labels-idx1-ubyte.gz")
     with pytest.raises(BenchError, match=message):
         load_images(Images(source="fashion_mnist"))

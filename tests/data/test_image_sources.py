@@ -14,7 +14,6 @@ from PIL import Image
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import exclusive
-from slt_bench.data import prepare as preparing
 from slt_bench.data.manifest import FILES, read_manifest
 from slt_bench.data.prepare import prepare
 from slt_bench.data.sources import fashion_mnist
@@ -23,7 +22,7 @@ from slt_bench.data.sources.registry import is_at_hand, load_images
 from slt_bench.data.sources.splits import ImageSet, Split
 from slt_bench.data.verify import verify_file
 from slt_bench.params.datasets import RELEASES, Images
-from tests.toys_images import DIGITS
+from tests.toys_images import DIGITS, TarMode
 
 
 def image_folder(path: Path, size: int) -> ImageSet:
@@ -52,7 +51,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_directory_and_tar_give_the_same_images_of_one_size(folder: Path, tmp_path: Path) -> None:
-    for ending, mode in ((".tar", "w"), (".tar.xz", "w:xz")):
+    modes: dict[str, TarMode] = {".tar": "w", ".tar.xz": "w:xz"}
+    for ending, mode in modes.items():
         with tarfile.open(tmp_path / f"images{ending}", mode) as archive:
             archive.add(folder, ".")
     (folder / "train" / "cat" / ".thumbnails").mkdir()  # what people leave lying about
@@ -84,7 +84,9 @@ def test_a_truncated_image_is_named(folder: Path) -> None:
         image_folder(folder, 16)
 
 
-def test_val_is_the_test_set_where_there_is_no_other(folder: Path, monkeypatch, capsys) -> None:
+def test_val_is_the_test_set_where_there_is_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As in the folders of Imagenette."""
     monkeypatch.setenv("SLT_BENCH_IMAGENETTE", str(folder))
     with_test = load_images(Images(source="imagenette"))
@@ -113,10 +115,10 @@ def test_what_is_no_dataset_is_refused(folder: Path, tmp_path: Path) -> None:
         image_folder(folder, 8)
 
 
-@pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tar.xz"])
-def test_a_damaged_archive_is_never_a_smaller_dataset(folder: Path, tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize(("ending", "mode"), [(".tar", "w"), (".tar.gz", "w:gz"), (".tar.xz", "w:xz")])
+def test_a_damaged_archive_is_never_a_smaller_dataset(folder: Path, tmp_path: Path, ending: str, mode: TarMode) -> None:
     path = tmp_path / f"images{ending}"
-    with tarfile.open(path, f"w:{ending[5:]}") as archive:
+    with tarfile.open(path, mode) as archive:
         archive.add(folder, ".")
     whole = path.read_bytes()
     cut = whole[: len(whole) // 2 // 512 * 512]
@@ -130,7 +132,7 @@ def test_a_damaged_archive_is_never_a_smaller_dataset(folder: Path, tmp_path: Pa
 
 
 def test_no_space_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1 << 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1 << 20))
     with pytest.raises(BenchError, match=r"no space for .*: about 64 MiB are needed, 1 MiB are free"):
         prepare(DIGITS.images, tmp_path / "digits")
     assert not list((tmp_path / "digits").glob("*.beton"))
@@ -138,7 +140,7 @@ def test_no_space_is_said_before_anything_is_written(tmp_path: Path, monkeypatch
 
 def test_no_space_does_not_cost_what_is_there(digits_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = shutil.copytree(digits_directory, tmp_path / "digits")
-    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1 << 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1 << 20))
     with pytest.raises(BenchError, match="no space"):
         prepare(DIGITS.images, directory)
     verify_file(directory, "train", read_manifest(directory))

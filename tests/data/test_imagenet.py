@@ -19,14 +19,14 @@ from slt_bench.data import prepare as preparing
 from slt_bench.data.beton import BetonFile
 from slt_bench.data.encoded_split import EncodedSplit
 from slt_bench.data.loader import Loader
-from slt_bench.data.manifest import read_manifest
+from slt_bench.data.manifest import FileName, read_manifest
 from slt_bench.data.prepare import prepare
 from slt_bench.data.sources.imagenet import DEVKIT_TAR, TRAIN_TAR, VAL_TAR
 from slt_bench.data.sources.pictures import decode
 from slt_bench.data.sources.registry import load_images
-from slt_bench.data.sources.splits import Split
+from slt_bench.data.sources.splits import Files, Split
 from slt_bench.params.datasets import Images, View
-from tests.toys_images import raw_epoch
+from tests.toys_images import TarMode, raw_epoch
 
 WNIDS = ["n01440764", "n02119789", "n15075141"]  # tench, kit fox and toilet tissue: first, in between and last
 IDS = {"n01440764": 449, "n02119789": 1, "n15075141": 1000}  # ILSVRC2012_ID: another order than that of the classes
@@ -78,7 +78,7 @@ def devkit() -> dict[str, bytes]:
     return {"data/meta.mat": file.getvalue(), "data/ILSVRC2012_validation_ground_truth.txt": truth.encode()}
 
 
-def tar_of(path: Path, files: dict[str, bytes], mode: str = "w") -> None:
+def tar_of(path: Path, files: dict[str, bytes], mode: TarMode = "w") -> None:
     with tarfile.open(path, mode) as archive:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
@@ -185,6 +185,7 @@ def test_the_validation_images_lie_in_their_own_class(tree: Path, tmp_path: Path
     flat(tree, tmp_path / "release")
     monkeypatch.setenv("SLT_BENCH_IMAGENET", str(tmp_path / "release"))
     test = load_images(IMAGENET).test
+    assert isinstance(test, Files)
     names = [picture.path.name for picture in test.pictures]
     for label, wnid in enumerate(WNIDS):
         here = [name for name, own in zip(names, test.labels, strict=True) if own == label]
@@ -280,12 +281,12 @@ def test_space_is_estimated_from_what_images_take(tree: Path, tmp_path: Path, mo
     taken = sum(int(BetonFile(tmp_path / "made" / f"{name}.beton").sizes.sum()) for name in ("train", "test"))
     for free, enough in ((int(1.1 * taken), False), (int(1.3 * taken), True)):
         usage = shutil._ntuple_diskusage(0, 0, (64 << 20) + free)
-        monkeypatch.setattr(preparing.shutil, "disk_usage", lambda _, usage=usage: usage)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
         with nullcontext() if enough else pytest.raises(BenchError, match="no space"):
             preparing._check_space([EncodedSplit(split, IMAGENET, name) for name, split in splits().items()], tmp_path)
 
 
-def splits() -> dict[str, Split]:
+def splits() -> dict[FileName, Split]:
     found = load_images(IMAGENET)
     return {"train": found.train, "test": found.test}
 
@@ -333,6 +334,7 @@ def test_real_classes_are_in_the_standard_order() -> None:
 
     found = load_images(Images(source="imagenet_sample", test_images=1))
     assert len(found.classes) == 1000 and found.classes[0] == WNIDS[0] and found.classes[-1] == WNIDS[-1]
+    assert isinstance(found.train, Files) and isinstance(found.test, Files)
     pictures = sorted([*found.train.pictures, *found.test.pictures], key=lambda picture: picture.name)
     names = [Path(picture.name).stem.split("_", 1)[1].replace("_", " ").lower() for picture in pictures]
     same = sum(name == category.lower() for name, category in zip(names, _IMAGENET_CATEGORIES, strict=True))

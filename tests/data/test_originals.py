@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ from slt_bench.params.datasets import Images
 from tests.toys_images import CROPS, file_of, photo, raw_epoch
 
 
-def jpeg(seed: int, mode: str = "RGB", **options: object) -> bytes:
+def jpeg(seed: int, mode: str = "RGB", **options: Any) -> bytes:
     return file_of(Image.fromarray(photo(90, 130 + seed, seed)).convert(mode), **options)
 
 
@@ -61,14 +62,14 @@ def files(folder: Path, split: str) -> list[Path]:
     return sorted((folder / split).glob("*/*"))
 
 
-def prepared(folder: Path, **options: object) -> Path:
+def prepared(folder: Path, **options: Any) -> Path:
     directory = folder.parent / "data"
     prepare(Images(source="image_folder", path=str(folder), validation=0.34, **options), directory, workers=2)
     return directory
 
 
 @pytest.mark.parametrize("options", [{}, {"write_mode": "jpg", "jpeg_quality": 20, "max_resolution": 64}])
-def test_test_images_are_stored_as_they_are(folder: Path, options: dict[str, object]) -> None:
+def test_test_images_are_stored_as_they_are(folder: Path, options: dict[str, Any]) -> None:
     """JPEGs that a loader decodes as Pillow does byte for byte, everything else as pixels in its own size."""
     stored = BetonFile(prepared(folder, **options) / "test.beton")
     for number, path in enumerate(files(folder, "test")):
@@ -176,7 +177,7 @@ def test_images_of_one_size_and_arrays_are_stored_as_pixels() -> None:
 
 
 def test_how_images_are_stored_is_said_in_words() -> None:
-    def how(**options: object) -> str:
+    def how(**options: Any) -> str:
         return Images(source="image_folder", path="x", **options).stored_how
 
     assert Images(source="cifar10").stored_how == how(size=32) == "as pixels"
@@ -189,6 +190,6 @@ def test_how_images_are_stored_is_said_in_words() -> None:
 
 
 @pytest.mark.parametrize("options", [{"max_resolution": 100}, {"size": 32}, {"source": "cifar10", "path": None}])
-def test_originals_are_not_shrunk(options: dict[str, object]) -> None:
+def test_originals_are_not_shrunk(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="write_mode original is for images that keep their own size"):
         Images(**({"source": "image_folder", "path": "x", "write_mode": "original"} | options))

@@ -26,8 +26,8 @@ def parts(height: int, width: int) -> list[NDArray[np.int64]]:
     random = np.random.default_rng(height * width)
     found = [(0, 0, height, width), (0, 0, 1, 1), (height - 1, width - 1, 1, 1)]
     for _ in range(12):
-        h, w = random.integers(1, height + 1), random.integers(1, width + 1)
-        found.append((random.integers(0, height - h + 1), random.integers(0, width - w + 1), h, w))
+        h, w = int(random.integers(1, height + 1)), int(random.integers(1, width + 1))
+        found.append((int(random.integers(0, height - h + 1)), int(random.integers(0, width - w + 1)), h, w))
         found.append((found[-1][0] // 16 * 16, found[-1][1] // 16 * 16, h, w))
     return [np.array(box) for box in found]
 
@@ -104,7 +104,7 @@ def test_crops_are_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def empty(size: int, uniform_: Callable[..., torch.Tensor] = uniform_) -> torch.Tensor:
             value = torch.zeros(1)
-            value.uniform_ = uniform_  # type: ignore[method-assign,assignment]
+            value.uniform_ = uniform_  # type: ignore[method-assign]
             return value
 
         places: list[int] = []

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from slt_bench.data.loader import Loader
 from slt_bench.data.resident import ResidentLoader, resident_if_possible
@@ -17,7 +18,9 @@ CROPS = DIGITS.model_copy(update={"crop_padding": 2, "flip": True})
 
 @pytest.mark.parametrize("indices", [None, np.arange(1, 900, 3)])
 @pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (1, 2)])
-def test_training_batches_are_the_same_bytes(digits_directory: Path, indices, rank: int, world_size: int) -> None:
+def test_training_batches_are_the_same_bytes(
+    digits_directory: Path, indices: NDArray[np.int64] | None, rank: int, world_size: int
+) -> None:
     arguments = (digits_directory / "train.beton", CROPS, 64, 3, 1, indices, (rank, world_size))
     reading, resident = Loader(*arguments), ResidentLoader(Loader(*arguments))
     for epoch, first in ((0, 0), (5, 2)):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ Prepare = Callable[..., Path]
 def prepared(folder: Path) -> Prepare:
     """Prepare the photographs, once for all tests that ask for the same options; they leave the files as they are."""
 
-    def make(**options: object) -> Path:
+    def make(**options: Any) -> Path:
         directory = folder.parent / "-".join(map(str, options.values()))
         if not directory.is_dir():
             prepare(Images(source="image_folder", path=str(folder), validation=0.34, **options), directory, workers=2)
@@ -92,7 +93,8 @@ def test_training_shows_the_crop_resized(prepared: Prepare, mode: str) -> None:
         ((shown, _),) = list(raw_epoch(loader, epoch))
         for ours, image in zip(shown, random.permutation(3, "order", epoch, 6), strict=True):
             picture = pictures[image]
-            y, x, h, w = random_crop_box(first(key, image), *picture.shape[:2], 0.08, 1.0)
+            height, width = picture.shape[:2]
+            y, x, h, w = random_crop_box(first(key, image), height, width, 0.08, 1.0)
             theirs = np.asarray(tv.resize(Image.fromarray(picture[y : y + h, x : x + w]), [48, 48]))
             mirrored = uniform(first(key, image), 63, 0.0, 1.0) < 0.5
             seen.add(mirrored)

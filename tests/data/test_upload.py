@@ -47,7 +47,7 @@ class Cuda:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
-    monkeypatch.setattr(module.torch, "cuda", Cuda(told))
+    monkeypatch.setattr(torch, "cuda", Cuda(told))
     monkeypatch.setattr(module, "_stream", lambda _: "copies")
     monkeypatch.setattr(Tensor, "record_stream", lambda self, _: told.append(f"keep {int(self[0])}"))
     return told

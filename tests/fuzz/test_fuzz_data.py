@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def show_all(path: Path) -> None:
     """Every way of showing a file: twice the same, so that nothing comes from memory that was not written."""
     for view in (TINY_CROPS, PLAIN):
         for seed in (None, 0):
-            attempt(lambda view=view, seed=seed: show_twice(path, view, seed))  # type: ignore[misc]
+            attempt(partial(show_twice, path, view, seed))
 
 
 def show_twice(path: Path, view: Any, seed: int | None) -> None:

@@ -104,7 +104,7 @@ def run(environment: dict[str, str], encoding: str, arguments: list[str]) -> obj
             main()
         except SystemExit as stop:
             status = stop.code
-    printed, complaint = (stream.buffer.getvalue().decode(encoding) for stream in (out, errors))  # type: ignore[attr-defined]
+    printed, complaint = (stream.buffer.getvalue().decode(encoding) for stream in (out, errors))
     assert status in (0, 2) and "Traceback" not in complaint + printed, complaint
     assert "error: " in complaint if status else printed and not complaint, complaint
     return status

@@ -6,7 +6,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +28,7 @@ from slt_bench.data.sources.pictures import Picture
 from slt_bench.data.sources.splits import ImageSet
 from slt_bench.params.datasets import Images
 from tests.fuzz.harness import attempt, fuzzed
+from tests.toys_images import TarMode
 
 Step = tuple[str, str, str | bytes]  # file, hard, link or folder; its path; its content or target
 FOLDERS = ["cat", "cat", "cat", "dog", "dog", "dog", "é", ".hidden", "@eaDir", "caf\udce9", "two\nlines"]
@@ -94,10 +95,11 @@ def build(root: Path, tree: Sequence[Step]) -> None:
             elif kind == "hard":
                 path.hardlink_to(root / str(what))
             else:
-                path.write_bytes(bytes(what))  # type: ignore[arg-type]
+                assert isinstance(what, bytes)
+                path.write_bytes(what)
 
 
-def archive(path: Path, tree: Sequence[Step], prefix: str, mode: str) -> None:
+def archive(path: Path, tree: Sequence[Step], prefix: str, mode: TarMode) -> None:
     """All of it, what cannot be on disk included."""
     types = {"file": tarfile.REGTYPE, "folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE}
     with tarfile.open(path, mode) as made:
@@ -152,7 +154,7 @@ def check(images: ImageSet, root: Path) -> None:
         assert images.classes == classes and split.labels.tolist() == [label for _, label in samples]
         assert set(split.labels.tolist()) == set(range(len(classes)))
         for index, (path, _) in enumerate(samples):
-            mine = attempt(lambda split=split, index=index: split[index])  # type: ignore[misc]
+            mine = attempt(partial(split.__getitem__, index))
             try:
                 expected = np.asarray(pil_loader(path))
             except Exception:  # whatever Pillow raises
@@ -196,7 +198,7 @@ def test_folders_are_refused_or_loaded_as_torchvision_loads_them(tree: Sequence[
     cuts,
 )
 def test_archives_are_refused_or_loaded_as_their_files_would_be(
-    tree: Sequence[Step], prefix: str, mode: str, cut: tuple[int, int]
+    tree: Sequence[Step], prefix: str, mode: TarMode, cut: tuple[int, int]
 ) -> None:
     with somewhere() as root:
         archive(root / "images.tar", tree, prefix, mode)
@@ -224,7 +226,7 @@ def test_a_damaged_archive_raises_nothing_but_a_clear_refusal(tree: Sequence[Ste
         if (images := load(root / "images.tar")) is not None:
             for split in (images.train, images.test):
                 for index in range(len(split.labels)):
-                    attempt(lambda split=split, index=index: split[index])  # type: ignore[misc]
+                    attempt(partial(split.__getitem__, index))
 
 
 options = st.fixed_dictionaries(
