@@ -13,9 +13,12 @@ from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.folded import FoldedBlocks
 from slt_bench.networks.source import make_source, random_roles
-from slt_bench.params.networks import FoldedNetwork
+from slt_bench.params.networks import FoldedKind, FoldedNetwork, Stem
 from slt_bench.ticket.masked_network import MaskedNetwork
 
+KINDS: dict[str, FoldedKind] = {
+    "18": "folded_resnet18", "34": "folded_resnet34", "50": "folded_resnet50", "101": "folded_resnet101",
+}  # fmt: skip
 BLOCKS = {"18": [2, 2, 2, 2], "34": [3, 4, 6, 3], "50": [3, 4, 6, 3], "101": [3, 4, 23, 3]}
 
 
@@ -40,8 +43,8 @@ def by_hand(depth: str, stem: str, classes: int, folded: tuple[int, ...]) -> int
 @pytest.mark.parametrize("depth", BLOCKS)
 @pytest.mark.parametrize(("stem", "size", "classes"), [("cifar", 32, 100), ("imagenet", 224, 1000)])
 @pytest.mark.parametrize("folded", [(1, 2, 3, 4), (3, 4), (2,)])
-def test_number_of_edges(depth: str, stem: str, size: int, classes: int, folded: tuple[int, ...]) -> None:
-    network = FoldedNetwork(kind=f"folded_resnet{depth}", stem=stem, folded_stages=list(folded))
+def test_number_of_edges(depth: str, stem: Stem, size: int, classes: int, folded: tuple[int, ...]) -> None:
+    network = FoldedNetwork(kind=KINDS[depth], stem=stem, folded_stages=list(folded))
     layers = registry.searchable_layers(registry.architecture(network, size, classes))
     assert layers[-1].stop == by_hand(depth, stem, classes, folded)
 
@@ -52,7 +55,7 @@ def test_the_sum_by_hand_is_that_of_a_resnet_where_nothing_is_folded(depth: str)
     assert layers[-1].stop == by_hand(depth, "cifar", 100, ())
 
 
-def small(kind: str = "folded_resnet34") -> MaskedNetwork:
+def small(kind: FoldedKind = "folded_resnet34") -> MaskedNetwork:
     module = registry.architecture(FoldedNetwork(kind=kind, width=0.125), 8, 10)
     layers = registry.searchable_layers(module)
     roles = random_roles(0, freeze([x.shape for x in layers], 0, 0, "epl", "joint"))
@@ -69,12 +72,14 @@ def test_with_two_blocks_a_stage_it_computes_what_the_resnet_computes() -> None:
 
 
 @pytest.mark.parametrize("kind", ["folded_resnet34", "folded_resnet50"])
-def test_one_edge_changes_every_application(kind: str) -> None:
+def test_one_edge_changes_every_application(kind: FoldedKind) -> None:
     network = small(kind).eval()
     stage = network.module.get_submodule("layer3.1")
     assert isinstance(stage, FoldedBlocks) and len(stage.norms) == 5
-    inner: list[torch.Tensor] = []
-    handle = stage.convolutions[0].register_forward_hook(lambda _part, inputs, output: inner.append((inputs[0], output)))
+    inner: list[tuple[torch.Tensor, torch.Tensor]] = []
+    convolution = stage.convolutions[0]
+    assert isinstance(convolution, nn.Conv2d)
+    handle = convolution.register_forward_hook(lambda _part, inputs, output: inner.append((inputs[0], output)))
     layer = next(x for x in network.source.layers if x.name == "layer3.1.convolutions.0.weight")
     images = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
@@ -88,10 +93,10 @@ def test_one_edge_changes_every_application(kind: str) -> None:
     assert len(shapes) == len(stage.convolutions)  # in the flat vector once
     weight = layer.view(network.effective)
     for features, output in inner[5:]:  # each application has the changed weight
-        again = nn.functional.conv2d(features, weight, padding=stage.convolutions[0].padding)
+        again = nn.functional.conv2d(features, weight, padding=convolution.padding)
         assert torch.equal(again, output)
     for (features, before), _ in zip(inner[:5], inner[5:], strict=True):
-        again = nn.functional.conv2d(features, weight, padding=stage.convolutions[0].padding)
+        again = nn.functional.conv2d(features, weight, padding=convolution.padding)
         assert not torch.equal(again, before)
 
 
@@ -99,7 +104,8 @@ def test_applications_have_statistics_of_their_own() -> None:
     network = small().train()
     network(torch.randn(8, 3, 8, 8))
     stage = network.module.get_submodule("layer3.1")
-    means = [norms[0].running_mean for norms in stage.norms]
+    assert isinstance(stage, FoldedBlocks)
+    means = [norms.get_buffer("0.running_mean") for norms in stage.norms]
     assert all(not torch.equal(one, other) for one, other in pairwise(means))
     plain = registry.channels(registry.build("resnet34", 0.125, 8, 10))
     assert registry.channels(network.module) == plain  # as many as without folding
@@ -119,7 +125,7 @@ def test_the_gradient_of_a_shared_weight_is_the_sum_over_its_applications() -> N
 
 
 @pytest.mark.parametrize(("stem", "side"), [("cifar", 8), ("imagenet", 32)])
-def test_images_of_the_smallest_size_pass(stem: str, side: int) -> None:
+def test_images_of_the_smallest_size_pass(stem: Stem, side: int) -> None:
     network = FoldedNetwork(kind="folded_resnet50", stem=stem, width=0.1)
     assert network.smallest_image == side
     module = registry.architecture(network, side, 10)

@@ -11,6 +11,7 @@ from slt_bench.common.rounding import round_to_total
 from slt_bench.networks import registry
 from slt_bench.networks.budget import even_density, freeze
 from slt_bench.networks.layouts import real_shares, spread
+from slt_bench.params.sources import LockRule
 
 LAYOUTS = ("epl", "erk", "igq", "uniform")
 KINDS = ("conv2", "conv4", "conv6", "conv8", "resnet18", "resnet34")
@@ -85,7 +86,7 @@ def test_every_budget_is_exact_and_within_its_layer(layout: str, shapes: list[tu
 )
 @settings(max_examples=300, deadline=None)
 def test_frozen_budgets_sum_exactly_and_fit(
-    layout: str, shapes: list[tuple[int, ...]], p: float, part: float, rule: str
+    layout: str, shapes: list[tuple[int, ...]], p: float, part: float, rule: LockRule
 ) -> None:
     lock = (1 - p) * part
     total = sum(int(np.prod(shape)) for shape in shapes)

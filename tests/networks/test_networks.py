@@ -6,7 +6,7 @@ from torch import nn
 from torch.func import functional_call
 
 from slt_bench.networks import registry
-from slt_bench.params.networks import Network
+from slt_bench.params.networks import Kind, Network
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_networks_hold_no_layer_of_ours(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["resnet18", "resnet50"])
-def test_images_of_the_smallest_size_pass_through_an_imagenet_stem(kind: str) -> None:
+def test_images_of_the_smallest_size_pass_through_an_imagenet_stem(kind: Kind) -> None:
     side = Network(kind=kind, stem="imagenet").smallest_image
     module = registry.build(kind, 0.1, side, 10, stem="imagenet")
     weights = {layer.name: torch.zeros(layer.shape) for layer in registry.searchable_layers(module)}
@@ -58,7 +58,7 @@ def test_only_searchable_parameters_and_a_head_of_the_right_size(kind: str, clas
 
 
 @pytest.mark.parametrize("kind", ["conv2", "conv4", "conv6", "conv8"])
-def test_the_smallest_image_is_just_enough(kind: str) -> None:
+def test_the_smallest_image_is_just_enough(kind: Kind) -> None:
     side = Network(kind=kind).smallest_image
     module = registry.build(kind, 0.1, side, 10)
     weights = {layer.name: torch.zeros(layer.shape) for layer in registry.searchable_layers(module)}

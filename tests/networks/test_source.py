@@ -22,13 +22,14 @@ from slt_bench.networks.source import (
     roles_from_ticket,
     uniform_scores,
 )
+from slt_bench.params.recipes import ScoreInit, WeightInit
 
 LAYERS = registry.searchable_layers(registry.build("conv4", 0.25, 16, 10))
 SHAPES = [layer.shape for layer in LAYERS]
 N = LAYERS[-1].stop
 
 
-def source(p: float = 0.0, lock: float = 0.0, seed: int = 0, init: str = "kaiming_uniform") -> SourceNetwork:
+def source(p: float = 0.0, lock: float = 0.0, seed: int = 0, init: WeightInit = "kaiming_uniform") -> SourceNetwork:
     return make_source(LAYERS, seed, init, random_roles(seed, freeze(SHAPES, p, lock, "erk", "joint")))
 
 
@@ -46,7 +47,7 @@ def test_known_answer() -> None:
         ("kaiming_uniform", "814315c8f2c25494"),
     ],
 )
-def test_known_answers_of_every_weight_init(init: str, digest: str) -> None:
+def test_known_answers_of_every_weight_init(init: WeightInit, digest: str) -> None:
     assert hashlib.sha256(source(seed=7, init=init).weights.numpy().tobytes()).hexdigest()[:16] == digest
 
 
@@ -72,7 +73,7 @@ def test_pruning_more_only_adds() -> None:
 
 
 @pytest.mark.parametrize("init", ["kaiming_uniform", "kaiming_normal", "signed_kaiming_constant"])
-def test_inits_have_the_standard_deviation_of_he(init: str) -> None:
+def test_inits_have_the_standard_deviation_of_he(init: WeightInit) -> None:
     drawn, layer = source(init=init), LAYERS[3]
     weights = drawn.weights[layer.start : layer.stop]
     assert float(weights.std()) == pytest.approx(np.sqrt(2 / layer.fan_in), rel=0.05)
@@ -91,7 +92,7 @@ def test_scores_of_shared_edges_are_the_same_in_every_source() -> None:
     ("init", "deviation", "largest"),
     [("kaiming_normal", 2**0.5, 6.5), ("kaiming_uniform", 3**-0.5, 1.0), ("constant", 0.0, 2**0.5)],
 )
-def test_score_inits(init: str, deviation: float, largest: float) -> None:
+def test_score_inits(init: ScoreInit, deviation: float, largest: float) -> None:
     """In units of 1 / sqrt(fan_in): Kaiming normal sqrt 2; uniform with a = sqrt 5 within 1; constant sqrt 2."""
     layer, scores = LAYERS[4], initial_scores(source(), 0, init)
     part = scores[layer.start : layer.stop] * layer.fan_in**0.5

@@ -11,7 +11,8 @@ from torch.func import functional_call
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles, uniform_scores
-from slt_bench.params.searches import BUILT_IN, Search, search_class
+from slt_bench.params.recipes import Scale
+from slt_bench.params.searches import BUILT_IN, Search, Selection, search_class
 from slt_bench.search.methods.contract import Method
 from slt_bench.search.methods.edge_popup import EdgePopup
 from slt_bench.search.methods.gem_miner import GemMiner
@@ -46,7 +47,7 @@ def test_every_name_of_ours_is_that_of_its_declaration() -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("scale", ["none", "static", "dynamic"])
-def test_gradients_of_scores_agree_with_masked_layers(source: str, scale: str) -> None:
+def test_gradients_of_scores_agree_with_masked_layers(source: str, scale: Scale) -> None:
     """Edge-popup's straight-through estimator as the papers write it: the mask forwards, |score| backwards."""
     network = make_network(source, scale)
     method = edge_popup(network)
@@ -134,7 +135,7 @@ def test_both_ends_of_sparsity(source: str) -> None:
 
 @pytest.mark.parametrize("selection", ["global", "local"])
 @pytest.mark.parametrize("sparsity", [0.25, 0.3, 0.5, 0.61803, 0.75])
-def test_counts_are_exact(sparsity: float, selection: str) -> None:
+def test_counts_are_exact(sparsity: float, selection: Selection) -> None:
     network = make_network("frozen")
     edge_popup(network, sparsity, selection)
     counts, n = network.counts(), network.source.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from slt_bench.compute.precision import deterministic_kernels, precision, precision_name, reproducible, rounds_to_tf32
+from slt_bench.experiment.cell import Cell
 from slt_bench.params.recipes import Recipe
 from tests.toys_networks import make_network
 
@@ -108,6 +110,9 @@ def test_edges_are_put_in_place_without_sorting_them() -> None:
     network, seen = make_network("frozen", "dynamic"), []
 
     class Scatters(TorchDispatchMode):
+        def __init__(self) -> None:
+            TorchDispatchMode.__init__(self)
+
         def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
             if "scatter" in str(function):
                 seen.append(torch.get_deterministic_debug_mode())
@@ -130,6 +135,6 @@ def test_deterministic_kernels_are_put_back_as_they_were() -> None:
     assert memory.fill_uninitialized_memory == filled
 
 
-def test_precision_changes_the_identity_only_where_it_is_named(make_cell) -> None:
+def test_precision_changes_the_identity_only_where_it_is_named(make_cell: Callable[..., Cell]) -> None:
     plain, named, other = (make_cell(recipe=changes) for changes in ({}, {"precision": "float32"}, {"precision": "tf32"}))
     assert plain.identity == named.identity != other.identity

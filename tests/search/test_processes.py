@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ from slt_bench.experiment.cell import Cell
 from tests.search.test_processes import search_together
 search_together(Cell.model_validate_json(Path("cell.json").read_text()))
 """
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "ep in frozen": {"source": FROZEN},
     "training": {"search": WeightTraining(kind="weight-training"), "search_name": "training", "sparsity": 0.0},
     "random": {"search": RandomMask(kind="random-mask"), "search_name": "random"},

@@ -8,9 +8,10 @@ from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.registry import batch_norm_statistics
 from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles
-from slt_bench.params.recipes import Recipe
-from slt_bench.search.methods.edge_popup import ScoreMethod
-from slt_bench.search.schedules import Phase, learning_rate
+from slt_bench.params.recipes import Recipe, Scale
+from slt_bench.params.searches import Phase, Selection
+from slt_bench.search.methods.edge_popup import EdgePopup, ScoreMethod
+from slt_bench.search.schedules import learning_rate
 from slt_bench.search.steps.optimizer import Sgd
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.reference import NaiveEdgePopup
@@ -43,7 +44,7 @@ RESNET = [("dense", "local", "none"), ("pruned", "global", "static"), ("frozen",
         *(pytest.param("resnet18", *combination, 50, marks=pytest.mark.slow) for combination in RESNET),
     ],
 )
-def test_masks_of_both_engines(kind: str, source: str, selection: str, scale: str, steps: int) -> None:
+def test_masks_of_both_engines(kind: str, source: str, selection: Selection, scale: Scale, steps: int) -> None:
     """Equal but for ties in floating point: an edge on which they differ has a score within 1e-5 of its threshold."""
     method, naive = both(kind, source, selection, scale)
     fast, optimizer = method.network, Sgd(method.learned, 0.9, 1e-4)
@@ -78,7 +79,7 @@ def test_masks_of_both_engines(kind: str, source: str, selection: str, scale: st
         torch.testing.assert_close(of_fast, of_naive, rtol=1e-3, atol=1e-4)
 
 
-def both(kind: str, source: str, selection: str, scale: str) -> tuple[ScoreMethod, NaiveEdgePopup]:
+def both(kind: str, source: str, selection: Selection, scale: Scale) -> tuple[ScoreMethod[EdgePopup], NaiveEdgePopup]:
     """Both engines, with equal weights, roles and scores."""
     modules = [registry.build(kind, 0.125, 8, 10) for _ in range(2)]
     layers = registry.searchable_layers(modules[0])
@@ -86,11 +87,12 @@ def both(kind: str, source: str, selection: str, scale: str) -> tuple[ScoreMetho
     network = make_source(layers, 0, "kaiming_uniform", roles)
     method = edge_popup(MaskedNetwork(modules[0], network, scale, with_gradient=True), 0.5, selection)
     scores = torch.zeros(network.size).masked_scatter(roles == FREE, initial_scores(network, 0))
-    parts = [[layer.view(vector) for layer in layers] for vector in (network.weights, roles, scores)]
+    parts = ([layer.view(vector) for layer in layers] for vector in (network.weights, roles, scores))
+    weights_of, roles_of, scores_of = parts
     locked = network.budget.locked.tolist()
     free = method.keep[0]
     keep = [free[0] + sum(locked)] if selection == "global" else [a + b for a, b in zip(free, locked, strict=True)]
-    return method, NaiveEdgePopup(modules[1], *parts, keep, scale)
+    return method, NaiveEdgePopup(modules[1], weights_of, roles_of, scores_of, keep, scale)
 
 
 def bounds(network: MaskedNetwork, selection: str) -> list[tuple[int, int]]:

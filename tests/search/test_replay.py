@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from slt_bench.search.steps import replay
 from slt_bench.search.steps.replay import Replay
 
 
@@ -82,7 +81,7 @@ class Adding:
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Cuda:
     cuda = Cuda()
-    monkeypatch.setattr(replay.torch, "cuda", cuda)
+    monkeypatch.setattr(torch, "cuda", cuda)
     return cuda
 
 

@@ -34,6 +34,7 @@ from slt_bench.search.run import search
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.found import Found
 from tests.search.test_search import KINDS, MakeCell
+from tests.toys_searches import record_of
 
 
 class StopAfter:
@@ -164,7 +165,7 @@ def test_sigterm_before_the_first_step_and_after_the_last_is_a_preemption_too(
             patched.setattr(place, terminate)
             with pytest.raises(Preempted, match="nothing is lost, and the same command goes on"), preemptible():
                 search(cell)
-    assert search(cell)["best_epoch"] == 1
+    assert record_of(cell)["best_epoch"] == 1
 
 
 def test_state_is_saved_every_so_many_minutes(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,14 +186,15 @@ def test_state_is_saved_every_so_many_minutes(project: Path, make_cell: MakeCell
 
 def test_of_several_processes_none_leaves_before_the_state_is_saved() -> None:
     """Their launcher ends all with the first that goes, and one of them may still write."""
-    happened = []
+    happened: list[str] = []
 
     class Two(World):
         def largest(self, value: int, device: torch.device) -> int:
             happened.append("exchange")
             return value
 
-    for wait in (lambda each: each.after_step(16), lambda each: each.between_batches(0, 1)):
+    waits: list[Callable[[Interrupts], None]] = [lambda each: each.after_step(16), lambda each: each.between_batches(0, 1)]
+    for wait in waits:
         happened.clear()
         interrupts = Interrupts(None, Two(1, 2))
         interrupts.save, interrupts.signal_number = lambda: happened.append("save"), signal.SIGTERM
@@ -228,7 +230,7 @@ def test_the_seconds_of_epochs_are_those_of_the_clock(
     stop_after_steps(5)
     with pytest.raises(Preempted):
         search(make_cell())
-    record = search(make_cell())
+    record = record_of(make_cell())
     assert 0 < sum(record["epoch_seconds"]) < time.perf_counter() - began
 
 

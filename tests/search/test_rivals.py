@@ -108,7 +108,8 @@ def gem_miner(it: Naive) -> tuple[Tensor, Tensor, Tensor]:
 
 def multicoated(it: Naive) -> tuple[Tensor, Tensor, Tensor]:
     coats = [it.largest(it.scores.abs(), it.keep * i // 3) for i in (1, 2, 3)]
-    return coats[2], it.weights * torch.stack(coats).sum(0), sum(it.weights * it.scores.abs() for _ in coats)  # type: ignore[return-value]
+    surrogate = sum((it.weights * it.scores.abs() for _ in coats), torch.zeros(()))
+    return coats[2], it.weights * torch.stack(coats).sum(0), surrogate
 
 
 def bernoulli(it: Naive) -> tuple[Tensor, Tensor, Tensor]:
@@ -226,7 +227,7 @@ def test_biprop_on_a_source_of_signed_constants_is_edge_popup() -> None:
     networks = [constant_network(), constant_network()]
     methods: list[Method[Any]] = []
     for kind, network in zip(("biprop", "edge-popup"), networks, strict=True):
-        search = search_class(kind)(kind=kind, selection="local")
+        search = search_class(kind).model_validate({"kind": kind, "selection": "local"})
         methods.append(search.algorithm(search, network, search.phases(RECIPE, START, TARGET), RECIPE, SEED))
     optimizers = [Sgd(method.learned, 0.9, 1e-4) for method in methods]
     generator = torch.Generator().manual_seed(1)

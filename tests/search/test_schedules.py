@@ -1,6 +1,7 @@
 """Law 7: edge-popup and its relatives as lists of phases; the learning rate at both ends; the optimizer."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,19 +9,19 @@ import torch
 
 from slt_bench.experiment.load import load_experiments
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import Search
+from slt_bench.params.searches import Phase, Search
 from slt_bench.search.methods.edge_popup import EdgePopup, iterations_at
 from slt_bench.search.methods.iterative_edge_popup import IterativeEdgePopup
 from slt_bench.search.methods.random_mask import RandomMask
 from slt_bench.search.methods.weight_training import WeightTraining
-from slt_bench.search.schedules import Phase, Schedule, learning_rate
+from slt_bench.search.schedules import Schedule, learning_rate
 from slt_bench.search.steps.optimizer import Sgd
 
 ROOT = Path(__file__).parent.parent.parent
 RECIPE = Recipe(epochs=10, batch_size=8, learning_rate=0.1)
 
 
-def iep(**more: object) -> IterativeEdgePopup:
+def iep(**more: Any) -> IterativeEdgePopup:
     return IterativeEdgePopup(kind="iterative-edge-popup", **{"iterations": 4, **more})
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from slt_bench.networks.source import initial_scores
 from slt_bench.params.machine import Machine
 from slt_bench.params.networks import Network
 from slt_bench.params.recipes import Recipe
-from slt_bench.params.searches import Search, search_class
+from slt_bench.params.searches import Phase, Search, search_class
 from slt_bench.params.sources import Source
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, read_history
@@ -39,7 +40,6 @@ from slt_bench.search.methods.signed_edge_popup import SignedEdgePopup
 from slt_bench.search.methods.signed_supermask import SignedSupermask
 from slt_bench.search.methods.weight_training import WeightTraining
 from slt_bench.search.run import _write_divergence, search
-from slt_bench.search.schedules import Phase
 from slt_bench.search.start import make_spec
 from slt_bench.search.steps.optimizer import Sgd
 from slt_bench.search.steps.selector import Selector
@@ -48,13 +48,14 @@ from slt_bench.ticket.masked_network import MaskedNetwork
 from slt_bench.ticket.top_k import TopK, keep_unseen
 from tests.conftest import FROZEN, PRUNED
 from tests.toys_images import DIGITS
+from tests.toys_searches import record_of
 from tests.toys_tickets import make_ticket
 
 WIDER = Network(kind="conv2", width=0.25)
 MakeCell = Callable[..., Cell]
 IEP = IterativeEdgePopup(kind="iterative-edge-popup", iterations=3)
 HARD = IterativeEdgePopup(kind="iterative-edge-popup", iterations=3, space="hard", scores="redrawn", momentum="reset")
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "ep": {},
     "ep in pruned": {"source": PRUNED},
     "ep in frozen": {"source": FROZEN},
@@ -70,7 +71,7 @@ KINDS = {
 
 def test_training_on_all_images_reports_the_last_epoch(project: Path, make_cell: MakeCell) -> None:
     cell = make_cell(recipe={"train_on": "all", "epochs": 2})
-    record = search(cell)
+    record = record_of(cell)
     history = read_history(cell.directory / "history.csv")
     assert record["best_epoch"] == 2 and record["best_val_top1"] is None
     assert [epoch.val_top1 for epoch in history] == [None, None] and history[1].train_top1 > history[0].train_top1
@@ -95,7 +96,7 @@ def test_searches_find_what_random_masks_do_not(project: Path, make_cell: MakeCe
 
 def test_counts_asked_and_realised_are_equal_and_in_the_record(project: Path, make_cell: MakeCell) -> None:
     for source in (FROZEN, PRUNED):
-        record = search(make_cell(source=source, sparsity=0.6, recipe={"epochs": 1}))
+        record = record_of(make_cell(source=source, sparsity=0.6, recipe={"epochs": 1}))
         assert record["asked"] == record["realised"]
         assert sum(layer["kept"] for layer in record["layers"]) == record["realised"]["kept"]
         assert record["environment"]["libraries"]["torch"] and record["data"]["images"]["train"] == 1150
@@ -103,7 +104,7 @@ def test_counts_asked_and_realised_are_equal_and_in_the_record(project: Path, ma
 
 def test_the_best_epoch_is_among_those_at_the_final_sparsity(project: Path, make_cell: MakeCell) -> None:
     cell = make_cell(**KINDS["iep"], recipe={"epochs": 9, "batch_size": 32})
-    record = search(cell)
+    record = record_of(cell)
     history = read_history(cell.directory / "history.csv")
     final = [epoch for epoch in history if epoch.sparsity == cell.sparsity]
     assert [epoch.epoch for epoch in final] == [7, 8, 9]
@@ -130,7 +131,7 @@ def masks(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
 def test_dying_edges_are_those_in_no_mask(project: Path, make_cell: MakeCell, masks: list[torch.Tensor]) -> None:
     cell = make_cell(recipe={"epochs": 2})
-    record = search(cell)
+    record = record_of(cell)
     never = ~torch.stack(masks).any(0)
     assert record["dying_edge_ratio"] == pytest.approx(float(never.float().mean()))
     assert 0 < record["dying_edge_ratio"] < 0.5
@@ -152,7 +153,7 @@ def test_dying_edges_are_those_in_no_mask(project: Path, make_cell: MakeCell, ma
 def test_no_edge_of_a_ticket_is_dead(project: Path, make_cell: MakeCell, cut: Search) -> None:
     """Those of a ticket that is cut to size may have been in no mask of a step."""
     cell = make_cell(search=cut, search_name="cut", sparsity=0.3, recipe={"epochs": 2})
-    record, history = search(cell), read_history(cell.directory / "history.csv")
+    record, history = record_of(cell), read_history(cell.directory / "history.csv")
     dropped = 1 - record["realised"]["kept"] / record["realised"]["total"] + 1e-9
     assert record["dying_edge_ratio"] <= dropped and all(epoch.dying_edge_ratio <= dropped for epoch in history)
 
@@ -185,7 +186,7 @@ def test_local_hard_search_gives_no_layer_back(project: Path, make_cell: MakeCel
 @pytest.mark.parametrize("scores", ["carried", "redrawn", "rewound"])
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("hard", [True, False])
-def test_what_a_phase_begins_with(scores: str, reset: bool, hard: bool) -> None:
+def test_what_a_phase_begins_with(scores: Literal["carried", "redrawn", "rewound"], reset: bool, hard: bool) -> None:
     module, source = make_ticket().spec.model_copy(update={"seed": 5}).build()
     network, phases = MaskedNetwork(module, source, "none"), (Phase(1, 0.6), Phase(1, 0.7, True, scores, hard, reset))
     method = IEP.algorithm(IEP, network, phases, Recipe(epochs=2, batch_size=2, learning_rate=0.1), 5)
@@ -219,7 +220,7 @@ def test_a_ticket_is_trained_on_and_its_roles_are_taken(project: Path, make_cell
 
 def test_bfloat16_searches_and_its_ticket_is_exact(project: Path, make_cell: MakeCell) -> None:
     cell = make_cell(recipe={"precision": "bfloat16", "epochs": 4})
-    record = search(cell)
+    record = record_of(cell)
     assert record["precision"] == "bfloat16" and record["asked"] == record["realised"]
     network = read_ticket(cell.directory / "ticket.safetensors").network
     assert network.effective.dtype == torch.float32
@@ -228,7 +229,7 @@ def test_bfloat16_searches_and_its_ticket_is_exact(project: Path, make_cell: Mak
 
 def test_a_random_mask_never_changes(project: Path, make_cell: MakeCell) -> None:
     cell = make_cell(**KINDS["random"])
-    record = search(cell)
+    record = record_of(cell)
     assert record["dying_edge_ratio"] == pytest.approx(0.5, abs=1e-3)
     first, last = (read_ticket(cell.directory / name) for name in ("ticket.safetensors", "last.safetensors"))
     assert first.ticket.mask is not None and last.ticket.mask is not None
@@ -246,9 +247,9 @@ def test_a_ticket_of_another_size_is_no_result(project: Path, make_cell: MakeCel
 
 
 def test_divergence_names_epoch_and_step(project: Path, make_cell: MakeCell) -> None:
-    record = search(make_cell(recipe={"learning_rate": 1e37}))
+    record = record_of(make_cell(recipe={"learning_rate": 1e37}))
     assert re.match(r"epoch \d+, step \d+: a score is NaN or infinite", record["diverged"])
-    record = search(make_cell(**{**KINDS["training"], "recipe": {"learning_rate": 1e10}}))
+    record = record_of(make_cell(**{**KINDS["training"], "recipe": {"learning_rate": 1e10}}))
     assert re.match(r"epoch \d+, step \d+: the loss is", record["diverged"])
 
 
@@ -257,7 +258,7 @@ def test_divergence_that_no_selection_sees_is_found_at_the_end_of_the_epoch(
 ) -> None:
     """On a GPU the selection does not look."""
     monkeypatch.setattr(TopK, "keep", lambda _self, scores, count, mask, by=True: keep_unseen(scores, count, mask, by))
-    record = search(make_cell(recipe={"learning_rate": 1e37}))
+    record = record_of(make_cell(recipe={"learning_rate": 1e37}))
     assert record["diverged"] == "epoch 1: a score is NaN or infinite"
 
 
@@ -282,7 +283,7 @@ def test_a_source_from_a_ticket_that_diverged_has_a_result_that_says_so(project:
     with pytest.raises(BenchError, match="first `slt-bench run"):
         search(heir)
     search(parent)
-    record = search(heir)
+    record = record_of(heir)
     assert record["diverged"] == f"its source takes its roles from the ticket of {parent.id}, which diverged"
     assert is_done(heir)
 
@@ -290,7 +291,7 @@ def test_a_source_from_a_ticket_that_diverged_has_a_result_that_says_so(project:
 def test_the_last_phase_decides_even_where_two_keep_as_many_edges(project: Path, make_cell: MakeCell) -> None:
     search_of = IterativeEdgePopup(kind="iterative-edge-popup", sparsities=[0.5, 0.5000001])
     cell = make_cell(search=search_of, sparsity=0.5000001, recipe={"epochs": 4})
-    record = search(cell)
+    record = record_of(cell)
     kept = [epoch.kept for epoch in read_history(cell.directory / "history.csv")]
     assert len(set(kept)) == 1 and record["best_epoch"] in (3, 4)
 
@@ -332,7 +333,7 @@ def test_float32_is_float32_and_the_record_says_so(project: Path, make_cell: Mak
     monkeypatch.setattr(MaskedNetwork, "forward", look)
     before = torch.backends.cudnn.allow_tf32
     assert before, "torch's default has changed: there is nothing to turn off"
-    record = search(make_cell(recipe={"epochs": 1}))
+    record = record_of(make_cell(recipe={"epochs": 1}))
     assert seen == {(False, False)} and record["environment"]["tf32"] is False
     assert torch.backends.cudnn.allow_tf32 == before
 

@@ -34,7 +34,7 @@ def test_the_pass_that_gathers_statistics_compiles_nothing(monkeypatch: pytest.M
         microbatches = MicrobatchStatistics(module, 1, ALONE, torch.device("cpu"))
         loader: Any = SimpleNamespace(epoch=lambda _: ((torch.full((4, 3, 8, 8), float(n)), None) for n in range(12)))
         gather_statistics(network, microbatches, loader, 0)
-        results.append([norm.running_var.clone() for norm in batch_norms(module)])
+        results.append([norm.get_buffer("running_var").clone() for norm in batch_norms(module)])
     assert not graphs and all(map(torch.equal, *results))
 
 
@@ -47,6 +47,6 @@ def test_gathered_statistics_are_the_means_of_those_of_the_batches() -> None:
         loader: Any = SimpleNamespace(epoch=lambda _: ((images, None) for images in those))
         gather_statistics(network, microbatches, loader, 0)
         assert all(norm.momentum == 0.1 for norm in batch_norms(module))
-        return torch.cat([norm.running_mean for norm in batch_norms(module)]).clone()
+        return torch.cat([norm.get_buffer("running_mean") for norm in batch_norms(module)]).clone()
 
     torch.testing.assert_close(gathered(batches), torch.stack([gathered([one]) for one in batches]).mean(0))

@@ -41,7 +41,7 @@ from tests.search.test_resume import StopAfter
 from tests.search.test_search import KINDS, MakeCell
 from tests.toys_images import DIGITS
 from tests.toys_networks import make_network
-from tests.toys_searches import edge_popup
+from tests.toys_searches import edge_popup, record_of
 
 CPU = torch.device("cpu")
 
@@ -94,7 +94,7 @@ def test_every_value_of_a_recipe_changes_a_search(project: Path, make_cell: Make
 
 def test_the_first_of_equal_epochs_is_the_best(project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "measure", lambda *_: [Metrics(288, 1.0, 50.0, 90.0, [])])
-    assert search(make_cell())["best_epoch"] == 1
+    assert record_of(make_cell())["best_epoch"] == 1
 
 
 def test_training_accuracy_is_of_the_images_that_were_seen(
@@ -115,6 +115,7 @@ def test_roles_are_those_of_the_parents_ticket(project: Path, make_cell: MakeCel
         roles_of(make_cell(source=s, seed=seed))
         for s, seed in ((source, 0), (source.model_copy(update={"shuffled": True}), 0), (source, 1))
     )
+    assert plain is not None and shuffled is not None and other is not None
     assert not (kept & (plain == PRUNED)).any() and (kept & (shuffled == PRUNED)).any()
     assert not torch.equal(plain, other)
 
@@ -125,7 +126,9 @@ def test_the_gradient_of_a_batch_is_the_mean_of_its_parts() -> None:
     network.train()
     images, labels = torch.randn(16, 3, 8, 8), torch.arange(16) % 10
     batch = BatchGradient(network, method, MicrobatchStatistics(network.module, 4, ALONE, CPU), ALONE, 0.1)
-    whole, parts = batch.of(images, labels).clone(), []
+    of_all, parts = batch.of(images, labels), []
+    assert of_all is not None
+    whole = of_all.clone()
     for place in range(0, 16, 4):
         part = slice(place, place + 4)
         cross_entropy(network(images[part]), labels[part], label_smoothing=0.1).backward()
@@ -159,9 +162,9 @@ def test_the_seconds_before_a_stop_count() -> None:
 def test_operations_whose_bits_may_differ_are_in_the_record(
     project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "nondeterministic" not in search(make_cell(recipe={"epochs": 1}))
+    assert "nondeterministic" not in record_of(make_cell(recipe={"epochs": 1}))
     monkeypatch.setattr(running, "reproducible", lambda _: nullcontext({"put_", "histc"}))
-    assert search(make_cell(recipe={"epochs": 1}, seed=1))["nondeterministic"] == "histc, put_"
+    assert record_of(make_cell(recipe={"epochs": 1}, seed=1))["nondeterministic"] == "histc, put_"
 
 
 def test_operations_before_a_stop_are_in_the_record_too(
@@ -172,7 +175,7 @@ def test_operations_before_a_stop_are_in_the_record_too(
     with pytest.raises(Interrupted):
         search(cell, StopAfter(1))
     monkeypatch.setattr(running, "reproducible", lambda _: nullcontext({"histc"}))
-    record = search(cell)
+    record = record_of(cell)
     assert record["nondeterministic"] == "histc, put_" and len(record["sessions"]) == 2
 
 
@@ -180,5 +183,5 @@ def test_operations_of_a_search_that_diverged_are_in_its_record(
     project: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "reproducible", lambda _: nullcontext({"put_"}))
-    record = search(make_cell(recipe={"epochs": 1, "learning_rate": 1e37}))
+    record = record_of(make_cell(recipe={"epochs": 1, "learning_rate": 1e37}))
     assert "diverged" in record and record["nondeterministic"] == "put_"

@@ -37,7 +37,7 @@ def test_description(tmp_path: Path) -> None:
 
 def test_forms(tmp_path: Path) -> None:
     for form in (("coded", "float16"), ("packed", "float32")):
-        save_ticket(make_ticket(), tmp_path / "ticket", *form)  # type: ignore[arg-type]
+        save_ticket(make_ticket(), tmp_path / "ticket", *form)
         assert forms(tmp_path / "ticket") == form
 
 

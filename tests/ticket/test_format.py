@@ -139,7 +139,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("source", "scale", "learned", "mask"), KINDS)
 def test_a_reader_made_from_the_page_finds_the_digest(
-    tmp_path: Path, source: str, scale: str, learned: str, mask: str
+    tmp_path: Path, source: str, scale: str, learned: str, mask: MaskCoding
 ) -> None:  # fmt: skip
     child = source == "from ticket"
     ticket = make_child_ticket(learned, scale) if child else make_ticket(SOURCES[source], learned, scale=scale)

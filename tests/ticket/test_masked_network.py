@@ -10,6 +10,7 @@ import torch
 from torch.func import functional_call
 
 from slt_bench.networks.source import FREE, LOCKED, PRUNED
+from slt_bench.params.recipes import Scale
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.toys_networks import SOURCES, make_network, naive_weights
 from tests.toys_tickets import make_ticket
@@ -22,7 +23,7 @@ def set_random_mask(network: MaskedNetwork) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("scale", ["none", "static", "dynamic"])
-def test_logits_and_gradients_agree_with_masked_layers(source: str, scale: str) -> None:
+def test_logits_and_gradients_agree_with_masked_layers(source: str, scale: Scale) -> None:
     """The gradient by a mask is that by its weight times the weight."""
     network = make_network(source, scale)
     set_random_mask(network)
@@ -41,7 +42,7 @@ def test_logits_and_gradients_agree_with_masked_layers(source: str, scale: str) 
 
 
 @pytest.mark.parametrize("scale", ["none", "static", "dynamic"])
-def test_an_emptied_network_gives_zero_and_never_nan(scale: str) -> None:
+def test_an_emptied_network_gives_zero_and_never_nan(scale: Scale) -> None:
     network = make_network("dense", scale)
     network.mask.zero_()
     network.compose()

@@ -14,6 +14,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.ticket.coding.levels import decode_levels, encode_levels, level_counts, pack_levels, unpack_levels
 from slt_bench.ticket.file import MaskCoding, read_ticket, save_ticket
 from slt_bench.ticket.sizes import ticket_sizes
+from slt_bench.ticket.ticket import Ticket
 from tests.toys_tickets import EXTRAS, SOURCES, Change, edited, make_rich_ticket, make_ticket
 
 
@@ -68,8 +69,9 @@ def test_a_redrawn_weight_is_of_a_stream_of_its_own_and_others_stay() -> None:
 
 def test_what_is_said_of_edges_is_counted_in_bytes(tmp_path: Path) -> None:
     """The papers' counts: one more bit a kept edge for signs, nested masks for coats."""
-    plain, kept = _size(tmp_path, make_ticket(scale="dynamic")), int(make_ticket().found.mask.sum())  # type: ignore[union-attr]
-    assert plain[0] is not None
+    plain, mask = _size(tmp_path, make_ticket(scale="dynamic")), make_ticket().found.mask
+    assert mask is not None
+    kept = int(mask.sum())
     signs = _size(tmp_path, make_rich_ticket(("signs",)))
     assert signs[0] - plain[0] == signs[1] - plain[1] == -(-kept // 8)
     ticket = make_rich_ticket(("coats",))
@@ -81,9 +83,9 @@ def test_what_is_said_of_edges_is_counted_in_bytes(tmp_path: Path) -> None:
     assert gains[0] - plain[0] == gains[1] - plain[1] == 4 * 5
 
 
-def _size(tmp_path: Path, ticket: object) -> tuple[int, int]:
+def _size(tmp_path: Path, ticket: Ticket) -> tuple[int, int]:
     """Bytes of mask and extras, and of the file's tensors."""
-    save_ticket(ticket, tmp_path / "ticket")  # type: ignore[arg-type]
+    save_ticket(ticket, tmp_path / "ticket")
     content = (tmp_path / "ticket").read_bytes()
     packed = ticket_sizes(read_ticket(tmp_path / "ticket")).mask_packed
     assert packed is not None

@@ -64,8 +64,8 @@ def test_siblings_share_their_source_network(tmp_path: Path, best: Ticket, draws
 def test_others_do_not(tmp_path: Path, draws: list[int]) -> None:
     child = make_child_ticket()
     assert child.roles is not None and child.mask is not None
-    other_roles = replace(child, roles=(child.roles + 1) % 3)
-    other_roles = replace(other_roles, found=Found(torch.ones(int((other_roles.roles == 0).sum()), dtype=torch.bool)))
+    roles = (child.roles + 1) % 3
+    other_roles = replace(child, roles=roles, found=Found(torch.ones(int((roles == 0).sum()), dtype=torch.bool)))
     other_seed = make_ticket().spec.model_copy(update={"seed": 4})
     for best, last in ((make_ticket(), replace(make_ticket(), spec=other_seed)), (child, other_roles), (make_ticket(), child)):
         save_two(tmp_path, best, last)

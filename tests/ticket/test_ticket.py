@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 import slt_bench
 from slt_bench.common.errors import BenchError
 from slt_bench.networks.budget import freeze
+from slt_bench.params.networks import Kind
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.file import read_ticket, save_ticket
 from tests.toys_tickets import FROZEN, SOURCES, make_child_ticket, make_spec, make_ticket
@@ -36,7 +37,7 @@ def test_round_trip_is_bit_exact(tmp_path: Path, source: str, learned: str, scal
 
 
 @pytest.mark.parametrize("kind", ["conv2", "resnet18"])
-def test_a_plain_module_gives_the_same_logits(tmp_path: Path, kind: str) -> None:
+def test_a_plain_module_gives_the_same_logits(tmp_path: Path, kind: Kind) -> None:
     ticket, path = make_ticket(kind=kind), tmp_path / "ticket"
     save_ticket(ticket, path)
     module = slt_bench.load_ticket(path)
@@ -46,7 +47,7 @@ def test_a_plain_module_gives_the_same_logits(tmp_path: Path, kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["conv2", "resnet18"])
-def test_an_exported_program_gives_the_same_logits(tmp_path: Path, kind: str) -> None:
+def test_an_exported_program_gives_the_same_logits(tmp_path: Path, kind: Kind) -> None:
     save_ticket(make_ticket(kind=kind), tmp_path / "ticket")
     module, images = slt_bench.load_ticket(tmp_path / "ticket"), torch.randn(4, 3, 8, 8)
     torch.testing.assert_close(torch.export.export(module, (images,)).module()(images), module(images))
@@ -54,7 +55,7 @@ def test_an_exported_program_gives_the_same_logits(tmp_path: Path, kind: str) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["conv2", "resnet18"])
-def test_onnx_gives_the_same_logits(tmp_path: Path, kind: str) -> None:
+def test_onnx_gives_the_same_logits(tmp_path: Path, kind: Kind) -> None:
     onnx = pytest.importorskip("onnx")
     from onnx.reference import ReferenceEvaluator
 

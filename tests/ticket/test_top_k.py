@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from slt_bench.ticket.top_k import Diverged, TopK, keep_unseen
@@ -62,8 +63,13 @@ def test_a_part_of_a_longer_vector(start: int) -> None:
 
 
 def test_scores_that_move_little_need_no_selection_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    over_all, partition = [], np.partition
-    monkeypatch.setattr(np, "partition", lambda values, k: over_all.append(len(values)) or partition(values, k))
+    over_all, partition = list[int](), np.partition
+
+    def counted(values: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+        over_all.append(len(values))
+        return partition(values, k)
+
+    monkeypatch.setattr(np, "partition", counted)
     scores, mask, top_k = torch.randn(20_000, generator=torch.Generator().manual_seed(2)), torch.empty(20_000).bool(), TopK()
     for step in range(12):
         assert torch.equal(top_k.keep(scores, 9_000, mask), naive(scores, 9_000))
