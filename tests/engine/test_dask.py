@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +22,10 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.engine.executors import opened, width
-from slt_bench.engine.head import run_jobs
+from slt_bench.engine.head import Failure, run_jobs
 from slt_bench.engine.job import Job, Versions, make_jobs
 from slt_bench.engine.progress import Progress
+from slt_bench.experiment.cell import Cell
 from slt_bench.records.standing import is_done
 from slt_bench.run.many import WORK, Places, run_cells
 from tests.engine.cluster import Cluster, cluster
@@ -88,7 +89,7 @@ def test_a_worker_without_the_heads_disk_gets_and_gives_all_that_is_needed(
     machine = experiments.params.machine
     monkeypatch.setattr("slt_bench.engine.setbacks._MOST_REFUSALS", 2)
 
-    def run(cells: list, **changes: object) -> list:
+    def run(cells: list[Cell], **changes: Any) -> list[Failure]:
         (job,) = make_jobs(WORK, machine, cells, "far", None)
         job = replace(job, project=Path("/nowhere"), **changes)
         with opened(two.address, "far", 1) as engine, Progress(len(cells), 0) as progress:
@@ -162,7 +163,8 @@ def test_a_scheduler_that_is_not_there_is_told(project: Path, monkeypatch: pytes
 def test_a_client_that_failed_is_gone(monkeypatch: pytest.MonkeyPatch, no_collector: None) -> None:
     """Else its end could come while another one is made, and wait for ever for a lock of that one."""
     monkeypatch.setattr("slt_bench.engine.executors._DASK_TIMEOUT", 1)
-    made, make = list[weakref.ref[Any]](), distributed.Client.__init__
+    made = list[weakref.ref[Any]]()
+    make: Callable[..., None] = distributed.Client.__init__
 
     def remembered(client: Any, *arguments: Any, **options: Any) -> None:
         made.append(weakref.ref(client))

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,10 +64,16 @@ def prepared(cell: Cell, workers: int) -> None:
     assert workers and digest_of(cell)
 
 
-def job(cells: list[Cell], run: object, prepare: object = prepared, shared: bool = True, token: str = "t") -> Job:
+def job(
+    cells: list[Cell],
+    run: Callable[[Machine, Cell], None],
+    prepare: Callable[[Cell, int], None] = prepared,
+    shared: bool = True,
+    token: str = "t",
+) -> Job:
     if shared:
         paths.run_dir(token).mkdir(parents=True)
-    work = Work(run, prepare, "slt_bench.run.warm")  # type: ignore[arg-type]
+    work = Work(run, prepare, "slt_bench.run.warm")
     first, *_ = make_jobs(work, Machine(), cells, token, 1)  # of one family, whatever their parents
     return replace(first, cells=tuple(cells), identities={cell.id: cell.identity for cell in cells})
 

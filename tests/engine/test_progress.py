@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from slt_bench.engine import progress
 from slt_bench.engine.progress import Progress
 
 
 def test_a_log_is_told_what_runs_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with Progress(7, 1) as told:
         told.begin("one", "")
         told.begin("two", "far")

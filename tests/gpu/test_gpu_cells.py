@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -32,7 +33,7 @@ def command(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
     path = folder / "python"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    monkeypatch.setattr(gpu.sys, "executable", str(path))
+    monkeypatch.setattr(sys, "executable", str(path))
 
 
 @pytest.mark.slow
@@ -49,18 +50,20 @@ def test_cells_go_on_until_all_are_done(toys: list[Cell]) -> None:
     assert gpu._rebuilt(toys[0]).startswith("NO: ") and gpu._rebuilt(toys[1]) == "equal"
 
 
-def test_the_time_is_kept_to_and_the_state_is_saved_by_then(toys: list[Cell], tmp_path: Path, monkeypatch) -> None:
+def test_the_time_is_kept_to_and_the_state_is_saved_by_then(
+    toys: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command(monkeypatch, tmp_path, "trap 'kill $!; echo saved > state; exit 75' TERM; sleep 60 & wait")
     assert not run_cells(toys, 0.01, 1).failed
     assert Path("state").read_text() == "saved\n"
 
 
-def test_a_run_that_fails_says_so(toys: list[Cell], tmp_path: Path, monkeypatch) -> None:
+def test_a_run_that_fails_says_so(toys: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command(monkeypatch, tmp_path, "exit 2")
     assert run_cells(toys, 1, 1).failed == "`slt-bench run` ended with status 2: see what it printed"
 
 
-def test_ctrl_c_stops_what_was_started(toys: list[Cell], tmp_path: Path, monkeypatch) -> None:
+def test_ctrl_c_stops_what_was_started(toys: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command(monkeypatch, tmp_path, "trap 'kill $!; echo saved > state; exit 75' TERM; sleep 60 & echo up > up; wait")
 
     def press() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,7 +88,7 @@ def test_a_device_that_is_lost_to_a_process_is_had_anew_by_another(tmp_path: Pat
         calls.append(command)
         raise SystemExit(7)
 
-    monkeypatch.setattr(gpu.os, "execv", another)
+    monkeypatch.setattr(os, "execv", another)
     result = CliRunner().invoke(gpu.main, ["--small", "--out", str(tmp_path), "--jobs", "3"])
     assert result.exit_code == 7 and "the device is lost to this process" in result.output
     (call,) = calls
@@ -98,26 +101,31 @@ def test_a_part_that_hides_the_loss_of_its_device_is_not_done(tmp_path: Path, mo
     """As laws do, which tell whatever a search raises."""
     monkeypatch.setattr(gpu, "PARTS", {"Hiding": fine})
     monkeypatch.setattr(gpu, "_device_is_lost", lambda: True)
-    monkeypatch.setattr(gpu.os, "execv", lambda *_: gpu.sys.exit(1))
+    monkeypatch.setattr(os, "execv", lambda *_: sys.exit(1))
     result = CliRunner().invoke(gpu.main, ["--small", "--out", str(tmp_path), "--cells", "1"])
     assert result.exit_code == 1 and Notebook(tmp_path).findings["Hiding"].failed == "the device was lost to the process"
 
 
 def test_no_part_is_begun_when_the_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "PARTS", {"First": fine, "Next": fine})
-    monkeypatch.setattr(gpu.time, "monotonic", iter([0.0, 10.0, 10.0, 50.0, 70.0]).__next__)
+    monkeypatch.setattr(time, "monotonic", iter([0.0, 10.0, 10.0, 50.0, 70.0]).__next__)
     assert "Next: not done, the time is over" in run(tmp_path, "--minutes", "1")
     assert list(Notebook(tmp_path).findings) == ["First"]
 
 
 def test_no_cell_is_run_where_the_laws_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it found could not be believed."""
-    ran = []
+    ran: list[object] = []
+
+    def run_all(cells: object, *_: object) -> Finding:
+        ran.append(cells)
+        return Finding(["cell"], [["one"]])
+
     monkeypatch.setattr(gpu, "ON_GPU", True)
     monkeypatch.setattr(gpu, "_device_is_lost", lambda: False)
     monkeypatch.setattr(gpu, "forget", lambda: None)
     monkeypatch.setattr(gpu, "cells_in_order", list)
-    monkeypatch.setattr(gpu, "run_cells", lambda *_: ran.append(1) or Finding(["cell"], [["one"]]))
+    monkeypatch.setattr(gpu, "run_cells", run_all)
     verdicts = [False, True]
     broken = SimpleNamespace(law="resume", detail="", holds=False)
     whole = SimpleNamespace(law="resume", detail="", holds=True)

@@ -49,6 +49,9 @@ class WithoutValues:
 class NoCopies(TorchDispatchMode):
     """Refuses what has tensors both of the host and of the device, but for single numbers of the host."""
 
+    def __init__(self) -> None:
+        TorchDispatchMode.__init__(self)
+
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
         found = function(*arguments, **(options or {}))
         tensors = [

@@ -36,7 +36,7 @@ def test_a_row_that_fails_takes_no_other_with_it() -> None:
 def test_another_mask_than_the_cpus_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not correct.selection(SMALL).failed
     monkeypatch.setattr(correct, "DEVICE", "cpu")
-    monkeypatch.setattr(correct.torch, "equal", lambda *_: False)
+    monkeypatch.setattr(torch, "equal", lambda *_: False)
     assert correct.selection(SMALL).failed.startswith("another mask than the CPU's: 1,000 normal, 1,000 ties")
 
 
@@ -50,7 +50,7 @@ def test_only_waits_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def work() -> None:
         warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
 
-    monkeypatch.setattr(timing.torch.cuda, "set_sync_debug_mode", put_on)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", put_on)
     assert timing.host_waits(lambda: None) == 0
     with warnings.catch_warnings(action="ignore"):
         assert timing.host_waits(work) == 1
@@ -71,8 +71,8 @@ def test_a_device_is_timed_by_its_own_clock(monkeypatch: pytest.MonkeyPatch) -> 
 
     done: list[int] = []
     monkeypatch.setattr(timing, "ON_GPU", True)
-    monkeypatch.setattr(timing.torch.cuda, "Event", Event)
-    monkeypatch.setattr(timing.torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     assert timing.milliseconds_a_row(lambda: done.append(1), 7) == timing.milliseconds(lambda: done.append(1), 7) == 10.0
 
 
@@ -86,7 +86,7 @@ def test_images_are_timed_alone_and_with_steps(project: Path, monkeypatch: pytes
     assert resident[1] == "on the device" and float(resident[5]) == 0
 
 
-def test_what_is_on_the_device_is_compared_with_what_is_read(digits_directory: Path, monkeypatch) -> None:
+def test_what_is_on_the_device_is_compared_with_what_is_read(digits_directory: Path) -> None:
     reading = Loader(digits_directory / "train.beton", DIGITS, 64, 3)
     assert _furthest(reading, ResidentLoader(reading)) == 0
     other = ResidentLoader(reading)

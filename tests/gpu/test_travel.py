@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_there_and_back(archive: Path, tmp_path: Path, monkeypatch: pytest.Monke
 def test_wheels_are_those_of_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[str]] = []
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(travel.subprocess, "run", lambda command, **_: calls.append(command))
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: calls.append(command))
     travel._download(tmp_path, "3.12")
     (call,) = calls
     wanted = [word for word in call if "==" in word]

@@ -21,6 +21,7 @@ from slt_bench.kept.cells import NAME, keep_cells, restore_cells
 from slt_bench.kept.tickets import _ticket_of
 from slt_bench.params.sources import Source
 from slt_bench.records.checksums import write_checksums
+from slt_bench.records.result import Result
 from slt_bench.records.standing import cell_standing
 from slt_bench.report.results import table_results
 from slt_bench.run.tables.reports import keep_tables
@@ -72,7 +73,8 @@ def test_a_restored_result_is_compared_and_is_no_ticket(params: Experiments, kep
     standing = cell_standing(cell, None)
     assert standing.is_comparable and not standing.is_result
     assert standing.reason == "of other code, without its ticket.safetensors, without its last.safetensors"
-    assert table_results(table).outcomes[cell.id].stale == "of other code"  # type: ignore[union-attr]
+    outcome = table_results(table).outcomes[cell.id]
+    assert isinstance(outcome, Result) and outcome.stale == "of other code"
     (cell.directory / "metrics.json").write_text("{}")
     assert not cell_standing(cell, None).is_comparable, "a ticket that is not there hides no damage"
 
@@ -133,7 +135,9 @@ def test_a_divergence_is_kept_and_comes_back(tmp_path: Path, monkeypatch: pytest
     (paths.RESULTS / "one").mkdir(parents=True)
     keep_cells(table_results(experiment), paths.RESULTS / "one")
     shutil.rmtree(cell.directory)
-    assert restore_cells(experiment) == ([cell], []) and cell_standing(cell, None).record["diverged"]
+    assert restore_cells(experiment) == ([cell], [])
+    record = cell_standing(cell, None).record
+    assert record is not None and record["diverged"]
 
 
 def test_a_kept_ticket_of_other_images_is_not_taken(project: Path, make_cell: Callable[..., Cell]) -> None:

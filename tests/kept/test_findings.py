@@ -30,16 +30,14 @@ def kept_intervals() -> list[tuple[float, float]]:
 
 def kept_effects() -> list[tuple[float, float, float]]:
     """The effects of all claims that have an interval, with its ends."""
-    effects = [
-        claim["effect"]
-        for made in ROOT.glob("results/*/made.json")
-        for claim in json.loads(made.read_text(encoding="utf-8"))["claims"]
-    ]
-    return [
-        (float(re.match(r"-?[\d.]+", effect)[0]), *map(float, ends))  # type: ignore[index]
-        for effect in effects
-        for ends in INTERVAL.findall(effect)
-    ]
+    found = []
+    for made in ROOT.glob("results/*/made.json"):
+        for claim in json.loads(made.read_text(encoding="utf-8"))["claims"]:
+            for low, high in INTERVAL.findall(claim["effect"]):
+                size = re.match(r"-?[\d.]+", claim["effect"])
+                assert size is not None, claim
+                found.append((float(size[0]), float(low), float(high)))
+    return found
 
 
 def rounds_to(value: float, said: str) -> bool:

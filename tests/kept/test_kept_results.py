@@ -60,9 +60,8 @@ def check(path: Path) -> int:
         if source.get("before the first look"):
             assert kept["verdict"].endswith("undecided") and "[" not in kept["effect"], kept
             continue
-        effect = measure_effect(
-            claim, *([side[seed] for seed in seeds] for side in sides), source["selected from"], source["published"]
-        )
+        of, over = ([side[seed] for seed in seeds] for side in sides)
+        effect = measure_effect(claim, of, over, source["selected from"], source["published"])
         assert effect.verdict == kept["verdict"].removeprefix(f"{EXPLORATORY}: "), kept
         if effect.size is not None:
             digits = 4 if claim.metric == "dying_edge_ratio" else 2

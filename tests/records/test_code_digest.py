@@ -7,6 +7,7 @@ import re
 import shutil
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,9 +128,9 @@ def test_the_version_of_python_does_not_count(package: Path, monkeypatch: pytest
 
     def parse_as_later(text: str) -> ast.Module:
         tree = parse(text)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                node.type_params = []
+        named: list[Any] = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        for node in named:
+            node.type_params = []
         return tree
 
     digests._parsed.cache_clear()

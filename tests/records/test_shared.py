@@ -129,8 +129,8 @@ def test_a_single_cell_takes_what_another_table_has(done: Cell, monkeypatch: pyt
     other = done.model_copy(update={"table": "two"})
     monkeypatch.setattr(targets, "prepare_missing", lambda *_: None)
     monkeypatch.setattr(targets, "_cells_of", lambda *_: [other])
-    monkeypatch.setattr(targets, "run_cell", lambda _, cell: ran.append(is_done(cell)))
     ran = list[bool]()
+    monkeypatch.setattr(targets, "run_cell", lambda _, cell: ran.append(is_done(cell)))
     experiments: Any = SimpleNamespace(params=SimpleNamespace(machine=Machine()), tables={})
     targets.run_targets(experiments, [other.id, other.id], Places())
     assert ran == [True]
@@ -199,7 +199,7 @@ def test_a_parent_whose_record_is_damaged_gives_no_ticket(done_parent: Cell) -> 
 
 
 @pytest.fixture
-def done_parent(project: Path, make_cell: Callable[..., Cell]):
+def done_parent(project: Path, make_cell: Callable[..., Cell]) -> Cell:
     pretend(cell := make_cell(), 60.0)
     assert gives_ticket(cell)
     return cell

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -240,9 +241,11 @@ def test_for_up_to_the_published_size_is_excluded_only_where_no_pair_is_open(par
 def test_whether_seeds_would_decide_heeds_the_level_and_the_unit() -> None:
     values = [0.0, 1.0, 2.0]
     near = measure_effect(CLAIM, values, [0.0] * 3)  # n = 6: 1 +- 1.05 at the level of one, 1 +- 1.64 of four
-    results = [SimpleNamespace(effect=near, claim=CLAIM, pairs=pairs) for pairs in (1, 4)]
+    results: list[Any] = [SimpleNamespace(effect=near, claim=CLAIM, pairs=pairs) for pairs in (1, 4)]
     assert [would_decide(result, 7) for result in results] == [True, False]
     ratio = measure_effect(RATIO, [330.0, 330.1], [100.0, 100.0])
-    assert would_decide(SimpleNamespace(effect=ratio, claim=RATIO, pairs=1), 2)
+    alone: Any = SimpleNamespace(effect=ratio, claim=RATIO, pairs=1)
+    assert would_decide(alone, 2)
     short = measure_effect(RATIO, [330.0, 320.0], [100.0, 100.0])
-    assert not would_decide(SimpleNamespace(effect=short, claim=RATIO, pairs=1), 2)
+    alone.effect = short
+    assert not would_decide(alone, 2)

@@ -291,7 +291,8 @@ def test_versions_of_the_code_are_told_where_one_kind_of_search_has_several(para
 
 def test_a_difference_has_the_interval_of_the_mean_less_the_published() -> None:
     line: Any = SimpleNamespace(values=lambda _: [71.0, 72.0, 73.0])
-    assert _difference(line, SimpleNamespace(quantity="top1", value=70.0)) == "+2.00 [-0.48, +4.48]"
+    published: Any = SimpleNamespace(quantity="top1", value=70.0)
+    assert _difference(line, published) == "+2.00 [-0.48, +4.48]"
 
 
 def test_further_seeds_are_not_compared_with_published_values(params: Experiments) -> None:

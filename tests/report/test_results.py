@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.code_digest import cell_code
+from slt_bench.records.result import Result
 from slt_bench.report.results import table_results
 from slt_bench.report.terminal import short_table
 from slt_bench.run.tables.reports import report_table, show_table
@@ -142,9 +144,12 @@ def test_after_a_run_the_report_and_the_way_to_compare_are_named(
     experiments: Experiments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tracked = []
-    monkeypatch.setattr(
-        "slt_bench.tracking.runs.track", lambda table, results, whole: tracked.append((table, len(results), whole)) or ("7", 2)
-    )
+
+    def track(table: str, results: Sequence[Result], whole: bool) -> tuple[str, int]:
+        tracked.append((table, len(results), whole))
+        return "7", 2
+
+    monkeypatch.setattr("slt_bench.tracking.runs.track", track)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for cell in experiments.tables["one"].cells[:2]:
         pretend(cell, 60.0)

@@ -65,14 +65,18 @@ def run(params: Experiments, accuracy: Any, monkeypatch: pytest.MonkeyPatch, hou
     return runs
 
 
-def test_a_clear_effect_needs_no_more_seeds_than_the_table_has(params, monkeypatch, capsys) -> None:
+def test_a_clear_effect_needs_no_more_seeds_than_the_table_has(
+    params: Experiments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     runs = run(params, lambda cell: 60.0 + 10 * is_frozen(cell) + 0.01 * cell.seed * is_frozen(cell), monkeypatch)
     assert runs.seeds == [0, 1], "the table's own"
     assert {cell.sparsity for cells in runs.calls for cell in cells} == {0.3, 0.5}
     assert "all claims that are tests are decided" in capsys.readouterr().out
 
 
-def test_an_uncertain_one_gets_more_and_no_more_than_its_looks(params, monkeypatch, capsys) -> None:
+def test_an_uncertain_one_gets_more_and_no_more_than_its_looks(
+    params: Experiments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     noise = {0: 0.8, 1: 1.6, 2: 1.1, 3: 0.9, 4: 1.0, 5: 1.0}
     runs = run(params, lambda cell: 60.0 + (noise[cell.seed] if is_frozen(cell) else 0.0), monkeypatch)
     assert set(runs.seeds) > {0, 1} and max(runs.seeds) <= 4, "three looks: 2, 3 and 5 seeds"
@@ -82,25 +86,29 @@ def test_an_uncertain_one_gets_more_and_no_more_than_its_looks(params, monkeypat
     assert all(len(line.cells) >= 3 for line in results.lines if line.label != "weight training"), "they stand in the table"
 
 
-def test_what_no_look_can_decide_is_left(params, monkeypatch, capsys) -> None:
+def test_what_no_look_can_decide_is_left(
+    params: Experiments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     spread = {0: -9.0, 1: 10.0}
     runs = run(params, lambda cell: 60.0 + (spread[cell.seed] if is_frozen(cell) else 0.0), monkeypatch)
     assert runs.seeds == [0, 1] and "hopeless: frozen is better" in capsys.readouterr().out
 
 
-def test_it_stops_when_the_hours_are_over(params, monkeypatch, capsys) -> None:
+def test_it_stops_when_the_hours_are_over(
+    params: Experiments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of cells of which the first says how long they take."""
     monkeypatch.setattr(deciding, "seconds_of", lambda _, claims: {cell.id: 7200.0 for one in claims for cell in one.cells})
     runs = run(params, lambda _: 60.0, monkeypatch, hours=0.5)
     assert not runs.calls and "the hours do not suffice" in capsys.readouterr().out
 
 
-def test_where_nothing_ran_one_cell_a_process_tells_the_time(params, monkeypatch) -> None:
+def test_where_nothing_ran_one_cell_a_process_tells_the_time(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = run(params, lambda cell: 60.0 + 10 * is_frozen(cell), monkeypatch)
     assert len(runs.calls[0]) == 2
 
 
-def test_no_process_is_idle_while_a_claim_takes_its_cells(params) -> None:
+def test_no_process_is_idle_while_a_claim_takes_its_cells(params: Experiments) -> None:
     cells = params.tables["one"].cells
     seconds = {cell.id: 10.0 for cell in cells}
     assert filled([cells[:3], cells[2:6]], 2, seconds, 100) == cells[:4], "the fourth belongs to the next claim"
@@ -114,7 +122,7 @@ def test_no_process_is_idle_while_a_claim_takes_its_cells(params) -> None:
     assert filled([cells[:3], [cells[3], child]], 2, seconds, 50) == cells[:3], "and what needs its ticket"
 
 
-def test_no_cell_is_begun_that_does_not_end_within_the_hours(params) -> None:
+def test_no_cell_is_begun_that_does_not_end_within_the_hours(params: Experiments) -> None:
     """However many run at a time: one cell is one process."""
     claims = list(open_claims(table_results(params.tables["one"])))
     seconds: dict[str, float | None] = {cell.id: 3600.0 for claim in claims for cell in claim.cells}
@@ -123,7 +131,9 @@ def test_no_cell_is_begun_that_does_not_end_within_the_hours(params) -> None:
     assert cheapest(claims, seconds, left=3700.0, jobs=8, tried={claims[0].cells[0].id}) == claims[1:]
 
 
-def test_a_failed_cell_stops_nothing_else(params, monkeypatch, capsys) -> None:
+def test_a_failed_cell_stops_nothing_else(
+    params: Experiments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     runs = Runs(lambda cell: 60.0 + 10 * is_frozen(cell))
 
     def search(experiments: Experiments, tables: object, cells: Sequence[Cell], places: Places) -> list[Failure]:
@@ -163,7 +173,7 @@ def test_parents_whose_ticket_is_not_there_come_first(tmp_path: Path, monkeypatc
     assert len(claim.cells) == 4 and not any(parent in claim.cells for parent in parents)
 
 
-def test_the_plan_tells_what_an_open_claim_needs(params, capsys) -> None:
+def test_the_plan_tells_what_an_open_claim_needs(params: Experiments, capsys: pytest.CaptureFixture[str]) -> None:
     assert all("a time that is not known yet" in line for line in describe_open(params.tables["one"]))
     for cell in params.tables["one"].cells:
         pretend(cell, 60.0 + (1.0 + 0.4 * cell.seed) * is_frozen(cell))
@@ -173,7 +183,7 @@ def test_the_plan_tells_what_an_open_claim_needs(params, capsys) -> None:
     assert "next with 3 seeds, 2 cells more, about 0.00 hours" in capsys.readouterr().out
 
 
-def test_options_that_belong_together(params) -> None:
+def test_options_that_belong_together(params: Experiments) -> None:
     for options in (["--decide"], ["--hours", "1"]):
         with pytest.raises(BenchError, match="--decide and --hours H belong together"):
             invoke(["run", "one", *options])
@@ -182,7 +192,7 @@ def test_options_that_belong_together(params) -> None:
 
 
 def test_hours_are_of_all_tables_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, given = [0.0], []
+    now, given = [0.0], list[float]()
 
     def decide(experiments: object, table: str, hours: float, places: object) -> list[Failure]:
         given.append(hours)
@@ -193,5 +203,6 @@ def test_hours_are_of_all_tables_together(monkeypatch: pytest.MonkeyPatch) -> No
     for name in ("prepare_missing", "show_table", "report_failures"):
         monkeypatch.setattr(deciding, name, lambda *_: None)
     monkeypatch.setattr(deciding, "decide", decide)
-    deciding.decide_tables(SimpleNamespace(table=lambda t: SimpleNamespace(cells=[], name=t)), ["a", "b"], 1.0, None)
+    experiments: Any = SimpleNamespace(table=lambda name: SimpleNamespace(cells=[], name=name))
+    deciding.decide_tables(experiments, ["a", "b"], 1.0, Places())
     assert given == [1.0, 0.5]

@@ -20,6 +20,7 @@ from slt_bench.doctor.project import parameters
 from slt_bench.params.datasets import SOURCES, Images
 from slt_bench.tracking.contact import without_password
 from tests.experiment.test_params import GOOD
+from tests.toys_images import TarMode
 
 TREES = ["SLT_BENCH_CIFAR10", "SLT_BENCH_CIFAR100", "SLT_BENCH_IMAGENET_SAMPLE"]
 RELEASES = [("SLT_BENCH_CIFAR10", "cifar-10-batches-py", "data_batch_1"), ("SLT_BENCH_CIFAR100", "cifar-100-python", "train")]
@@ -41,8 +42,8 @@ def tree(root: Path, *folders: str) -> Path:
     return root
 
 
-def archive(path: Path, *names: str, mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as made:  # type: ignore[call-overload]
+def archive(path: Path, *names: str, mode: TarMode = "w") -> Path:
+    with tarfile.open(path, mode) as made:
         for name in names:
             made.addfile(tarfile.TarInfo(name))
     return path

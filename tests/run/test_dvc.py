@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_two_runs_use_dvc_one_after_the_other(project: Path, monkeypatch: pytest
         said.append(f"end {command[-1]}")
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(dvc.subprocess, "run", work)
+    monkeypatch.setattr(subprocess, "run", work)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(dvc.reproduce, ["one", "two"]))
     assert [line.split()[0] for line in said] == ["begin", "end"] * 2 and said[0][6:] == said[1][4:]

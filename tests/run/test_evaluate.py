@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,17 +45,23 @@ class Batches:
         return self.batches
 
 
+def rank(logits: Tensor, label: int) -> int:
+    """How many classes come before an image's own."""
+    return sorted(range(7), key=lambda c: -float(logits[c])).index(label)
+
+
 @pytest.mark.parametrize("batch", [1, 4, 7, 20])
 def test_against_a_naive_count(batch: int) -> None:
     generator = torch.Generator().manual_seed(0)
     logits, labels = torch.randn(20, 7, generator=generator), torch.randint(0, 7, (20,), generator=generator)
     images = torch.arange(20.0)[:, None]
     network = Table(logits).train()
-    (found,) = measure([network], Batches(images, labels, batch), 7)
-    ranks = [sorted(range(7), key=lambda c, n=n: -float(logits[n, c])).index(int(labels[n])) for n in range(20)]
+    loader: Any = Batches(images, labels, batch)
+    (found,) = measure([network], loader, 7)
+    ranks = [rank(logits[n], int(labels[n])) for n in range(20)]
     assert found.images == 20 and network.training
-    assert found.top1 == pytest.approx(5 * sum(rank == 0 for rank in ranks))
-    assert found.top5 == pytest.approx(5 * sum(rank < 5 for rank in ranks))
+    assert found.top1 == pytest.approx(5 * sum(each == 0 for each in ranks))
+    assert found.top5 == pytest.approx(5 * sum(each < 5 for each in ranks))
     assert found.loss == pytest.approx(float(nn.functional.cross_entropy(logits, labels)))
     for true in range(7):
         for predicted in range(7):
@@ -63,7 +70,8 @@ def test_against_a_naive_count(batch: int) -> None:
 
 
 def test_fewer_than_five_classes() -> None:
-    (found,) = measure([Table(torch.eye(3))], Batches(torch.arange(3.0)[:, None], torch.tensor([0, 1, 1]), 2), 3)
+    loader: Any = Batches(torch.arange(3.0)[:, None], torch.tensor([0, 1, 1]), 2)
+    (found,) = measure([Table(torch.eye(3))], loader, 3)
     assert found.top5 == 100 and found.top1 == pytest.approx(200 / 3)
 
 

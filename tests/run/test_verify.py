@@ -184,6 +184,6 @@ def test_the_command_fails_where_a_ticket_differs(kept: Path, capsys: pytest.Cap
 
 
 def test_tickets_that_see_images_otherwise_are_measured_apart() -> None:
-    files = [SimpleNamespace(ticket=SimpleNamespace(spec=make_spec(**how)))
-             for how in ({}, {"mean": [0.1] * 3}, {"std": [0.1] * 3}, {"image_size": 9}, {"resize": 9})]  # fmt: skip
+    files: list[Any] = [SimpleNamespace(ticket=SimpleNamespace(spec=make_spec(**how)))
+                        for how in ({}, {"mean": [0.1] * 3}, {"std": [0.1] * 3}, {"image_size": 9}, {"resize": 9})]  # fmt: skip
     assert len({_seen({"dataset": "digits"}, file) for file in files} | {_seen({"dataset": "x"}, files[0])}) == 6

@@ -32,7 +32,7 @@ from slt_bench.tracking.store import experiment, open_store
 from slt_bench.tracking.view import how_to_compare
 from tests.experiment.test_params import GOOD
 from tests.report.test_report import pretend
-from tests.toys_results import read_results
+from tests.toys_results import read_results, tracked
 
 pytestmark = pytest.mark.slow
 SEEDS, MEANS = "tags.cell LIKE '%'", "tags.mean LIKE '%'"
@@ -92,7 +92,7 @@ def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, m
     cells = [make_cell(seed=seed, **({"source": source} if source else {})) for source in (None, FROZEN) for seed in range(3)]
     for cell in cells:
         finish(cell, 80.0 + cell.seed)
-    where, written = track("one", read_results(cells[:5]), figures=False)
+    where, written = tracked(cells[:5], figures=False)
     client = open_store()
     assert written == 5 and len(client.search_runs([where], SEEDS)) == 5
     means = {run.data.tags["mean"]: run for run in client.search_runs([where], MEANS)}
@@ -138,7 +138,7 @@ def test_seeds_stand_under_one_mean_although_each_takes_the_ticket_of_its_own_pa
         file = children[-1].directory / "search.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"parent": parent_digest(parent.directory)}))
         write_checksums(file.parent)
-    experiment_id, _ = track("one", read_results(children))
+    experiment_id, _ = tracked(children)
     client = open_store()
     (mean,) = client.search_runs([experiment_id], MEANS)
     seeds = client.search_runs([experiment_id], SEEDS)
@@ -150,7 +150,7 @@ def test_seeds_move_to_a_mean_that_replaces_theirs(project_with_store: Path, mak
     cells = [make_cell(seed=seed) for seed in (0, 1)]
     for cell in cells:
         finish(cell, 80.0)
-    experiment_id, _ = track("one", read_results(cells[:1]))
+    experiment_id, _ = tracked(cells[:1])
     client = open_store()
     (mean,) = client.search_runs([experiment_id], MEANS)
     client.set_tag(mean.info.run_id, "identity", "of a version with less parameters")
@@ -163,7 +163,7 @@ def test_seeds_move_to_a_mean_that_replaces_theirs(project_with_store: Path, mak
 def test_the_view_that_the_link_opens_is_there(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
     finish(cell, 80.0)
-    where, _ = track("one", read_results([cell]), figures=False)
+    where, _ = tracked([cell], figures=False)
     key = re.findall(r"viewStateShareKey=(\w+)", how_to_compare(where))[0]
     view = json.loads(open_store().get_experiment(where).tags[f"mlflow.sharedViewState.{key}"])
     charts = [(chart["xaxis"]["key"], chart["yaxis"]["key"]) for chart in view["compareRunCharts"]]
@@ -178,7 +178,7 @@ def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_
     live.epoch(epoch(1))
     live.close()
     finish(cell, 80.0, code="of another time")
-    where, _ = track("one", read_results([cell]), figures=False)
+    where, _ = tracked([cell], figures=False)
     (run,) = open_store().search_runs([where], SEEDS)
     assert run.data.tags["code"] == "of another time" and run.info.status == "FINISHED"
 
@@ -186,7 +186,7 @@ def test_a_run_of_other_code_is_not_gone_on_with(project_with_store: Path, make_
 def test_a_changed_result_replaces_the_run(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
     finish(cell, 80.0)
-    where, _ = track("one", read_results([cell]), figures=False)
+    where, _ = tracked([cell], figures=False)
     metrics = cell.directory / "metrics.json"
     metrics.write_text(metrics.read_text().replace("80.0", "81.0"))
     write_checksums(cell.directory)
@@ -202,7 +202,7 @@ def test_what_a_table_has_no_more_is_removed_and_means_are_of_their_parameters(
     old, other = make_cell(), make_cell(source=FROZEN)
     for cell in (old, other):
         finish(cell, 80.0)
-    where, _ = track("one", read_results([old, other]), figures=False)
+    where, _ = tracked([old, other], figures=False)
     new = make_cell(recipe={"epochs": 5})
     assert (new.id, new.identity != old.identity) == (old.id, True)
     shutil.rmtree(old.directory)
@@ -215,9 +215,9 @@ def test_what_a_table_has_no_more_is_removed_and_means_are_of_their_parameters(
 def test_an_experiment_that_was_deleted_is_brought_back(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
     cell = make_cell()
     finish(cell, 80.0)
-    where, _ = track("one", read_results([cell]), figures=False)
+    where, _ = tracked([cell], figures=False)
     open_store().delete_experiment(where)
-    assert track("one", read_results([cell]), figures=False)[0] == where
+    assert tracked([cell], figures=False)[0] == where
 
 
 def test_a_table_that_has_not_run_makes_no_experiment(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:

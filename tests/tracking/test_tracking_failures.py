@@ -126,7 +126,7 @@ def test_a_stop_stays_a_stop_although_mlflow_wraps_it() -> None:
         try:
             raise Preempted("stopped")
         except Preempted as stop:
-            raise MlflowException(stop) from stop
+            raise MlflowException(str(stop)) from stop
 
 
 def test_waiting_that_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:

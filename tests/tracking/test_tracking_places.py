@@ -12,10 +12,9 @@ import pytest
 
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
-from slt_bench.tracking.runs import track
 from slt_bench.tracking.store import open_store
 from slt_bench.tracking.view import how_to_compare
-from tests.toys_results import read_results
+from tests.toys_results import tracked
 from tests.tracking.test_tracking import finish, project_with_a_result
 
 pytestmark = pytest.mark.slow
@@ -61,7 +60,7 @@ def test_store_and_pictures_lie_in_the_project_whatever_it_is_called_and_whereve
 
 
 def test_artifacts_that_an_older_store_has_by_their_old_place_are_found_again(bench: Experiments) -> None:
-    where, _ = track("one", read_results(bench.tables["one"].cells[:1]))
+    where, _ = tracked(bench.tables["one"].cells[:1])
     old = "UPDATE runs SET artifact_uri = '/old/place/' || artifact_uri WHERE artifact_uri LIKE 'mlruns/%'"
     elsewhere = "UPDATE experiments SET artifact_location = 's3://bucket/mlruns/0' WHERE experiment_id = 0"
     with closing(sqlite3.connect("mlflow.db")) as database:
