@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 import slt_bench
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.records.code_digest import cell_code
@@ -145,8 +146,8 @@ def test_after_a_run_the_report_and_the_way_to_compare_are_named(
 ) -> None:
     tracked = []
 
-    def track(table: str, results: Sequence[Result], whole: bool) -> tuple[str, int]:
-        tracked.append((table, len(results), whole))
+    def track(table: str, results: Sequence[Result], cells: Collection[Cell]) -> tuple[str, int]:
+        tracked.append((table, len(results), len(cells)))
         return "7", 2
 
     monkeypatch.setattr("slt_bench.tracking.runs.track", track)
@@ -157,4 +158,4 @@ def test_after_a_run_the_report_and_the_way_to_compare_are_named(
     *_, report, compare = capsys.readouterr().out.splitlines()
     assert report == "report: outputs/tables/one/report.html" and Path(report.removeprefix("report: ")).is_file()
     assert compare.startswith("MLflow: 2 runs written for one. Compare: start `mlflow ui`, open http://127.0.0.1:5000/#/")
-    assert tracked == [("one", 2, True)]
+    assert tracked == [("one", 2, len(experiments.tables["one"].all_cells))]
