@@ -62,6 +62,22 @@ def check_cell(cell: Cell, location: Location) -> None:
         cell.search.check(cell.recipe, cell.source.prune_ratio, cell.sparsity)
     except ValueError as error:
         raise Infeasible(location, f"search {cell.search_name}: {error}") from error
+    _check_phases(cell, location)
+
+
+def _check_phases(cell: Cell, location: Location) -> None:
+    """Check the phases of a search, which may be anybody's: each has an epoch, and the last the sparsity of the ticket."""
+    where = f"search {cell.search_name}, {cell.recipe.epochs} epochs"
+    try:
+        phases = cell.phases
+    except Exception as error:  # whatever foreign code does
+        raise Infeasible(location, f"{where}: its phases cannot be listed: {type(error).__name__}: {error}") from error
+    if not phases or any(not isinstance(phase.epochs, int) or phase.epochs < 1 for phase in phases):
+        found = ", ".join(str(phase.epochs) for phase in phases) or "none"
+        raise Infeasible(location, f"{where}: each phase needs one or more, got phases of {found}")
+    if abs(phases[-1].sparsity - cell.sparsity) > _EPSILON:
+        last, wanted = phases[-1].sparsity, cell.sparsity
+        raise Infeasible(location, f"{where}: the last phase has sparsity {last:g}, and not {wanted:g}, that of the ticket")
 
 
 def check_ticket(source: Source, parent_sparsity: float, location: Location) -> None:

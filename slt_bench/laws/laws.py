@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from slt_bench.common.errors import BenchError
 from slt_bench.laws.broken import Broken, equal
 from slt_bench.laws.names import misspelled
 from slt_bench.laws.steps import gradient, replay
@@ -34,7 +35,10 @@ def declaration(search: Search, device: str = "cpu") -> str:
         raise Broken("an unknown key is accepted: keep the base's model_config")
     if not search.label or not search.colour.startswith("#"):
         raise Broken(f"label {search.label!r} and colour {search.colour!r} must be a text and #rrggbb")
-    method = type(make_trainer(make_cell(search), device).method)
+    try:
+        method = type(make_trainer(make_cell(search), device).method)
+    except BenchError as error:
+        raise Broken(str(error)) from error
     for mistyped in (*misspelled(type(search), Search), *misspelled(method, Method)):
         raise Broken(mistyped)
     cell = make_cell(search)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ class SourceNetwork:
     layers: tuple[Layer, ...]
     weights: Tensor  # float32[N], never trained
     roles: Tensor  # uint8[N]: FREE, PRUNED or LOCKED
+    is_of_ticket: bool = False  # whether the roles were taken from one
 
     @property
     def size(self) -> int:
@@ -42,7 +43,7 @@ class SourceNetwork:
 
     def to(self, device: torch.device | str) -> SourceNetwork:
         """Copy the source network to a device; tensors that are there already are shared."""
-        return SourceNetwork(self.layers, self.weights.to(device), self.roles.to(device))
+        return replace(self, weights=self.weights.to(device), roles=self.roles.to(device))
 
 
 def count_roles(layers: Sequence[Layer], roles: Tensor) -> Budget:
@@ -163,7 +164,7 @@ def initial_scores(source: SourceNetwork, seed: int, init: ScoreInit = "kaiming_
     Returns:
         float32[N_free].
     """
-    purpose: random.Purpose = "new-scores" if draw else "scores"
+    purpose: random.Purpose = "new-scores" if draw else _first(source)
     parts = []
     for index, layer in enumerate(source.layers):
         stream = index + draw * len(source.layers)
@@ -187,8 +188,13 @@ def uniform_scores(source: SourceNetwork, seed: int) -> Tensor:
     Returns:
         float32[N_free] in (0, 1).
     """
-    values = np.concatenate([random.uniform(seed, "scores", i, layer.size) for i, layer in enumerate(source.layers)])
+    values = np.concatenate([random.uniform(seed, _first(source), i, layer.size) for i, layer in enumerate(source.layers)])
     return torch.from_numpy(values.astype(np.float32))[source.roles == FREE]
+
+
+def _first(source: SourceNetwork) -> random.Purpose:
+    """Name the stream of first scores: inside a ticket another, since by its own seed's the ticket has been chosen."""
+    return "scores-in-ticket" if source.is_of_ticket else "scores"
 
 
 def _weights(layer: Layer, index: int, seed: int, init: WeightInit, purpose: random.Purpose = "weights") -> NDArray[np.float32]:

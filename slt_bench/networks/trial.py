@@ -1,4 +1,4 @@
-"""The trial of somebody's module: a forward pass in evaluation and one in training, with random numbers set apart."""
+"""The trial of somebody's module: forward passes in evaluation and in training, with random numbers set apart."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def apart(seed: int) -> Iterator[None]:
 
 @torch.no_grad()
 def try_out(module: nn.Module, image_size: int, classes: int) -> str:
-    """Run images through a module on the CPU, and see what that changes.
+    """Run images through a module on the CPU, in training twice, and see what that changes.
 
     Args:
         module: with weights of any values; its batch norms count the images.
@@ -46,7 +46,8 @@ def try_out(module: nn.Module, image_size: int, classes: int) -> str:
     before = {name: values.clone() for name, values in _own_buffers(module).items()}
     with apart(0):
         images = torch.randn(_TRAINED, 3, image_size, image_size)
-        for is_training, batch in ((False, images[:1]), (True, images)):
+        earlier = None
+        for is_training, batch in ((False, images[:1]), (True, images), (True, images)):
             drawing = _Drawing(module.train(is_training))
             try:
                 logits = module(batch)
@@ -56,6 +57,9 @@ def try_out(module: nn.Module, image_size: int, classes: int) -> str:
                 drawing.end()
             if reason := _wrong_logits(logits, batch, classes) or drawing.reason:
                 return reason
+            if earlier is not None and len(earlier) == len(batch) and not torch.equal(logits, earlier):
+                return "the same images give other logits the second time: it keeps a state that no saved state holds"
+            earlier = logits.clone()
     for name, values in _own_buffers(module).items():
         if name not in before or not torch.equal(values, before[name]):
             return f"the buffer {name} changes while it computes: no ticket and no saved state holds it"

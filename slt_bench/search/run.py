@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from slt_bench.common import paths
-from slt_bench.common.errors import BenchError, Interrupted, Preempted
+from slt_bench.common.errors import Interrupted, Preempted
 from slt_bench.common.files import check_writable, exclusive, in_turn, write_text
 from slt_bench.compute.precision import precision_name, reproducible
 from slt_bench.compute.world import ALONE, World
@@ -29,11 +29,11 @@ from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.records.shared import set_edited_aside
 from slt_bench.records.standing import cell_standing
+from slt_bench.search.check import check_found
 from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.interrupts import Interrupts, Stop
 from slt_bench.search.record import common_record, full_record
 from slt_bench.search.search_log import SearchLog
-from slt_bench.search.steps.selector import Selector
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import save_ticket
 from slt_bench.ticket.top_k import Diverged
@@ -168,7 +168,7 @@ def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, inte
     bar = tqdm(total=epochs * steps, desc=trainer.cell.id, unit="step", disable=not (interactive and first), leave=False)
 
     def after_epoch(trainer: Trainer) -> None:
-        _check_budget(trainer)
+        check_found(trainer)
         epoch = trainer.log.history[-1]
         if tracker is not None:
             tracker.epoch(epoch)
@@ -189,16 +189,4 @@ def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, inte
                 where = f"in epoch {done + 1} of {epochs}, after step {under_way.steps_done} of {steps}"
             kind = Preempted if stop.signal_number == signal.SIGTERM else Interrupted
             raise kind(f"stopped {where}; this is saved, and the same command goes on from there") from None
-    _check_budget(trainer)  # what a saved state held, too
-
-
-def _check_budget(trainer: Trainer) -> None:
-    """Refuse an algorithm whose ticket would keep another number of edges than asked: nothing could be compared with it."""
-    cell, epoch, network = trainer.cell, trainer.log.history[-1], trainer.network
-    wanted = int(network.budget.locked.sum()) + Selector(network).keep_for(cell.sparsity)[0]
-    if trainer.best is not None and epoch.kept != wanted:
-        kind = cell.search.kind
-        raise BenchError(
-            f"{kind} keeps {epoch.kept:,} edges after epoch {epoch.epoch}, and not the {wanted:,} of sparsity "
-            f"{cell.sparsity:g}: `slt-bench check-search {kind}` tries its laws"
-        )
+    check_found(trainer)  # what a saved state held, too

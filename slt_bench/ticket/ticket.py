@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -89,11 +89,13 @@ class Spec(Model):
             BenchError: roles are missing, or of another network.
         """
         module, layers = architecture or self.architecture()
-        if self.source.layout != "from_ticket":
+        is_of_ticket = self.source.layout == "from_ticket"
+        if not is_of_ticket:
             roles = random_roles(self.seed, self.budget(layers))
         elif roles is None or roles.shape != (layers[-1].stop,):
             raise BenchError("the source network takes its roles from a ticket, which is not there or of another network")
-        return module, make_source(layers, self.seed, self.weight_init, roles)
+        source = make_source(layers, self.seed, self.weight_init, roles)
+        return module, replace(source, is_of_ticket=is_of_ticket)
 
     @model_validator(mode="before")
     @classmethod

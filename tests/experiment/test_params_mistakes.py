@@ -53,6 +53,21 @@ def test_a_mistake_is_one_short_line_whatever_stands_in_it(file: Path, old: str,
         assert line.isprintable() and re.match(r":\d+: \w", line.removeprefix(str(file))) and len(line) < len(str(file)) + 500
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("NoPhases", "each phase needs one or more, got phases of none"),
+        ("ShortPhase", "each phase needs one or more, got phases of 2, 0"),
+        ("WrongEnd", r"the last phase has sparsity 0\.\d+, and not 0\.\d+, that of the ticket"),
+        ("FailingPhases", "its phases cannot be listed: KeyError: 'rounds'"),
+    ],
+)
+def test_phases_of_a_search_of_ones_own_are_looked_at_before_it_runs(file: Path, name: str, reason: str) -> None:
+    file.write_text(GOOD.replace("kind: edge-popup", f"kind: 'tests.laws.broken:{name}'"))
+    with pytest.raises(BenchError, match=f"search ep, 2 epochs: {reason}"):
+        load_experiments(file)
+
+
 def test_of_very_many_mistakes_the_first_are_told_and_the_others_counted(file: Path) -> None:
     file.write_text(GOOD.replace("epochs: 2", ", ".join(f"k{number}: 1" for number in range(1000))))
     with pytest.raises(BenchError) as caught:

@@ -59,6 +59,65 @@ class FirstThreshold(_Broken):
     algorithm: ClassVar = _FirstThreshold
 
 
+class Unheeded(_Broken):
+    """It asks for new scores in the second phase, and its algorithm draws none."""
+
+    def phases(self, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
+        half = recipe.epochs // 2
+        return (Phase(half, target), Phase(recipe.epochs - half, target, scores="redrawn"))
+
+
+class _Larger(ScoreMethod["Larger"]):
+    def found(self) -> Found:
+        return Found(mask=self.network.mask | True)
+
+
+class Larger(_Broken):
+    """What it finds is larger than what its network keeps."""
+
+    algorithm: ClassVar = _Larger
+
+
+class _WeightsToo(ScoreMethod["WeightsToo"]):
+    def found(self) -> Found:
+        return Found(weights=self.learned)
+
+
+class WeightsToo(_Broken):
+    """It says that it learns scores, and finds weights."""
+
+    algorithm: ClassVar = _WeightsToo
+
+
+class _Uncoated(ScoreMethod["Uncoated"]):
+    def found(self) -> Found:
+        return Found(mask=self.network.mask, coats=self.network.mask.byte() * 0)
+
+
+class Uncoated(_Broken):
+    """Its coats say of every kept edge that it counts not at all."""
+
+    algorithm: ClassVar = _Uncoated
+
+
+class NoPhases(_Broken):
+    def phases(self, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
+        return ()
+
+
+class ShortPhase(_Broken):
+    """Its last phase has no epochs where there are few of all."""
+
+    def phases(self, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
+        last = recipe.epochs // 5
+        return (Phase(recipe.epochs - last, target / 2), Phase(last, target))
+
+
+class FailingPhases(_Broken):
+    def phases(self, recipe: Recipe, start: float, target: float) -> tuple[Phase, ...]:
+        raise KeyError("rounds")
+
+
 class _Mistyped(ScoreMethod["Mistyped"]):
     def after_steps(self, steps: int) -> None:
         self.learned.clamp_(-1, 1)

@@ -38,6 +38,10 @@ CASES = [(kind, parameters) for kind, several in PARAMETERS.items() for paramete
 BROKEN = {
     "AnyKey": ("declaration", "an unknown key is accepted"),
     "WrongEnd": ("declaration", "the last phase must have sparsity 0.6"),
+    "Unheeded": (
+        "declaration",
+        "phases with scores, .* which its algorithm, ScoreMethod, does not heed",
+    ),
     "OneTooMany": ("budget", r"dense source, sparsity 0.5: [\d,]+ edges are kept instead of [\d,]+"),
     "FirstThreshold": (
         "budget",

@@ -167,6 +167,8 @@ def test_building_leaves_random_numbers_as_they_were() -> None:
         ("lazy", r"before \(LazyConv2d\) is lazy"),
         ("RandomTable", "the buffer table is not the same in two builds"),
         ("Counts", "the buffer seen changes while it computes"),
+        ("Remembers", "the same images give other logits the second time"),
+        ("OwnNoise", "the same images give other logits the second time"),
         ("of_one_class_too_few", r"images \[1, 3, 8, 8\] give logits \[1, 9\] instead of \[1, 10\]"),
         ("of_images_of_32_pixels", r"images \[1, 3, 8, 8\] do not pass through it: RuntimeError: "),
         ("no_edges", "it has no convolution and no linear layer"),

@@ -186,6 +186,10 @@ def test_masks_and_weights_are_those_of_the_rule(name: str) -> None:
         method.after_step(step + 1)
         method.compose(position.phase_number)
         one_step(name, naive, rule, images, labels)
+    differ = ~torch.isclose(method.learned, naive.scores.detach(), rtol=1e-4, atol=1e-5)
+    assert int(differ.sum()) <= 2
+    if name == "gem-miner":
+        assert int((method.learned == 0).sum()) > 10, "the clamp has had nothing to do"
     assert int((first ^ fast.mask).sum()) > 0.01 * fast.mask.numel(), "the search has hardly moved"
 
 

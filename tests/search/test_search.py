@@ -241,9 +241,34 @@ def test_a_ticket_of_another_size_is_no_result(project: Path, make_cell: MakeCel
     kind = "tests.laws.broken:OneTooMany"
     cell = make_cell(search=search_class(kind)(kind=kind), recipe={"epochs": 1})
     for _ in range(2):
-        with pytest.raises(BenchError, match=r"OneTooMany keeps 3,117 edges after epoch 1, and not the 3,116 of sparsity 0\.5"):
+        with pytest.raises(BenchError, match=r"OneTooMany, after epoch 1, keeps 3,117 edges, and not the 3,116 of sparsity"):
             search(cell)
     assert not list(cell.directory.glob("*.safetensors")) and not is_done(cell)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("Larger", "finds 6,232 free edges, and not the 3,116 that its network keeps"),
+        ("WeightsToo", "must find a mask, and no trained weights"),
+        ("Uncoated", "finds kept edges with no coat"),
+    ],
+)
+def test_a_ticket_that_is_not_what_was_searched_is_no_result(project: Path, make_cell: MakeCell, name: str, wrong: str) -> None:
+    kind = f"tests.laws.broken:{name}"
+    cell = make_cell(search=search_class(kind)(kind=kind), recipe={"epochs": 1})
+    with pytest.raises(BenchError, match=f"^{kind}, after epoch 1, {wrong}: `slt-bench check-search {kind}` tries its laws"):
+        search(cell)
+    assert not list(cell.directory.glob("*.safetensors")) and not is_done(cell)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_weights_that_explode_without_a_nan_have_diverged_too(project: Path, make_cell: MakeCell, epochs: int) -> None:
+    """Under a batch norm they are finite, and so is the loss, where the variance of what they give is not."""
+    recipe = {"learning_rate": 1e7, "batch_size": 400, "epochs": epochs}
+    network = Network(kind="conv2", width=0.125, batch_norm=True)
+    record = record_of(make_cell(**{**KINDS["training"], "network": network, "recipe": recipe}))
+    assert re.match(r"epoch 1: (a batch norm's statistics are|the validation loss is) NaN or infinite", record["diverged"])
 
 
 def test_divergence_names_epoch_and_step(project: Path, make_cell: MakeCell) -> None:

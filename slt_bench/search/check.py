@@ -1,0 +1,43 @@
+"""The check of what a search, which may be anybody's, has found."""
+
+from __future__ import annotations
+
+from slt_bench.common.errors import BenchError
+from slt_bench.search.steps.selector import Selector
+from slt_bench.search.trainer import Trainer
+from slt_bench.ticket.found import Found
+
+
+def check_found(trainer: Trainer) -> None:
+    """Refuse an algorithm whose ticket is not what its declaration and the cell say: nothing could be compared with it.
+
+    Args:
+        trainer: after an epoch; before those of the final sparsity there is nothing to check.
+
+    Raises:
+        BenchError: the ticket has weights in place of a mask or the other way round, another number of edges than asked, or no
+            coat on a kept edge.
+    """
+    cell, epoch, network = trainer.cell, trainer.log.history[-1], trainer.network
+    if trainer.best is None:
+        return
+    locked = int(network.budget.locked.sum())
+    wanted = locked + Selector(network).keep_for(cell.sparsity)[0]
+    if epoch.kept != wanted:
+        wrong = f"keeps {epoch.kept:,} edges, and not the {wanted:,} of sparsity {cell.sparsity:g}"
+    else:
+        wrong = _fault(trainer.best.found, cell.search.learns == "weights", wanted - locked)
+    if wrong:
+        kind = cell.search.kind
+        raise BenchError(f"{kind}, after epoch {epoch.epoch}, {wrong}: `slt-bench check-search {kind}` tries its laws")
+
+
+def _fault(found: Found, is_of_weights: bool, wanted: int) -> str:
+    """Say what is wrong with a found subnetwork that is to have so many free edges; empty if nothing is."""
+    if (found.weights is not None, found.mask is None) != (is_of_weights, is_of_weights):
+        return "must find trained weights, and no mask" if is_of_weights else "must find a mask, and no trained weights"
+    if found.mask is None:
+        return ""
+    if (kept := int(found.mask.sum())) != wanted:
+        return f"finds {kept:,} free edges, and not the {wanted:,} that its network keeps"
+    return "finds kept edges with no coat" if found.coats is not None and bool((found.coats[found.mask] < 1).any()) else ""
