@@ -12,13 +12,12 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from slt_bench.common.errors import BenchError
 from slt_bench.laws.broken import Broken, equal
 from slt_bench.laws.names import misspelled
 from slt_bench.laws.steps import gradient, replay
 from slt_bench.laws.toy import END, SOURCES, bits, make_cell, make_trainer, run
 from slt_bench.params.searches import Search
-from slt_bench.search.methods.contract import Method
+from slt_bench.search.methods.contract import Method, unheeded
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.file import read_ticket, save_ticket
 
@@ -35,13 +34,12 @@ def declaration(search: Search, device: str = "cpu") -> str:
         raise Broken("an unknown key is accepted: keep the base's model_config")
     if not search.label or not search.colour.startswith("#"):
         raise Broken(f"label {search.label!r} and colour {search.colour!r} must be a text and #rrggbb")
-    try:
-        method = type(make_trainer(make_cell(search), device).method)
-    except BenchError as error:
-        raise Broken(str(error)) from error
-    for mistyped in (*misspelled(type(search), Search), *misspelled(method, Method)):
-        raise Broken(mistyped)
     cell = make_cell(search)
+    method = make_trainer(cell, device).method
+    for mistyped in (*misspelled(type(search), Search), *misspelled(type(method), Method)):
+        raise Broken(mistyped)
+    if reason := unheeded(method, cell.phases):
+        raise Broken(reason)
     if type(search).model_validate(search.model_dump(mode="json")) != search:
         raise Broken("the parameters written as JSON do not give the declaration again")
     last = cell.phases[-1].sparsity

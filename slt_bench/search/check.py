@@ -1,11 +1,22 @@
-"""The check of what a search, which may be anybody's, has found."""
+"""Checks of a search, which may be anybody's, before its first epoch and after each."""
 
 from __future__ import annotations
 
 from slt_bench.common.errors import BenchError
+from slt_bench.search.methods.contract import unheeded
 from slt_bench.search.steps.selector import Selector
 from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.found import Found
+
+
+def check_heeded(trainer: Trainer) -> None:
+    """Refuse an algorithm that does not do what the phases of its declaration ask for.
+
+    Raises:
+        BenchError: new scores, the last mask or momentum are asked for, and it has no `begin_phase`.
+    """
+    if reason := unheeded(trainer.method, trainer.schedule.phases):
+        raise BenchError(reason)
 
 
 def check_found(trainer: Trainer) -> None:

@@ -22,7 +22,7 @@ from slt_bench.records.provenance import session
 from slt_bench.search.checkpoint import Checkpoint, check_agreement
 from slt_bench.search.epoch_progress import EpochProgress
 from slt_bench.search.interrupts import Interrupts
-from slt_bench.search.methods.contract import Method, check_phases, is_replayable
+from slt_bench.search.methods.contract import Method, is_replayable
 from slt_bench.search.metrics import Metrics, measure
 from slt_bench.search.schedules import Position, Schedule, learning_rate
 from slt_bench.search.search_log import SearchLog
@@ -60,8 +60,7 @@ class Trainer:
             graphs: whether steps on a GPU are recorded as CUDA graphs, where the algorithm allows it and one process searches.
 
         Raises:
-            BenchError: no whole batch, a batch that the processes cannot share, unusable images, no parent ticket, or phases
-                that ask for what the algorithm does not do.
+            BenchError: no whole batch, a batch that the processes cannot share, unusable images, or no parent ticket.
             Diverged: the parent's search diverged.
         """
         check_batches(cell, train, world)
@@ -77,7 +76,6 @@ class Trainer:
             with_gradient=search.learns != "nothing",
         )  # fmt: skip
         self.method: Method[Any] = search.algorithm(search, self.network, cell.phases, recipe, cell.seed)
-        check_phases(self.method, cell.phases)
         self.optimizer = Sgd(self.method.learned, recipe.momentum, recipe.weight_decay)
         self.gradient = BatchGradient(self.network, self.method, self.microbatches, world, recipe.label_smoothing)
         self.masks = MaskStatistics(self.network.mask.numel(), device)
@@ -167,12 +165,12 @@ class Trainer:
         if self.method.settle(position.phase_number):
             self.masks.see(self.network.mask)  # a ticket may have edges that were in no step's mask
             gather_statistics(self.network, self.microbatches, self.train_loader, position.epoch)
-        self._check_finite(position, "a batch norm's statistics are", *batch_norm_statistics(self.network.module))
+        _check_finite(position, "a batch norm's statistics are", *batch_norm_statistics(self.network.module))
         metrics = None
         if self.val_loader is not None:
             classes = len(self.spec.classes)
             (metrics,) = measure([self.network], self.val_loader, classes, self.world, interrupts.between_batches)
-            self._check_finite(position, "the validation loss is", torch.tensor(metrics.loss))
+            _check_finite(position, "the validation loss is", torch.tensor(metrics.loss))
         self.log.add(self._history_line(position, loss, correct, metrics), progress.seconds)
         if self.schedule.is_last_phase(position.phase_number):
             top1 = None if metrics is None else metrics.top1
@@ -205,13 +203,8 @@ class Trainer:
         if not math.isfinite(loss):
             raise Diverged(f"epoch {epoch + 1}: the loss became {loss}")
         # A GPU's selection has not looked.
-        self._check_finite(position, f"a {self.cell.search.learns.removesuffix('s')} is", self.method.learned)
+        _check_finite(position, f"a {self.cell.search.learns.removesuffix('s')} is", self.method.learned)
         return loss, correct
-
-    def _check_finite(self, position: Position, what: str, *values: Tensor) -> None:
-        """Raise `Diverged` where a value is NaN or infinite; `what` is the message, up to its verb."""
-        if not all(bool(each.isfinite().all()) for each in values):
-            raise Diverged(f"epoch {position.epoch + 1}: {what} NaN or infinite")
 
     def _history_line(self, position: Position, loss: float, correct: int, metrics: Metrics | None) -> Epoch:
         """Put the history's line of a finished epoch together; the churn of masks counts from this call on."""
@@ -234,6 +227,12 @@ class Trainer:
     def _snapshot(self, val_top1: float | None) -> Snapshot:
         """Copy the subnetwork of now, after the last finished epoch."""
         return Snapshot.take(self.log.epochs, val_top1, self.method.found(), self.network.module)
+
+
+def _check_finite(position: Position, what: str, *values: Tensor) -> None:
+    """Raise `Diverged` where a value is NaN or infinite; `what` is the message, up to its verb."""
+    if not all(bool(each.isfinite().all()) for each in values):
+        raise Diverged(f"epoch {position.epoch + 1}: {what} NaN or infinite")
 
 
 @contextmanager

@@ -262,6 +262,12 @@ def test_a_ticket_that_is_not_what_was_searched_is_no_result(project: Path, make
     assert not list(cell.directory.glob("*.safetensors")) and not is_done(cell)
 
 
+def test_what_phases_ask_for_and_nobody_does_is_refused_before_the_first_epoch(project: Path, make_cell: MakeCell) -> None:
+    kind = "tests.laws.broken:Unheeded"
+    with pytest.raises(BenchError, match=f"^{kind} has phases with scores, .*ScoreMethod, does not heed"):
+        search(make_cell(search=search_class(kind)(kind=kind)))
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_weights_that_explode_without_a_nan_have_diverged_too(project: Path, make_cell: MakeCell, epochs: int) -> None:
     """Under a batch norm they are finite, and so is the loss, where the variance of what they give is not."""

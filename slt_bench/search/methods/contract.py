@@ -13,7 +13,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from slt_bench.common.errors import BenchError
 from slt_bench.params.recipes import Recipe as Recipe
 from slt_bench.params.searches import Phase as Phase
 from slt_bench.params.searches import Search as Search
@@ -189,22 +188,20 @@ class Method(ABC, Generic[Declaration]):
         self.learned.copy_(state["learned"])
 
 
-def check_phases(method: Method[Any], phases: Sequence[Phase]) -> None:
-    """Check that somebody acts on what phases ask for as they begin.
+def unheeded(method: Method[Any], phases: Sequence[Phase]) -> str:
+    """Say what phases ask for as they begin and nobody does, since the algorithm has no `begin_phase`; empty if nothing is.
 
     Args:
         method: the algorithm.
         phases: of its declaration.
-
-    Raises:
-        BenchError: scores, the last mask or momentum are to be heeded, and the algorithm has no `begin_phase`.
     """
     asks = any(phase.scores != "carried" or phase.inside_last_mask or phase.reset_momentum for phase in phases)
-    if asks and type(method).begin_phase is Method.begin_phase:
-        raise BenchError(
-            f"{method.search.kind} has phases with scores, inside_last_mask or reset_momentum, which its algorithm, "
-            f"{type(method).__name__}, does not heed: give it a begin_phase as iterative edge-popup has, or leave them out"
-        )
+    if not asks or type(method).begin_phase is not Method.begin_phase:
+        return ""
+    return (
+        f"{method.search.kind} has phases with scores, inside_last_mask or reset_momentum, which its algorithm, "
+        f"{type(method).__name__}, does not heed: give it a begin_phase as iterative edge-popup has, or leave them out"
+    )
 
 
 def is_replayable(method: Method[Any]) -> bool:
