@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Purpose = Literal[
-    "weights", "roles", "scores", "scores-in-ticket", "new-scores", "shuffle", "split", "subset", "test-subset", "digits-test",
-    "compress", "order", "augmentation", "redrawn-weights", "redraw", "gates",
+    "weights", "roles", "scores", "new-scores", "scores-in-ticket", "new-scores-in-ticket", "shuffle", "split", "subset",
+    "test-subset", "digits-test", "compress", "order", "augmentation", "redrawn-weights", "redraw", "gates",
 ]  # fmt: skip
 
 

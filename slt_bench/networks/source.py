@@ -164,7 +164,7 @@ def initial_scores(source: SourceNetwork, seed: int, init: ScoreInit = "kaiming_
     Returns:
         float32[N_free].
     """
-    purpose: random.Purpose = "new-scores" if draw else _first(source)
+    purpose = _purpose(source, draw)
     parts = []
     for index, layer in enumerate(source.layers):
         stream = index + draw * len(source.layers)
@@ -188,13 +188,15 @@ def uniform_scores(source: SourceNetwork, seed: int) -> Tensor:
     Returns:
         float32[N_free] in (0, 1).
     """
-    values = np.concatenate([random.uniform(seed, _first(source), i, layer.size) for i, layer in enumerate(source.layers)])
+    values = np.concatenate([random.uniform(seed, _purpose(source), i, layer.size) for i, layer in enumerate(source.layers)])
     return torch.from_numpy(values.astype(np.float32))[source.roles == FREE]
 
 
-def _first(source: SourceNetwork) -> random.Purpose:
-    """Name the stream of first scores: inside a ticket another, since by its own seed's the ticket has been chosen."""
-    return "scores-in-ticket" if source.is_of_ticket else "scores"
+def _purpose(source: SourceNetwork, draw: int = 0) -> random.Purpose:
+    """Name the stream of scores: inside a ticket another, since by the usual one of this seed the ticket was chosen."""
+    if source.is_of_ticket:
+        return "new-scores-in-ticket" if draw else "scores-in-ticket"
+    return "new-scores" if draw else "scores"
 
 
 def _weights(layer: Layer, index: int, seed: int, init: WeightInit, purpose: random.Purpose = "weights") -> NDArray[np.float32]:

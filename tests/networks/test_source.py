@@ -1,7 +1,6 @@
 """Law 5: one seed, one set of weights, whatever the roles; roles are exact and nested."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -132,14 +131,20 @@ def test_a_shuffled_ticket_keeps_its_density_in_every_layer() -> None:
         assert int((roles[part] == LOCKED).sum()) == int(kept[part].sum())
 
 
-@pytest.mark.parametrize("draw", [uniform_scores, lambda source, seed: initial_scores(source, seed).abs()])
-def test_first_scores_inside_a_ticket_know_nothing_of_it(draw: Callable[[SourceNetwork, int], torch.Tensor]) -> None:
-    """The parent's search began with the scores of the same seed, and its ticket keeps mostly the largest of them."""
-    kept = torch.cat([each >= each.median() for each in initial_scores(source(), 0).abs().split([x.size for x in LAYERS])])
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("random_mask", [False, True])
+def test_scores_inside_a_ticket_know_nothing_of_it(number: int, random_mask: bool) -> None:
+    """The parent's search had the scores of the same seed, and its ticket keeps mostly the largest of them."""
+
+    def draw(source: SourceNetwork) -> torch.Tensor:
+        return uniform_scores(source, 0) if random_mask else initial_scores(source, 0, draw=number).abs()
+
+    scores = initial_scores(source(), 0, draw=number).abs()
+    kept = torch.cat([each >= each.median() for each in scores.split([layer.size for layer in LAYERS])])
     roles = roles_from_ticket(kept, [layer.size for layer in LAYERS], 0, N // 4, N // 4, False)
     inside = replace(make_source(LAYERS, 0, "kaiming_uniform", roles), is_of_ticket=True)
     in_ticket = kept[roles == FREE].float()
-    largest = draw(inside, 0).topk(len(in_ticket) // 5).indices
+    largest = draw(inside).topk(len(in_ticket) // 5).indices
     assert abs(in_ticket[largest].mean() - in_ticket.mean()) < 0.05
     assert inside.to("cpu").is_of_ticket and not source(0.5).is_of_ticket
 
