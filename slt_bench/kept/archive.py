@@ -11,6 +11,7 @@ from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.files import replaced, write_text
 from slt_bench.experiment.experiments import Experiment, Experiments
+from slt_bench.kept.cells import NAME as CELLS
 from slt_bench.kept.cells import keep_cells, lost_cells
 from slt_bench.kept.claims import PICTURE, draw_claims
 from slt_bench.kept.table import MADE, kept_folders, last_date, read_kept
@@ -41,7 +42,7 @@ def tables_to_keep(experiments: Experiments, names: list[str], partial: bool = F
         partial: whether tables that have results, but not of all their cells, are kept too.
 
     Raises:
-        BenchError: a named table is not complete, or has no result at all, or a result that is kept would be lost.
+        BenchError: a named table is not complete, or has no result at all, or a result that is kept would be lost or may be.
     """
     tables = [table_results(experiments.table(name)) for name in names or experiments.tables]
     ready = [results for results in tables if (results.lines_with_results if partial else _is_complete(results))]
@@ -61,7 +62,9 @@ def _loses_nothing(results: TableResults, required: bool) -> bool:
     told = (
         f"{paths.RESULTS / name} keeps {len(lost)} results that outputs/ has not ({lost[0]}{', ...' if len(lost) > 1 else ''})"
     )
-    mend = f"`slt-bench results --restore {name}` brings them back, where no damaged ones lie, or remove {paths.RESULTS / name}"
+    mend = f"remove {paths.RESULTS / name}, if that is wanted"
+    if (paths.RESULTS / name / CELLS).is_file():
+        mend = f"`slt-bench results --restore {name}` brings them back, where no damaged ones lie, or {mend}"
     if required:
         raise BenchError(f"{told}, and they would be lost: {mend}")
     print(f"note: {name} is not kept anew: {told}. {mend}")

@@ -13,6 +13,7 @@ from slt_bench.common.errors import BenchError
 from slt_bench.common.files import atomic, replaced, write_bytes
 from slt_bench.experiment.cell import Cell
 from slt_bench.experiment.experiments import Experiment
+from slt_bench.kept.table import kept_cells
 from slt_bench.records.checksums import NAME as CHECKSUMS
 from slt_bench.records.checksums import OF_A_RESULT, TICKETS
 from slt_bench.records.result import Result
@@ -50,12 +51,14 @@ def lost_cells(results: TableResults) -> list[str]:
 
     Args:
         results: of the table; cells that it declares no more are not meant.
+
+    Raises:
+        BenchError: what is kept of the table does not say of which cells it is.
     """
-    experiment = results.experiment
-    try:
-        kept = {cell_id for cell_id, _, _ in _entries(paths.RESULTS / experiment.name / NAME)}
-    except BenchError:  # nothing is kept that could be lost
+    experiment, folder = results.experiment, paths.RESULTS / results.name
+    if not folder.exists():
         return []
+    kept = kept_cells(folder)
     declared = {cell.id for cell in experiment.all_cells}
     return sorted((kept & declared) - {cell.id for cell in _ended(results)})
 

@@ -16,6 +16,7 @@ from slt_bench.report.verdicts.statistics import UNKNOWN
 MADE = "made.json"
 _NEEDED = {"title", "cells", "dates", "hours", "hardware", "data", "warnings", "lines", "notes", "claims_note",
            "claims"}  # fmt: skip  # keys of it
+_ENDED = {"done", "stale", "diverged"}  # states in cells.csv of cells that have a result
 _OF_A_TICKET = {"file", "cell", "top1", "images", "dataset", "digest", "origin"}  # keys of a ticket's record
 
 
@@ -108,6 +109,22 @@ def read_kept(folder: Path) -> KeptTable:
         )
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BenchError(f"{folder} is no kept table: {type(error).__name__}: {error}") from None
+
+
+def kept_cells(folder: Path) -> set[str]:
+    """Read the ids of the cells whose results a kept table is made of, those that diverged among them.
+
+    Raises:
+        BenchError: the list of its cells is missing or damaged.
+    """
+    file = folder / "cells.csv"
+    try:
+        return {row["cell"] for row in _read_csv(file) if row["state"] in _ENDED}
+    except (OSError, ValueError, LookupError, csv.Error) as error:
+        raise BenchError(
+            f"{file} cannot be read: {type(error).__name__}, so that what would be lost is not known: bring it back, or remove "
+            f"{folder}"
+        ) from None
 
 
 def _read_csv(path: Path) -> list[Row]:

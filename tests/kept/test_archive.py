@@ -88,6 +88,31 @@ def test_no_kept_result_is_dropped_unasked(
     assert json.loads((paths.RESULTS / "one/made.json").read_text())["cells"] == 1, "where that is wanted"
 
 
+@pytest.mark.parametrize("archive", ["missing", "cut off"])
+def test_no_result_is_dropped_from_a_table_without_its_cells(
+    params: Experiments, monkeypatch: pytest.MonkeyPatch, archive: str
+) -> None:
+    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+    for cell in params.tables["one"].cells:
+        pretend(cell, 60.0)
+    keep_tables(params, ["one"])
+    folder = paths.RESULTS / "one"
+    cells = folder / "cells.tar.xz"
+    cells.write_bytes(cells.read_bytes()[:100])
+    if archive == "missing":
+        cells.unlink()
+    shutil.rmtree(params.tables["one"].cells[0].directory)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(BenchError, match=r"results/one keeps 1 results that outputs/ has not .*would be lost") as told:
+        keep_tables(params, ["one"], partial=True)
+    assert ("--restore" in str(told.value)) == (archive == "cut off"), "what is not there is not offered"
+    (folder / "cells.csv").unlink()
+    with pytest.raises(BenchError, match=r"results/one/cells\.csv cannot be read: .*what would be lost .*remove results/one"):
+        keep_tables(params, ["one"], partial=True)
+    left = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert left == {path: content for path, content in before.items() if path.name != "cells.csv"}
+
+
 def test_hours_are_told_by_the_kind_of_machine() -> None:
     def record(gpu: str | None, seconds: float) -> dict[str, Any]:
         return {"environment": {"gpu": gpu, "cpu": "one", "cores": 2}, "epoch_seconds": [seconds, seconds]}
