@@ -128,4 +128,4 @@ def track(table: str | None) -> None:
     if table in nothing:
         print(f"no cell of {table} has a result yet: `slt-bench run {table}` makes them")
     elif nothing:
-        print(f"{len(nothing)} tables have no result yet, and no experiment in MLflow")
+        print(f"tables without a result, which have no experiment in MLflow: {len(nothing)}")
