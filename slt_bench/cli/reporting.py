@@ -73,7 +73,11 @@ def report(table: str | None) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Write results/ as a static site into this folder, and nothing else.",
 )
-@click.option("--verify", is_flag=True, help="Evaluate the tickets that are kept in results/ again, and write nothing.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Evaluate the tickets kept in results/ again; prepares images, and writes nothing else.",
+)
 @click.option("--restore", is_flag=True, help="Put the kept results of tables back into outputs/, without their tickets.")
 def results(tables: tuple[str, ...], partial: bool, site: Path | None, verify: bool, restore: bool) -> None:
     """Keep the reports of complete tables, all if none is named, in results/, for the repository."""

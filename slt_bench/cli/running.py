@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slt_bench.cli.group import commands, load
-from slt_bench.cli.types import Count, Devices, Handover, Name, Parameter, Rates
+from slt_bench.cli.types import Count, Devices, Handover, Hours, Name, Parameter, Rates
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.params.machine import MOST_WORKERS
@@ -80,7 +80,7 @@ def prepare(dataset: str) -> None:
 )
 @_afresh
 @click.option("--decide", is_flag=True, help="Run cells, of more seeds too, where open claims can be decided most cheaply.")
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="With --decide: for how long.")
+@click.option("--hours", type=Hours(), metavar="H", help="With --decide: for how long.")
 def run(
     targets: tuple[str, ...],
     jobs: int | None,

@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 _MOST_RATE = 1e6
+_MOST_HOURS = 100_000  # eleven years
 _DEVICE = re.compile(r"\d{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+", re.ASCII)  # a number or, as nvidia-smi -L shows it, a name
 
 
@@ -28,6 +29,22 @@ class Count(click.ParamType[int]):
         if not (text.isdecimal() and len(text) < 10 and 1 <= int(text) <= self.most):
             self.fail(f"must be 1 or more, and {self.most:,} or less, got {text[:40]!r}", param, context)
         return int(text)
+
+
+class Hours(click.ParamType[float]):
+    """A number of hours above 0."""
+
+    name = "hours"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        """Read the number."""
+        try:
+            hours = float(value)
+        except ValueError:
+            hours = 0.0
+        if not 0 < hours < _MOST_HOURS:
+            self.fail(f"must be a number above 0, and below {_MOST_HOURS:,}, got {str(value)[:40]!r}", param, context)
+        return hours
 
 
 class Devices(click.ParamType[list[str]]):

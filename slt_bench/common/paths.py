@@ -29,6 +29,11 @@ def cells_dir(table: str) -> Path:
     return CELLS / table
 
 
+def rates_table(table: str) -> str:
+    """Name the directory and experiment of a table's cells at other learning rates, as no table can be named."""
+    return f"{table}.rates"
+
+
 def table_dir(table: str) -> Path:
     """Markdown, CSV, LaTeX and figures of a table."""
     return TABLES / table

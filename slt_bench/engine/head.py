@@ -75,9 +75,11 @@ class _Head:
             while self.running:
                 self._receive()
         except (KeyboardInterrupt, Interrupted) as stop:
-            self._stop_all()
+            goes_on = "all is saved, and the same command goes on"
+            if not self._stop_all():
+                goes_on = "the same command goes on from what searches had saved before"
             kind = Preempted if isinstance(stop, Preempted) else Interrupted
-            raise kind(f"stopped with {len(self.left)} cells to do; all is saved, and the same command goes on") from None
+            raise kind(f"stopped with {len(self.left)} cells to do; {goes_on}") from None
         except BaseException:  # the head itself cannot go on, as when nobody reads what it prints: nor need the searches
             self._ask_to_stop()
             raise
@@ -212,17 +214,19 @@ class _Head:
             if not any(cell.id in self.progress.running for cell in self.jobs[number].cells):
                 future.cancel()  # else a stop would wait for a worker to come; one that runs saves its state first
 
-    def _stop_all(self) -> None:
-        """Stop all jobs, and wait until each search has saved its state; a second Ctrl-C does not wait."""
-        self.is_stopping = True
+    def _stop_all(self) -> bool:
+        """Stop all jobs, and return whether each search has saved its state; a second Ctrl-C does not wait for that."""
+        self.is_stopping, waits = True, True
         try:
             self._ask_to_stop()
             while self.running:
                 self._receive()
         except (KeyboardInterrupt, Interrupted):
+            waits = False
             self.engine.channel.ask("now")
             end = time.monotonic() + _GRACE
             while self.running and time.monotonic() < end:
                 self._receive()
         for future in self.running.values():
             future.cancel()
+        return waits

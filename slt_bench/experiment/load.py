@@ -53,7 +53,8 @@ def schema() -> str:
 
 def _same_name(one: Cell, other: Cell) -> str:
     """Say that two cells, which are not the same, have one name."""
-    return f"{one.id} would be the name of two cells that differ: rename a search or recipe, or round what differs"
+    where = "" if one.table == other.table else f", one of table {one.table}"
+    return f"{one.id} would be the name of two cells that differ{where}: rename a search or recipe, or round what differs"
 
 
 class _Expansion:
@@ -68,6 +69,7 @@ class _Expansion:
             if isinstance(table, LikeTable):
                 self._expand_like(name, table)
         self._check_exploratory()
+        self._check_names()
         self.tables = {name: self.tables[name] for name in params.tables if name in self.tables}
 
     def _expand_like(self, name: str, table: LikeTable) -> None:
@@ -135,6 +137,16 @@ class _Expansion:
                         location: Location = ("tables", name, "claims", claim, "exploratory_in")
                         message = f"no table '{other}' has this claim{did_you_mean(other, having)}"
                         self.problems.append(Infeasible(location, message))
+
+    def _check_names(self) -> None:
+        """Refuse a table with a cell that has the name, but not the parameters, of another table's."""
+        first = dict[str, Cell]()
+        for table in self.tables.values():
+            for cell in table.all_cells:
+                other = first.setdefault(cell.id, cell)
+                if other is not cell and other.identity != cell.identity:
+                    self.problems.append(Infeasible(("tables", table.name), _same_name(other, cell)))
+                    break
 
     def _check_precision(self, name: str, cells: list[Cell]) -> None:
         """Refuse a table whose cells compute with different numbers: what is compared would differ in that too."""

@@ -42,7 +42,7 @@ def plugin_code(modules: Iterable[str]) -> PluginCode:
         seen.add(name)
         path = _source(name)
         if path is None:
-            raise BenchError(f"the plug-in {name} is not there: no module of this name is found")
+            raise BenchError(f"the plug-in {name} is not there, or is no Python file: no source of this name is found")
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for module, imported in _imports(tree, name, path.name == "__init__.py"):
             if module.partition(".")[0] == "slt_bench":

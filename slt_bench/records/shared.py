@@ -73,14 +73,16 @@ def set_edited_aside(cell: Cell) -> None:
 def set_tables_aside(tables: Iterable[str]) -> list[Path]:
     """Set aside the results and reports of tables that params.yaml does not declare; return their new directories."""
     declared, moved = set(tables), []
+    kept = declared | set(map(paths.rates_table, declared))
     for directory in sorted(paths.CELLS.glob("*")):
-        if directory.is_dir() and directory.name not in declared and not (directory / "search.json").exists():
+        if directory.is_dir() and directory.name not in kept and not (directory / "search.json").exists():
             set_aside(directory.name, ())  # cell by cell: others of this table may have been set aside before
             shutil.rmtree(directory)
             moved.append(paths.SET_ASIDE / directory.name)
     for directory in sorted(paths.TABLES.glob("*")):
         if directory.is_dir() and directory.name not in declared:
-            target = paths.SET_ASIDE / f"{directory.name}-report"  # a report can be written again: the last one is enough
+            # A report can be written again: the last one is enough. No table has a dot in its name, so none loses its results.
+            target = paths.SET_ASIDE / f"{directory.name}.report"
             shutil.rmtree(target, ignore_errors=True)
             moved.append(_move(directory, target))
     return moved

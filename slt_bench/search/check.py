@@ -9,12 +9,17 @@ from slt_bench.search.trainer import Trainer
 from slt_bench.ticket.found import Found
 
 
-def check_heeded(trainer: Trainer) -> None:
-    """Refuse an algorithm that does not do what the phases of its declaration ask for.
+def check_start(trainer: Trainer) -> None:
+    """Refuse a ticket without an edge, and an algorithm that does not do what the phases of its declaration ask for.
 
     Raises:
-        BenchError: new scores, the last mask or momentum are asked for, and it has no `begin_phase`.
+        BenchError: the sparsity leaves no edge of so small a network; or new scores, the last mask or momentum are asked for,
+            and the algorithm has no `begin_phase`.
     """
+    cell, network = trainer.cell, trainer.network
+    if not int(network.budget.locked.sum()) + Selector(network).keep_for(cell.sparsity)[0]:
+        edges = sum(layer.size for layer in network.source.layers)
+        raise BenchError(f"sparsity {cell.sparsity:.15g} leaves none of the {edges:,} edges of {cell.network_name}")
     if reason := unheeded(trainer.method, trainer.schedule.phases):
         raise BenchError(reason)
 

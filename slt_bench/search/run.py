@@ -29,7 +29,7 @@ from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.records.shared import set_edited_aside
 from slt_bench.records.standing import cell_standing
-from slt_bench.search.check import check_found, check_heeded
+from slt_bench.search.check import check_found, check_start
 from slt_bench.search.checkpoint import Checkpoint
 from slt_bench.search.interrupts import Interrupts, Stop
 from slt_bench.search.record import common_record, full_record
@@ -163,7 +163,7 @@ def _trainer(cell: Cell, manifest: Manifest, machine: Machine, world: World) -> 
 
 
 def _run(trainer: Trainer, checkpoint: Checkpoint, tracker: Tracker | None, interrupts: Interrupts) -> None:
-    check_heeded(trainer)
+    check_start(trainer)
     steps, epochs, first = len(trainer.train_loader), trainer.schedule.epochs, trainer.world.first
     interactive = sys.stderr.isatty()
     bar = tqdm(total=epochs * steps, desc=trainer.cell.id, unit="step", disable=not (interactive and first), leave=False)

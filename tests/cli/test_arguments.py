@@ -103,3 +103,10 @@ def test_rates_that_cannot_be_are_refused(value: str) -> None:
     ended = command("rates", "one", f"--rates={value}")
     (told,) = ended.stderr.splitlines()
     assert ended.returncode == 2 and "Invalid value for '--rates': must be like 0.1,0.3,1" in told and len(told) < 220
+
+
+@pytest.mark.parametrize("value", ["", "x", "0", "-1", "nan", "inf"])
+def test_hours_that_cannot_be_are_refused(value: str) -> None:
+    ended = command("run", "one", "--decide", f"--hours={value}")
+    (told,) = ended.stderr.splitlines()
+    assert ended.returncode == 2 and "Invalid value for '--hours': must be a number above 0" in told

@@ -239,6 +239,23 @@ def test_a_stop_is_passed_on_and_says_what_is_left(cells: list[Cell], stop: Base
     assert line.request() == "stop" and isinstance(caught.value, Preempted) == isinstance(stop, Preempted)
 
 
+def test_a_second_stop_does_not_say_that_all_is_saved(cells: list[Cell]) -> None:
+    class Impatient(ThreadLine):
+        def ask(self, request: Request) -> None:
+            super().ask(request)
+            if request == "stop":
+                raise KeyboardInterrupt
+
+    class Stopped(Told):
+        def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            raise KeyboardInterrupt
+
+    told, line = Stopped(lambda _: Report("")), Impatient()
+    with pytest.raises(Interrupted, match="goes on from what searches had saved before"), Progress(4, 0) as progress:
+        run_jobs([job_of(cells)], Engine(told, line), progress)
+    assert line.request() == "now"
+
+
 def test_a_worker_that_dies_after_the_last_note_is_no_failure(cells: list[Cell]) -> None:
     line = ThreadLine()
 

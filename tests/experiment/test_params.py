@@ -182,6 +182,26 @@ def test_a_claim_may_ask_for_more_seeds(file: Path) -> None:
     refused(file, text + claims % 3, "looks: 3", "looks: 9", r"looks: must be less than or equal to 8")
 
 
+def test_rows_that_more_seeds_are_not_for(file: Path) -> None:
+    """Those with seeds of their own, and those whose roles come from a ticket, which has the table's seeds."""
+    ticket = "source: {layout: from_ticket, prune_ratio: 0.2, lock_ratio: 0.2, ticket: {search: ep, sparsity: 0.5}}"
+    text = GOOD.replace("{search: training}", "{id: training, search: training}")
+    text = text.replace("{search: ep, sparsity: [0.3, 0.5]}", "{id: ep, search: ep, sparsity: 0.5, %s}")
+    text += "    claims: {a: {text: a, of: {row: training}, over: {row: ep}, looks: 3}}\n"
+    for own, spare in (("label: x", [5, 5, 0]), ("seeds: [0, 1]", [5, 0, 0]), (ticket, [5, 0, 0])):
+        file.write_text(text % own)
+        assert [len(row) for row in load_experiments(file).tables["one"].spare] == spare, own
+
+
+def test_a_cell_has_one_name_in_all_tables(file: Path) -> None:
+    two = GOOD + GOOD[GOOD.index("  one:") :].replace("  one:", "  two:")
+    file.write_text(two)
+    assert len(load_experiments(file).cells()) == 14, "the same cells"
+    before, _, after = two.rpartition("[0.3, 0.5]")
+    message = r":22: tables\.two: .*_ep_quick_s30_seed0 would be the name of two cells that differ, one of table one: rename"
+    refused(file, before + "[THESE]" + after, "THESE", "0.30000000000001", message)
+
+
 def test_a_missing_and_an_empty_file(file: Path) -> None:
     with pytest.raises(BenchError, match="is missing: run the command in the root"):
         load_experiments(file)
@@ -281,6 +301,7 @@ SMALL = """\
 def test_a_small_table_has_the_same_rows_at_its_own_budget(file: Path) -> None:
     text = GOOD.replace("  tiny: {kind: conv4, width: 0.125}", "  tiny: {kind: conv4}\n  tinier: {kind: conv4, width: 0.125}")
     text = text.replace("searches:", "  quicker: {epochs: 2, batch_size: 32, learning_rate: 0.1}\nsearches:", 1)
+    text = text.replace("{search: training}", "{search: training, seeds: [0, 1, 2]}")  # nor are these the small table's
     file.write_text(text + SMALL)
     tables = load_experiments(file).tables
     full, small = (tables[name].cells for name in ("one", "one-small"))

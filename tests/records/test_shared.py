@@ -174,11 +174,30 @@ def test_the_commit_is_that_of_this_code_and_not_of_a_project_that_has_it_instal
 
 def test_tables_that_are_gone_leave_the_outputs(done: Cell) -> None:
     (paths.table_dir("gone")).mkdir(parents=True)
-    assert set_tables_aside(["one"]) == [paths.SET_ASIDE / "gone-report"]
+    assert set_tables_aside(["one"]) == [paths.SET_ASIDE / "gone.report"]
     before = paths.SET_ASIDE / "one" / "earlier"  # a cell of it that was set aside before stays
     before.mkdir(parents=True)
     assert is_done(done) and set_tables_aside(["two"]) == [paths.SET_ASIDE / "one"]
     assert before.is_dir() and not (paths.CELLS / "one").exists() and take_from_others([done]) == [done]
+
+
+def test_cells_at_other_rates_are_their_tables(done: Cell) -> None:
+    """Where `slt-bench rates` looks for them, also while it runs and DVC plans."""
+    twin = done.model_copy(update={"table": paths.rates_table("one")})
+    twin.directory.mkdir(parents=True)
+    assert set_tables_aside(["one"]) == [] and twin.directory.is_dir()
+    assert set_tables_aside(["two"]) == [paths.SET_ASIDE / "one", paths.SET_ASIDE / "one.rates"]
+
+
+def test_a_report_replaces_no_results_that_are_set_aside(done: Cell) -> None:
+    """However the other table is called."""
+    for name in ("one", "one-report"):
+        cell = done.model_copy(update={"table": name})
+        if name != "one":
+            shutil.copytree(done.directory, cell.directory)
+    paths.table_dir("one").mkdir(parents=True)
+    set_tables_aside([])
+    assert (paths.SET_ASIDE / "one-report" / done.id / "search.json").is_file()
 
 
 def test_leftovers_are_named_and_stay(done: Cell) -> None:

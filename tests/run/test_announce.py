@@ -37,6 +37,13 @@ def test_cells_that_are_left_and_that_their_time_is_not_known(project: Path) -> 
     assert lines == ["14 of 14 cells are left; how long that takes is not known yet"]
 
 
+@pytest.mark.parametrize(("jobs", "time"), [(1, "28 min"), (4, "7 min")])
+def test_cells_that_run_together_take_a_share_of_their_time(project: Path, jobs: int, time: str) -> None:
+    experiments = declared()
+    planned = [replace(entry, seconds=120.0) for entry in plan(experiments.tables["one"].cells)]
+    assert announcement(experiments, planned, jobs) == [f"14 of 14 cells are left; about {time}"]
+
+
 def test_images_that_are_not_there_with_the_variable_and_the_tables(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLT_BENCH_IMAGENET", raising=False)
     experiments = of_imagenet()

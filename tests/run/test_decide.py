@@ -33,6 +33,7 @@ CLAIMS = """\
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiments:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(deciding, "prepare_missing", lambda *_: None)
     Path("params.yaml").write_text(TEXT + CLAIMS)
     return load_experiments(Path("params.yaml"))
 
@@ -70,6 +71,8 @@ def test_a_clear_effect_needs_no_more_seeds_than_the_table_has(
 ) -> None:
     runs = run(params, lambda cell: 60.0 + 10 * is_frozen(cell) + 0.01 * cell.seed * is_frozen(cell), monkeypatch)
     assert runs.seeds == [0, 1], "the table's own"
+    monkeypatch.setattr(deciding, "prepare_missing", None)
+    assert not run(params, None, monkeypatch).calls, "and then nothing is to be prepared"
     assert {cell.sparsity for cells in runs.calls for cell in cells} == {0.3, 0.5}
     assert "all claims that are tests are decided" in capsys.readouterr().out
 

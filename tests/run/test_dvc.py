@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from slt_bench.common.errors import Preempted
 from slt_bench.run.many import Places
 from slt_bench.run.tables import dvc, targets
 from tests.run.test_announce import declared
@@ -59,13 +61,44 @@ def test_two_runs_use_dvc_one_after_the_other(project: Path, monkeypatch: pytest
     """DVC refuses to work where another one does."""
     said: list[str] = []
 
-    def work(command: list[str], **_: object) -> SimpleNamespace:
+    def work(command: list[str], _: object) -> int:
         said.append(f"begin {command[-1]}")
         time.sleep(0.1)
         said.append(f"end {command[-1]}")
-        return SimpleNamespace(returncode=0)
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", work)
+    monkeypatch.setattr(dvc, "_whole", work)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(dvc.reproduce, ["one", "two"]))
     assert [line.split()[0] for line in said] == ["begin", "end"] * 2 and said[0][6:] == said[1][4:]
+
+
+STAND_IN = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open("stage", "w").close()
+child.wait()
+"""
+
+
+def test_a_stop_ends_the_stage_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC dies of a signal by itself, and would leave behind what it waits for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.py").write_text(STAND_IN)
+    run = "from slt_bench.common.errors import run_command\nfrom slt_bench.run.tables import dvc\n"
+    run += "run_command(lambda: dvc.reproduce('table@one'))"
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(dvc.__file__).parents[3]}", "PYTHONSAFEPATH": ""}
+    with subprocess.Popen([sys.executable, "-c", run], env=environment, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(tmp_path / "stage")
+        process.terminate()
+        told = process.communicate(timeout=30)[1]  # which waits for all who can write there, the stage too
+    assert process.returncode == Preempted.status and "Traceback" not in told
+
+
+def wait_for(file: Path) -> None:
+    """Wait until a file is there."""
+    for _ in range(300):
+        if file.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{file} was not written")

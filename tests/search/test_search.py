@@ -246,6 +246,11 @@ def test_a_ticket_of_another_size_is_no_result(project: Path, make_cell: MakeCel
     assert not list(cell.directory.glob("*.safetensors")) and not is_done(cell)
 
 
+def test_a_ticket_of_no_edge_is_refused_before_the_search(project: Path, make_cell: MakeCell) -> None:
+    with pytest.raises(BenchError, match=r"sparsity 0\.999999999999 leaves none of the [\d,]+ edges of "):
+        search(make_cell(sparsity=1 - 1e-12))
+
+
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [

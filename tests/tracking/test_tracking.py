@@ -27,11 +27,11 @@ from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch
 from slt_bench.records.provenance import parent_digest
 from slt_bench.tracking.live import LiveRun
-from slt_bench.tracking.runs import log_epochs, track
+from slt_bench.tracking.runs import TableRuns, log_epochs, track
 from slt_bench.tracking.store import experiment, open_store
 from slt_bench.tracking.view import how_to_compare
 from tests.experiment.test_params import GOOD
-from tests.report.test_report import pretend
+from tests.report.test_report import pretend, record_too
 from tests.toys_results import read_results, tracked
 
 pytestmark = pytest.mark.slow
@@ -69,6 +69,9 @@ def test_live_then_rebuilt_gives_one_run_a_cell(project_with_store: Path, make_c
         live.close("KILLED")
     client = open_store()
     where = [experiment(client, "one")]
+    runs = TableRuns(client, where[0], "one")
+    assert client.get_run(runs.open_run(cell, cell_code(cell)).info.run_id).info.status == "RUNNING", "while it goes on"
+    LiveRun(cell, patience=0).close("KILLED")
     (run,) = client.search_runs(where, SEEDS)
     assert run.info.status == "KILLED" and run.data.metrics["val_top1"] == 78.0
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_top1")] == [1, 2]
@@ -99,7 +102,7 @@ def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, m
     assert set(means) == {cells[0].setting, cells[3].setting}
     dense, frozen = means[cells[0].setting], means[cells[3].setting]
     assert dense.data.metrics["test_top1"] == 81.0 and dense.data.metrics["test_top1_std"] == 1.0
-    assert (dense.data.metrics["seeds"], frozen.data.metrics["seeds"]) == (3, 2)
+    assert (dense.data.metrics["seeds"], frozen.data.metrics["seeds"]) == (3, 2) and "seconds" in dense.data.metrics
     assert dense.data.tags["mlflow.runColor"] != frozen.data.tags["mlflow.runColor"] and "seed" not in dense.data.params
     for run in client.search_runs([where], SEEDS):
         assert run.data.tags["mlflow.parentRunId"] == means[run.data.tags["setting"]].info.run_id
@@ -113,6 +116,15 @@ def test_seeds_stand_under_the_mean_of_their_setting(project_with_store: Path, m
     assert alone.data.metrics["seeds"] == 1 and "test_top1_std" not in alone.data.metrics
     (seed,) = client.search_runs([where], f"tags.cell = '{cells[3].id}'")
     assert seed.data.tags["mlflow.parentRunId"] == alone.info.run_id
+
+
+def test_seconds_of_unlike_machines_have_no_mean(project_with_store: Path, make_cell: Callable[..., Cell]) -> None:
+    for cell, cpu in zip(cells := [make_cell(seed=seed) for seed in range(2)], ("one", "other"), strict=True):
+        finish(cell, 80.0)
+        record_too(cell, {"environment": {"libraries": {"torch": "2"}, "cpu": cpu, "cores": 2, "gpu": None}})
+    where, _ = tracked(cells, figures=False)
+    (mean,) = open_store().search_runs([where], MEANS)
+    assert mean.data.metrics["test_top1"] == 80.0 and "seconds" not in mean.data.metrics
 
 
 def test_an_import_that_is_interrupted_leaves_no_epoch_in_part() -> None:

@@ -38,7 +38,6 @@ def decide_tables(experiments: Experiments, targets: Sequence[str], hours: float
     tables, failures = [experiments.table(target) for target in targets], list[Failure]()
     deadline = time.monotonic() + 3600 * hours
     for experiment in tables:
-        prepare_missing(experiments, experiment.cells)
         failures += decide(experiments, experiment.name, (deadline - time.monotonic()) / 3600, places)
         show_table(experiment)
     report_failures(failures)
@@ -74,6 +73,7 @@ def decide(experiments: Experiments, table: str, hours: float, places: Places) -
         cells = filled([claim.cells for claim in order], jobs, seconds, left)
         if _total(order[0].cells, seconds) is None:
             cells = cells[:jobs]  # these tell the time
+        prepare_missing(experiments, cells)
         failures += search_cells(experiments, [table], cells, places)
         tried |= {cell.id for cell in cells}
     for line in state_of(experiment, claims, seconds, left, jobs, tried):

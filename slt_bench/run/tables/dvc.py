@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,12 +33,24 @@ def reproduce(*stages: str) -> None:
 
     Raises:
         SystemExit: a stage failed, and has printed the reason, or DVC did.
+        Interrupted: Ctrl-C, or SIGTERM (`Preempted`); the stage that was running has ended too.
     """
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *stages]
     # Stages call `python`, which has to be this one, whether its environment is activated or not.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     with in_turn(paths.STATE / "dvc.lock"):
-        status = subprocess.run(command, env=os.environ | {ANNOUNCED: "1", "PATH": path}).returncode
+        status = _whole(command, os.environ | {ANNOUNCED: "1", "PATH": path})
     if status:
         print(f"`dvc repro {' '.join(stages)}` failed (exit status {status}); by itself it says more", file=sys.stderr)
         raise SystemExit(status)
+
+
+def _whole(command: list[str], environment: Mapping[str, str]) -> int:
+    """Run a command and return its exit status; if that is stopped, nothing that the command has started is left running."""
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)  # DVC alone would leave its stage behind
+            raise

@@ -7,6 +7,7 @@ from functools import partial
 from statistics import mean
 from typing import Any
 
+from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import grouped
 from slt_bench.experiment.cell import Cell
@@ -68,9 +69,9 @@ def first_of_recipes(experiment: Experiment) -> list[Cell]:
 
 def at_rate(cell: Cell, rate: float) -> Cell:
     """Return a cell's twin with another learning rate, whose results lie beside those of the table."""
-    changes: dict[str, Any] = {"table": f"{cell.table}-rates"}
+    changes: dict[str, Any] = {"table": paths.rates_table(cell.table)}
     if rate != cell.recipe.learning_rate:  # else it is the same cell, whose result serves both
-        changes["recipe_name"] = f"{cell.recipe_name}{_AT}{rate:g}"
+        changes["recipe_name"] = f"{cell.recipe_name}{_AT}{_written(rate)}"
         changes["recipe"] = cell.recipe.model_copy(update={"learning_rate": rate})
     return cell.model_copy(update=changes)
 
@@ -102,7 +103,12 @@ def compared(tried: Sequence[tuple[str, Cell]]) -> list[str]:
 
 
 def _rate(recipe: str, cell: Cell) -> str:
-    return f"{cell.recipe.learning_rate:g}{' (now)' if cell.recipe_name == recipe else ''}"
+    return f"{_written(cell.recipe.learning_rate)}{' (now)' if cell.recipe_name == recipe else ''}"
+
+
+def _written(rate: float) -> str:
+    """Write a rate with all its digits, so that different ones are never taken for one: 0.1, 3, 1e-05."""
+    return repr(rate).removesuffix(".0")
 
 
 def _shown(outcome: Result | Absent, found: Mapping[str, float]) -> str:
