@@ -33,6 +33,8 @@ def test_a_claim_is_a_line_with_its_interval(tmp_path: Path) -> None:
         assert draw_claims(summaries(), tmp_path / name)
     drawn = (tmp_path / "one.svg").read_text()
     assert drawn == (tmp_path / "two.svg").read_text(), "equal results give equal bytes"
+    assert draw_claims(summaries(claim="5 $ a^^ $, by", of=CLAIM["of"].replace("tiny", "$^$")), tmp_path / "wild.svg")
+    assert "<!-- 5 $ a^^ $ -->" in (tmp_path / "wild.svg").read_text(), "and nothing is taken for mathematics"
     assert "<!-- Iterative is better -->" in drawn and "<!-- does not hold -->" in drawn
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from slt_bench.report.figures.plots import accuracy_against_sparsity, dying_agai
 from slt_bench.report.results import table_results
 from slt_bench.run.tables.reports import report_table
 from tests.report.test_report import params as params  # a fixture
-from tests.report.test_report import pretend, written
+from tests.report.test_report import pretend, record_too, written
 
 pytestmark = pytest.mark.figures
 
@@ -73,6 +74,21 @@ def test_labels_are_shown_as_they_are_written(params: Experiments) -> None:
         (told,) = [entry.get_text() for entry in figure.legends[0].get_texts()][:1]
         assert told.replace(r"\$", "$").strip().startswith(line.label), told
         shutil.rmtree(line.cell.directory)
+
+
+def test_no_text_of_a_report_is_taken_for_mathematics(params: Experiments) -> None:
+    text = Path("params.yaml").read_text()
+    wild = "5 $ a_b^^ $"  # which is none, and an error
+    text = text.replace("title: One", f'title: "{wild}"').replace("{search: ep,", f'{{label: "{wild}", search: ep,', 1)
+    table = written(text).tables["one"]
+    cell = next(line.cell for line in table_results(table).lines if line.row == 1)
+    pretend(cell, 80.0)
+    record_too(cell, {"layers": [{"name": f"_{wild}.weight", "total": 600}, {"name": "b.weight", "total": 400}]})
+    report_table(table)
+    for file in (paths.table_dir("one") / "figures").glob("*.svg"):
+        told = [comment.strip() for comment in re.findall("<!--(.*?)-->", file.read_text()) if "^^" in comment]
+        assert told and all(wild in comment for comment in told), (file, told)
+        assert file.stem != "layer-density" or f"_{wild}" in told, "the legend has all layers"
 
 
 def test_a_curve_over_sparsities_is_not_named_by_the_first_of_them(params: Experiments) -> None:

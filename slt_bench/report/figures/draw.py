@@ -91,7 +91,7 @@ def _draw_insides(searched: Sequence[Line], title: str) -> dict[str, Figure]:
     searches = list(zip(names, (line.results[0] for line in chosen), strict=True))
     figures = {"layer-density": layer_density(searches), "score-distribution": score_distribution(searches)}
     for figure in figures.values():
-        figure.suptitle(fill(title + part, 70), x=0.01, ha="left", fontsize=12, fontweight="bold")
+        figure.suptitle(literal(fill(title + part, 70)), x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figures
 
 

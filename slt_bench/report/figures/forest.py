@@ -10,6 +10,7 @@ from textwrap import fill
 from matplotlib.axes import Axes
 
 from slt_bench.report.figures.draw import drawn
+from slt_bench.report.figures.styles import literal
 
 _COLOURS = {"holds": "#0b7a53", "does not hold": "#b3261e"}  # those of pages; grey for what is undecided or no test
 _LINE, _WIDTH = 0.2, 8.0  # inches
@@ -37,7 +38,7 @@ def draw_forest(groups: Mapping[str, Sequence[Estimate]], matters: float, path: 
     Raises:
         BenchError: the file cannot be written.
     """
-    titles = {text: fill(text, 90) for text in groups}
+    titles = {text: literal(fill(text, 90)) for text in groups}
     rows = sum(len(estimates) + 1 + titles[text].count("\n") + 0.6 for text, estimates in groups.items())
     with drawn(path, figsize=(_WIDTH, _LINE * rows + 0.6)) as figure:
         axes = figure.subplots()
@@ -51,7 +52,7 @@ def draw_forest(groups: Mapping[str, Sequence[Estimate]], matters: float, path: 
             )
             for estimate in estimates:
                 place -= 1
-                ticks.append((place + 0.5, estimate.label))
+                ticks.append((place + 0.5, literal(estimate.label)))
                 _draw(axes, estimate, place + 0.5)
             place -= 0.6
         axes.set_yticks([position for position, _ in ticks], [label for _, label in ticks], fontsize=8)

@@ -19,14 +19,16 @@ _COLUMNS = 3
 
 
 def layer_density(searches: Sequence[tuple[str, Result]]) -> Figure:
-    """Draw the kept share of every layer over the epochs; the first layers are dark."""
+    """Draw the kept share of every layer over the epochs; the first layers are dark. Searches have their names of `Styles`."""
     figure, panels = _panels(searches)
     for axes, (_, result) in zip(panels, searches, strict=True):
         layers = result.record["layers"]
         for index, layer in enumerate(layers):
             shares = [epoch.layer_density[index] for epoch in result.history]
             colour = plt.get_cmap("viridis")(0.9 * index / max(1, len(layers) - 1))
-            axes.plot(_epochs(result), shares, color=colour, linewidth=1.4, label=layer["name"].removesuffix(".weight"))
+            axes.plot(
+                _epochs(result), shares, color=colour, linewidth=1.4, label=literal(layer["name"].removesuffix(".weight"))
+            )
         axes.set_ylim(-0.03, 1.03)
     panels[0].set_ylabel("kept share of the layer")
     handles, labels = panels[0].get_legend_handles_labels()
@@ -38,7 +40,7 @@ def layer_density(searches: Sequence[tuple[str, Result]]) -> Figure:
 
 
 def score_distribution(searches: Sequence[tuple[str, Result]]) -> Figure:
-    """Draw quantiles of |score| over the epochs."""
+    """Draw quantiles of |score| over the epochs. Searches have their names of `Styles`."""
     figure, panels = _panels(searches)
     low, quarter, half, three, high = range(len(QUANTILES))
     for axes, (_, result) in zip(panels, searches, strict=True):
@@ -67,7 +69,7 @@ def _panels(searches: Sequence[tuple[str, Result]]) -> tuple[Figure, list[Axes]]
     )
     flat: list[Any] = list(grid.flat)
     for axes, (name, _) in zip(flat, searches, strict=False):
-        axes.set_title(literal(fill(name, 36)), fontsize=8, fontweight="normal")
+        axes.set_title(fill(name, 36), fontsize=8, fontweight="normal")
         axes.set_xlabel("epoch", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in flat[len(searches) :]:
