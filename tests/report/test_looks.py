@@ -195,6 +195,41 @@ def test_a_seed_that_diverged_is_replaced_by_the_next(params: Experiments) -> No
     assert describe(stays, None, None).startswith("stays undecided: looked at once")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{id: frozen, search: ep,", "{id: frozen, seeds: [6, 5, 9], search: ep,"),
+        ("{id: dense, search: ep,", "{id: dense, seeds: [6, 5], search: ep,"),
+        ("layout: epl, lock_rule: joint}", "layout: from_ticket, ticket: {search: ep, sparsity: 0.5}}"),
+    ],
+)
+def test_rows_with_their_own_seeds_or_tickets_have_no_further_ones(params: Experiments, old: str, new: str) -> None:
+    text = Path("params.yaml").read_text()
+    assert old in text
+    Path("params.yaml").write_text(text.replace(old, new))
+    changed = load_experiments(Path("params.yaml"))
+    (frozen, _) = claims_of(changed)
+    assert set(frozen.usable) == {5, 6} and frozen.further == [2], "those that both rows have"
+    (needed, *_) = open_claims(table_results(changed.tables["one"]))
+    assert {cell.seed for cell in needed.cells} == {5, 6}
+
+
+def test_a_look_for_which_too_many_seeds_diverged_is_not_taken(params: Experiments) -> None:
+    """Not even with those that are left, of which there are fewer than was fixed."""
+    gains = {5: 3.0, 6: -3.0, 7: 0.5, 8: 0.4}
+    run(params, [5, 6, 7, 8], gains.__getitem__)
+    for cell in params.tables["one"].spare_cells:
+        if cell.seed > 8 and cell.setting.endswith("dense_ep_quick_s50"):
+            diverge(cell)
+    (frozen, _) = claims_of(params)
+    assert frozen.usable == [5, 6, 7, 8] and frozen.seeds == (5, 6, 7) and (frozen.look, frozen.further) == (2, [])
+
+
+def test_a_seed_that_a_first_look_waits_for_is_named(params: Experiments) -> None:
+    run(params, [5], float)
+    assert [claim.left_out for claim in claims_of(params)] == [["seed 6 (edge popup: has not run yet)"]] * 2
+
+
 def test_a_better_line_holds_though_by_less_than_matters(params: Experiments) -> None:
     """Beyond the threshold is beyond it; what reaches around it, and short of what matters, does not hold."""
     effects = [measure_effect(claim(matters=1.0), values, [0.0] * 3) for values in ([0.5, 0.55, 0.45], [0.1, -0.1, 0.2])]
@@ -249,3 +284,5 @@ def test_whether_seeds_would_decide_heeds_the_level_and_the_unit() -> None:
     short = measure_effect(RATIO, [330.0, 320.0], [100.0, 100.0])
     alone.effect = short
     assert not would_decide(alone, 2)
+    beaten: Any = SimpleNamespace(effect=measure_effect(CLAIM, [-2.0, -2.1], [0.0] * 2), claim=CLAIM, pairs=1)
+    assert would_decide(beaten, 3), "that it does not hold is a decision too"
