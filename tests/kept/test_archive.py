@@ -13,7 +13,8 @@ import pytest
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
 from slt_bench.experiment.experiments import Experiments
-from slt_bench.kept.archive import _hardware, list_archived
+from slt_bench.experiment.load import load_experiments
+from slt_bench.kept.archive import _counted, _hardware, list_archived
 from slt_bench.kept.cells import restore_cells
 from slt_bench.kept.site import write_site
 from slt_bench.kept.table import kept_folders, kept_tables
@@ -111,6 +112,35 @@ def test_no_result_is_dropped_from_a_table_without_its_cells(
         keep_tables(params, ["one"], partial=True)
     left = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert left == {path: content for path, content in before.items() if path.name != "cells.csv"}
+
+
+def test_a_result_that_the_table_declares_no_more_is_not_missed(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+    for cell in params.tables["one"].cells:
+        pretend(cell, 60.0)
+    keep_tables(params, ["one"])
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("seeds: [0, 1]", "seeds: [1]"))
+    shutil.rmtree(params.tables["one"].cells[0].directory)
+    keep_tables(load_experiments(), ["one"])
+    assert json.loads((paths.RESULTS / "one/made.json").read_text())["cells"] == 5
+
+
+def test_the_list_begins_with_what_means_something_and_counts_findings(
+    params: Experiments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+    for cell in params.tables["one"].cells:
+        pretend(cell, 60.0)
+    keep_tables(params, ["one"])
+    shutil.copytree(paths.RESULTS / "one", paths.RESULTS / "an-older")
+    made = paths.RESULTS / "one/made.json"
+    made.write_text(json.dumps(json.loads(made.read_text()) | {"small": True}))
+    Path("README.md").write_text("somebody's own\n")
+    list_archived(params)
+    assert Path("README.md").read_text() == "somebody's own\n", "which has no place for a list"
+    listed = re.findall(r"^\| \[(.*?)\]", (paths.RESULTS / "README.md").read_text(), re.MULTILINE)
+    assert listed == ["an-older", "one"]
+    assert _counted(["by construction", "exploratory: holds", "holds", "undecided", "holds"]) == "holds: 2, undecided: 1"
 
 
 def test_hours_are_told_by_the_kind_of_machine() -> None:

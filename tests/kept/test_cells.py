@@ -27,6 +27,7 @@ from slt_bench.report.results import table_results
 from slt_bench.run.tables.reports import keep_tables
 from tests.report.test_claims import TEXT
 from tests.report.test_report import diverge, pretend
+from tests.run.test_decide import CLAIMS as LOOKS
 from tests.toys_results import read_results
 
 
@@ -64,6 +65,18 @@ def test_what_is_kept_makes_the_same_table_elsewhere(
     assert untouched.read_bytes() == b"mine" and restore_cells(table) == ([], [])
     keep_tables(params, ["one"])
     assert {name: (paths.RESULTS / "one" / name).read_bytes() for name in before} == before and kept.read_bytes() == archive
+
+
+def test_cells_of_further_seeds_come_back_too(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+    Path("params.yaml").write_text(TEXT + LOOKS)
+    table = (experiments := load_experiments()).tables["one"]
+    cells = [*table.cells, table.spare_cells[0]]
+    for cell in cells:
+        pretend(cell, 60.0)
+    keep_tables(experiments, ["one"])
+    shutil.rmtree("outputs")
+    assert {cell.id for cell in restore_cells(table)[0]} == {cell.id for cell in cells}
 
 
 def test_a_restored_result_is_compared_and_is_no_ticket(params: Experiments, kept: Path) -> None:

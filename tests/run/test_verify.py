@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 
 from slt_bench.cli.commands import invoke
 from slt_bench.common import paths
@@ -67,6 +68,8 @@ def change(folder: Path, how: Change) -> None:
 def test_a_kept_ticket_gives_its_accuracy_again(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file,) = (kept / "tickets").iterdir()
     assert file.name.endswith("_seed0.safetensors"), "the ticket of the first seed"
+    with safe_open(file, "pt") as content:
+        assert "mask_coded" in content.keys(), "entropy-coded"  # noqa: SIM118  # it is no mapping
     (check,) = verify_results(DECLARED, ["one"])
     assert check.kind == "equal" and str(check).startswith("✓ results/one/tickets/")
     assert [each.kind for each in verify_results(DECLARED, [])] == ["equal"], "all tables where none is named"
