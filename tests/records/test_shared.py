@@ -76,6 +76,9 @@ def test_what_a_table_declares_no_more_is_set_aside_and_comes_back(done: Cell) -
     (moved,) = set_aside("one", [kept])
     assert moved == paths.SET_ASIDE / "one" / done.id and not done.directory.exists() and kept.directory.exists()
     assert take_from_others([done]) == [done] and is_done(done)
+    unfinished = done.directory.with_name(f".{done.id}.1.tmp")  # another process is at it
+    unfinished.mkdir()
+    (unfinished / "search.json").touch()
     assert set_aside("one", [done, kept]) == [] == set_aside("nothing", [])
 
 
