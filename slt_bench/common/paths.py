@@ -30,7 +30,7 @@ def cells_dir(table: str) -> Path:
 
 
 def rates_table(table: str) -> str:
-    """Name the directory and experiment of a table's cells at other learning rates, as no table can be named."""
+    """Name the directory and the experiment of a table's cells at other learning rates; no table may have such a name."""
     return f"{table}.rates"
 
 

@@ -16,9 +16,8 @@ def check_start(trainer: Trainer) -> None:
         BenchError: the sparsity leaves no edge of so small a network; or new scores, the last mask or momentum are asked for,
             and the algorithm has no `begin_phase`.
     """
-    cell, network = trainer.cell, trainer.network
-    if not int(network.budget.locked.sum()) + Selector(network).keep_for(cell.sparsity)[0]:
-        edges = sum(layer.size for layer in network.source.layers)
+    if not sum(_wanted(trainer)):
+        cell, edges = trainer.cell, trainer.network.source.size
         raise BenchError(f"sparsity {cell.sparsity:.15g} leaves none of the {edges:,} edges of {cell.network_name}")
     if reason := unheeded(trainer.method, trainer.schedule.phases):
         raise BenchError(reason)
@@ -34,18 +33,23 @@ def check_found(trainer: Trainer) -> None:
         BenchError: the ticket has weights in place of a mask or the other way round, another number of edges than asked, or no
             coat on a kept edge.
     """
-    cell, epoch, network = trainer.cell, trainer.log.history[-1], trainer.network
+    cell, epoch = trainer.cell, trainer.log.history[-1]
     if trainer.best is None:
         return
-    locked = int(network.budget.locked.sum())
-    wanted = locked + Selector(network).keep_for(cell.sparsity)[0]
-    if epoch.kept != wanted:
-        wrong = f"keeps {epoch.kept:,} edges, and not the {wanted:,} of sparsity {cell.sparsity:g}"
+    locked, free = _wanted(trainer)
+    if epoch.kept != locked + free:
+        wrong = f"keeps {epoch.kept:,} edges, and not the {locked + free:,} of sparsity {cell.sparsity:g}"
     else:
-        wrong = _fault(trainer.best.found, cell.search.learns == "weights", wanted - locked)
+        wrong = _fault(trainer.best.found, cell.search.learns == "weights", free)
     if wrong:
         kind = cell.search.kind
         raise BenchError(f"{kind}, after epoch {epoch.epoch}, {wrong}: `slt-bench check-search {kind}` tries its laws")
+
+
+def _wanted(trainer: Trainer) -> tuple[int, int]:
+    """Count the locked and the free edges that a ticket of the cell's sparsity keeps."""
+    network = trainer.network
+    return int(network.budget.locked.sum()), Selector(network).keep_for(trainer.cell.sparsity)[0]
 
 
 def _fault(found: Found, is_of_weights: bool, wanted: int) -> str:

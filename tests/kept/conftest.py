@@ -9,6 +9,7 @@ import pytest
 from slt_bench.experiment.experiments import Experiments
 from slt_bench.experiment.load import load_experiments
 from slt_bench.kept import archive
+from tests.report.conftest import figures_where_they_are_looked_at as figures_where_they_are_looked_at  # a fixture
 from tests.report.test_claims import CLAIMS, TEXT
 
 

@@ -23,8 +23,14 @@ from slt_bench.run.tables.reports import keep_tables
 from tests.report.test_report import diverge, pretend, record_too
 
 
-def test_a_table_whose_cells_have_all_diverged_is_kept_too(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+def keep_all(params: Experiments) -> None:
+    """Keep a table whose cells all seem to have run."""
+    for cell in params.tables["one"].cells:
+        pretend(cell, 60.0)
+    keep_tables(params, ["one"])
+
+
+def test_a_table_whose_cells_have_all_diverged_is_kept_too(params: Experiments) -> None:
     for cell in params.tables["one"].cells:
         diverge(cell)
         record_too(cell, {"code": cell_code(cell)})
@@ -34,7 +40,7 @@ def test_a_table_whose_cells_have_all_diverged_is_kept_too(params: Experiments, 
     assert "diverged" in (paths.RESULTS / "one" / "table.md").read_text()
 
 
-def test_a_folder_that_was_not_finished_is_no_kept_table(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_was_not_finished_is_no_kept_table(params: Experiments) -> None:
     for name in ("one", ".one.123.tmp"):
         (paths.RESULTS / name).mkdir(parents=True)
         (paths.RESULTS / name / "made.json").write_text("{}")
@@ -46,10 +52,7 @@ def test_a_folder_that_was_not_finished_is_no_kept_table(params: Experiments, mo
 
 
 def test_a_table_whose_tickets_are_too_much_changes_nothing(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
-    for cell in params.tables["one"].cells:
-        pretend(cell, 60.0)
-    keep_tables(params, ["one"])
+    keep_all(params)
     before = {path: path.read_bytes() for path in paths.RESULTS.rglob("*") if path.is_file()}
     monkeypatch.setattr("slt_bench.kept.tickets._MOST_BYTES", -1)
     shutil.rmtree(params.tables["one"].cells[0].directory)
@@ -60,10 +63,7 @@ def test_a_table_whose_tickets_are_too_much_changes_nothing(params: Experiments,
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_no_kept_result_is_dropped_unasked(
-    named: bool, params: Experiments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+def test_no_kept_result_is_dropped_unasked(named: bool, params: Experiments, capsys: pytest.CaptureFixture[str]) -> None:
     first, *others = params.tables["one"].cells
     for cell in (first, *others):
         pretend(cell, 60.0)
@@ -90,13 +90,8 @@ def test_no_kept_result_is_dropped_unasked(
 
 
 @pytest.mark.parametrize("archive", ["missing", "cut off"])
-def test_no_result_is_dropped_from_a_table_without_its_cells(
-    params: Experiments, monkeypatch: pytest.MonkeyPatch, archive: str
-) -> None:
-    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
-    for cell in params.tables["one"].cells:
-        pretend(cell, 60.0)
-    keep_tables(params, ["one"])
+def test_no_result_is_dropped_from_a_table_without_its_cells(params: Experiments, archive: str) -> None:
+    keep_all(params)
     folder = paths.RESULTS / "one"
     cells = folder / "cells.tar.xz"
     cells.write_bytes(cells.read_bytes()[:100])
@@ -114,24 +109,16 @@ def test_no_result_is_dropped_from_a_table_without_its_cells(
     assert left == {path: content for path, content in before.items() if path.name != "cells.csv"}
 
 
-def test_a_result_that_the_table_declares_no_more_is_not_missed(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
-    for cell in params.tables["one"].cells:
-        pretend(cell, 60.0)
-    keep_tables(params, ["one"])
+def test_a_result_that_the_table_declares_no_more_is_not_missed(params: Experiments) -> None:
+    keep_all(params)
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("seeds: [0, 1]", "seeds: [1]"))
     shutil.rmtree(params.tables["one"].cells[0].directory)
     keep_tables(load_experiments(), ["one"])
     assert json.loads((paths.RESULTS / "one/made.json").read_text())["cells"] == 5
 
 
-def test_the_list_begins_with_what_means_something_and_counts_findings(
-    params: Experiments, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
-    for cell in params.tables["one"].cells:
-        pretend(cell, 60.0)
-    keep_tables(params, ["one"])
+def test_the_list_begins_with_what_means_something_and_counts_findings(params: Experiments) -> None:
+    keep_all(params)
     shutil.copytree(paths.RESULTS / "one", paths.RESULTS / "an-older")
     made = paths.RESULTS / "one/made.json"
     made.write_text(json.dumps(json.loads(made.read_text()) | {"small": True}))

@@ -32,9 +32,8 @@ from tests.toys_results import read_results
 
 
 @pytest.fixture
-def kept(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> Path:
+def kept(params: Experiments) -> Path:
     """The archive of a table whose cells all seem to have run, and whose report has no figures."""
-    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
     for cell in params.tables["one"].cells:
         pretend(cell, 60.0 + cell.seed)
     keep_tables(params, ["one"])
@@ -67,8 +66,7 @@ def test_what_is_kept_makes_the_same_table_elsewhere(
     assert {name: (paths.RESULTS / "one" / name).read_bytes() for name in before} == before and kept.read_bytes() == archive
 
 
-def test_cells_of_further_seeds_come_back_too(params: Experiments, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slt_bench.report.write.draw_figures", lambda *_: [])
+def test_cells_of_further_seeds_come_back_too(params: Experiments) -> None:
     Path("params.yaml").write_text(TEXT + LOOKS)
     table = (experiments := load_experiments()).tables["one"]
     cells = [*table.cells, table.spare_cells[0]]

@@ -14,6 +14,7 @@ import pytest
 from slt_bench.common.errors import Preempted
 from slt_bench.run.many import Places
 from slt_bench.run.tables import dvc, targets
+from tests.engine.projects import wait_until_said
 from tests.run.test_announce import declared
 
 
@@ -76,7 +77,7 @@ def test_two_runs_use_dvc_one_after_the_other(project: Path, monkeypatch: pytest
 STAND_IN = """
 import subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-open("stage", "w").close()
+print("begun", file=open("stage", "w"), flush=True)
 child.wait()
 """
 
@@ -89,16 +90,7 @@ def test_a_stop_ends_the_stage_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run += "run_command(lambda: dvc.reproduce('table@one'))"
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(dvc.__file__).parents[3]}", "PYTHONSAFEPATH": ""}
     with subprocess.Popen([sys.executable, "-c", run], env=environment, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(tmp_path / "stage")
+        wait_until_said([tmp_path / "stage"], "begun", process)
         process.terminate()
         told = process.communicate(timeout=30)[1]  # which waits for all who can write there, the stage too
     assert process.returncode == Preempted.status and "Traceback" not in told
-
-
-def wait_for(file: Path) -> None:
-    """Wait until a file is there."""
-    for _ in range(300):
-        if file.exists():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{file} was not written")

@@ -19,7 +19,7 @@ _COLUMNS = 3
 
 
 def layer_density(searches: Sequence[tuple[str, Result]]) -> Figure:
-    """Draw the kept share of every layer over the epochs; the first layers are dark. Searches have their names of `Styles`."""
+    """Draw the kept share of every layer over the epochs; the first layers are dark. `Styles` names the searches."""
     figure, panels = _panels(searches)
     for axes, (_, result) in zip(panels, searches, strict=True):
         layers = result.record["layers"]
@@ -40,7 +40,7 @@ def layer_density(searches: Sequence[tuple[str, Result]]) -> Figure:
 
 
 def score_distribution(searches: Sequence[tuple[str, Result]]) -> Figure:
-    """Draw quantiles of |score| over the epochs. Searches have their names of `Styles`."""
+    """Draw quantiles of |score| over the epochs. `Styles` names the searches."""
     figure, panels = _panels(searches)
     low, quarter, half, three, high = range(len(QUANTILES))
     for axes, (_, result) in zip(panels, searches, strict=True):
