@@ -115,15 +115,18 @@ def kept_cells(folder: Path) -> set[str]:
     """Read the ids of the cells whose results a kept table is made of, those that diverged among them.
 
     Raises:
-        BenchError: the list of its cells is missing or damaged.
+        BenchError: the list of its cells is missing, damaged or cut off.
     """
     file = folder / "cells.csv"
     try:
-        return {row["cell"] for row in _read_csv(file) if row["state"] in _ENDED}
-    except (OSError, ValueError, LookupError, csv.Error) as error:
+        rows, declared = _read_csv(file), read_made(folder)["declared"]
+        if sum(row["shown"] == "True" for row in rows) != declared or any(None in row.values() for row in rows):
+            raise ValueError(f"it has not the {declared} whole rows that {MADE} tells of")
+        return {row["cell"] for row in rows if row["state"] in _ENDED}
+    except (OSError, ValueError, LookupError, csv.Error, BenchError) as error:
         raise BenchError(
-            f"{file} cannot be read: {type(error).__name__}, so that what would be lost is not known: bring it back, or remove "
-            f"{folder}"
+            f"{file} cannot be read: {type(error).__name__}: {error}, so that what would be lost is not known: bring it back, "
+            f"or remove {folder}"
         ) from None
 
 

@@ -109,6 +109,20 @@ def test_no_result_is_dropped_from_a_table_without_its_cells(params: Experiments
     assert left == {path: content for path, content in before.items() if path.name != "cells.csv"}
 
 
+@pytest.mark.parametrize("kept", [0, 1, -1, 0.5])
+def test_a_list_of_cells_that_is_cut_off_does_not_pass_for_fewer(params: Experiments, kept: float) -> None:
+    """To nothing, to its head, by its last row, or inside of a row."""
+    keep_all(params)
+    file = paths.RESULTS / "one/cells.csv"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:kept]) if isinstance(kept, int) else "".join(lines)[:-100])
+    for cell in params.tables["one"].cells[3:]:
+        shutil.rmtree(cell.directory)
+    with pytest.raises(BenchError, match=r"results/one/cells\.csv cannot be read: .*so that what would be lost is not known"):
+        keep_tables(params, ["one"], partial=True)
+    assert json.loads((paths.RESULTS / "one/made.json").read_text())["cells"] == len(params.tables["one"].cells)
+
+
 def test_a_result_that_the_table_declares_no_more_is_not_missed(params: Experiments) -> None:
     keep_all(params)
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("seeds: [0, 1]", "seeds: [1]"))
