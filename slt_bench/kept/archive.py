@@ -16,8 +16,10 @@ from slt_bench.kept.cells import keep_cells, lost_cells
 from slt_bench.kept.claims import PICTURE, draw_claims
 from slt_bench.kept.table import MADE, kept_folders, last_date, read_kept
 from slt_bench.kept.tickets import check_size, keep_tickets
+from slt_bench.report.lines import shown_cells, shown_results
 from slt_bench.report.results import TableResults, table_results
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, claim_values, grid, line_rows
+from slt_bench.report.table import markdown
 from slt_bench.report.verdicts.claims import EXPLORATORY
 from slt_bench.report.verdicts.statistics import UNKNOWN
 
@@ -78,12 +80,10 @@ def _is_complete(results: TableResults) -> bool:
 def archive(results: TableResults) -> None:
     """Copy the report of a table, which has just been written, into results/ with its provenance."""
     source = results.directory
-    text = (source / "table.md").read_text(encoding="utf-8")
-    markdown = [line for line in text.splitlines(keepends=True) if not line.startswith("![")]
     figures = [name for name in _FIGURES if (source / "figures" / f"{name}.svg").is_file()]
     images = "".join(f"\n![{name}]({name}.svg)\n" for name in figures)
     with replaced(paths.RESULTS / results.name) as target:
-        write_text(target / "table.md", "".join(markdown).rstrip() + "\n" + images)
+        write_text(target / "table.md", markdown(results) + images)
         for name in ("table.csv", "cells.csv"):
             write_text(target / name, (source / name).read_text(encoding="utf-8"))
         for figure in figures:
@@ -96,12 +96,12 @@ def archive(results: TableResults) -> None:
 
 def _summary(results: TableResults) -> dict[str, Any]:
     """Collect when, on what and with which code a table was made, and what readers see of it."""
-    records = [result.record for line in results.lines for result in line.results]
+    records = [result.record for result in shown_results(results.lines)]
     machines = [record["environment"] for record in records]
     dataset = results.experiment.table.dataset
     return {
         "cells": len(records),
-        "declared": len({cell.id for line in results.lines for cell in line.cells}),
+        "declared": len(shown_cells(results.lines)),
         "dates": sorted({record["finished"][:10] for record in records}),
         "hardware": _hardware(records),
         "torch": sorted({machine["libraries"]["torch"] for machine in machines}),

@@ -85,7 +85,7 @@ def restore_cells(experiment: Experiment) -> tuple[list[Cell], list[str]]:
     kept: dict[str, dict[str, bytes]] = {}
     for cell_id, name, content in _entries(archive):
         kept.setdefault(cell_id, {})[name] = content
-    restored = [declared[cell_id] for cell_id in kept if cell_id in declared and _is_empty(declared[cell_id].directory)]
+    restored = [declared[cell_id] for cell_id in kept if cell_id in declared and _is_free(declared[cell_id].directory)]
     for cell in restored:
         with replaced(cell.directory) as directory:
             for name, content in kept[cell.id].items():
@@ -93,8 +93,9 @@ def restore_cells(experiment: Experiment) -> tuple[list[Cell], list[str]]:
     return restored, [cell_id for cell_id in kept if cell_id not in declared]
 
 
-def _is_empty(directory: Path) -> bool:
-    return not directory.exists() or not any(directory.iterdir())
+def _is_free(directory: Path) -> bool:
+    """Whether a result may take a place: nothing is there, or an empty folder."""
+    return not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
 
 
 def _entries(archive: Path) -> Iterator[tuple[str, str, bytes]]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PICTURE = "claims.svg"  # in results/
 _FAR = 20.0  # points: a ticket over a random mask is so far from zero that all others would be dots
 _EFFECT = re.compile(r"(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\] points")
+_FROZEN = re.compile(r"(pruned|locked) [\d.]+ % .*")  # how a source that is not dense describes itself
 _MATTERS = re.compile(r"0 \(by ([\d.]+) to matter\)")
 
 
@@ -52,6 +53,6 @@ def _estimate(table: str, claim: dict[str, Any]) -> Estimate | None:
     size, low, high = map(float, found.groups())
     sides = [claim[side].split(", ") for side in ("of", "over")]
     sparsity = max((parts[-1] for parts in sides), key=lambda text: float(text.rpartition(" ")[2]))
-    source = next((part for part in sides[0] if "%" in part), "")
+    source = next((part for part in sides[0][1:-3][-1:] if _FROZEN.fullmatch(part)), "")  # before network, dataset and sparsity
     parts = [table.removeprefix("evidence-"), sparsity, *([source.replace(" (epl)", "")] if source else [])]
     return Estimate(", ".join(parts), size, low, high, claim["verdict"])

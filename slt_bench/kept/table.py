@@ -10,12 +10,14 @@ from typing import Any
 
 from slt_bench.common.errors import BenchError
 from slt_bench.common.text import grouped
+from slt_bench.kept.made import check_made
 from slt_bench.report.rows import Row
 from slt_bench.report.verdicts.statistics import UNKNOWN
 
 MADE = "made.json"
-_NEEDED = {"title", "cells", "dates", "hours", "hardware", "data", "warnings", "lines", "notes", "claims_note",
-           "claims"}  # fmt: skip  # keys of it
+_CELLS = "cells.csv"
+_NUMBERS = ("top1", "last_top1", "dying_edge_ratio", "seconds")  # columns of cells.csv that readers see rounded
+_OF_A_CELL = {"cell", "setting", "shown", "state"}  # columns of cells.csv without which it means nothing
 _ENDED = {"done", "stale", "diverged"}  # states in cells.csv of cells that have a result
 _OF_A_TICKET = {"file", "cell", "top1", "images", "dataset", "digest", "origin"}  # keys of a ticket's record
 
@@ -92,10 +94,9 @@ def read_kept(folder: Path) -> KeptTable:
     Raises:
         BenchError: a file is missing or damaged.
     """
-    cells, made = folder / "cells.csv", read_made(folder)
+    made = read_made(folder)
     try:
-        if missing := sorted(_NEEDED - made.keys()):
-            raise LookupError(f"{MADE} lacks {', '.join(missing)}; `slt-bench results {folder.name}` keeps it anew")
+        check_made(made)
         return KeptTable(
             folder=folder,
             made=made,
@@ -104,11 +105,13 @@ def read_kept(folder: Path) -> KeptTable:
             notes=made["notes"],
             rows=[line["row"] for line in made["lines"]],
             settings=[line["setting"] for line in made["lines"]],
-            cells=_read_cells(cells) if cells.is_file() else {},
+            cells=_shown_cells(folder, made) if (folder / _CELLS).is_file() else {},
             figures=sorted(path.name for path in folder.glob("*.svg")),
         )
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise BenchError(f"{folder} is no kept table: {type(error).__name__}: {error}") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise BenchError(
+            f"{folder} is no kept table: {error}; bring it back, or `slt-bench results {folder.name}` keeps it anew"
+        ) from None
 
 
 def kept_cells(folder: Path) -> set[str]:
@@ -117,24 +120,29 @@ def kept_cells(folder: Path) -> set[str]:
     Raises:
         BenchError: the list of its cells is missing, damaged or cut off.
     """
-    file = folder / "cells.csv"
     try:
-        rows, declared = _read_csv(file), read_made(folder)["declared"]
-        if sum(row["shown"] == "True" for row in rows) != declared or any(None in row.values() for row in rows):
-            raise ValueError(f"it has not the {declared} whole rows that {MADE} tells of")
-        return {row["cell"] for row in rows if row["state"] in _ENDED}
+        return {row["cell"] for row in _cell_rows(folder, read_made(folder)) if row["state"] in _ENDED}
     except (OSError, ValueError, LookupError, csv.Error, BenchError) as error:
         raise BenchError(
-            f"{file} cannot be read: {type(error).__name__}: {error}, so that what would be lost is not known: bring it back, "
-            f"or remove {folder}"
+            f"{folder / _CELLS} cannot be read: {type(error).__name__}: {error}, so that what would be lost is not known: "
+            f"bring it back, or remove {folder}"
         ) from None
 
 
-def _read_csv(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _read_cells(path: Path) -> dict[str, list[Row]]:
+def _shown_cells(folder: Path, made: dict[str, Any]) -> dict[str, list[Row]]:
     """Read the cells that lines show, by their settings."""
-    return grouped((row for row in _read_csv(path) if row["shown"] == "True"), lambda row: row["setting"])
+    shown = [row for row in _cell_rows(folder, made) if row["shown"] == "True"]
+    for row in shown:
+        for name in _NUMBERS:
+            float(row.get(name) or "nan")
+    return grouped(shown, lambda row: row["setting"])
+
+
+def _cell_rows(folder: Path, made: dict[str, Any]) -> list[Row]:
+    """Read cells.csv: as many whole rows as the table has cells, and those that no line shows, as a parent may be."""
+    with (folder / _CELLS).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    whole = all(None not in row and None not in row.values() and row.keys() >= _OF_A_CELL for row in rows)
+    if not whole or sum(row["shown"] == "True" for row in rows) != made["declared"]:
+        raise ValueError(f"{_CELLS} has not the {made['declared']} whole rows that {MADE} tells of")
+    return rows

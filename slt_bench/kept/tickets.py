@@ -8,7 +8,9 @@ from typing import Any
 
 from slt_bench.common import paths
 from slt_bench.common.errors import BenchError
+from slt_bench.common.files import sha256
 from slt_bench.kept.table import MADE, read_made
+from slt_bench.records.checksums import TICKETS, recorded_digest
 from slt_bench.records.result import Result
 from slt_bench.report.results import TableResults
 
@@ -30,7 +32,7 @@ def keep_tickets(results: TableResults, folder: Path) -> list[dict[str, Any]]:
         A record of each: file, cell, accuracy, and the images that it was measured on.
 
     Raises:
-        BenchError: a ticket is damaged.
+        BenchError: a ticket is damaged, or not the one that the cell's result is of.
     """
     from slt_bench.ticket.file import read_ticket, save_ticket
 
@@ -59,7 +61,12 @@ def _kept_before(table: str) -> dict[str, dict[str, Any]]:
 
 def _ticket_of(result: Result, before: Mapping[str, dict[str, Any]]) -> Path | None:
     """Find the ticket of a result: the cell's own, or of a restored result, which has none, one that is kept already."""
-    own, kept = result.cell.directory / "ticket.safetensors", before.get(result.cell.id, {})
+    own, kept = result.cell.directory / TICKETS[0], before.get(result.cell.id, {})
+    if own.is_file() and sha256(own)[:12] != recorded_digest(result.cell.directory):
+        raise BenchError(
+            f"{own} is not the ticket that was evaluated: SHA256SUMS beside it has another digest; "
+            f"`slt-bench run {result.cell.id}` makes it anew"
+        )
     same = (kept.get("top1"), kept.get("digest")) == (result.metrics["top1"], result.record["data"]["digest"])
     return own if own.is_file() else kept["file"] if same else None
 

@@ -61,9 +61,7 @@ def code_digest(*entries: str) -> str:
         if name not in _module(module_name).definitions:
             raise KeyError(f"{module_name} defines no {name}")
     foreign = plugin_code(entry.partition(":")[0] for entry in entries if not _is_ours(entry))
-    waiting += [
-        (module, name) for module, names in foreign.uses.items() for name in names or _module(module).definitions
-    ]  # fmt: skip
+    waiting += [definition for module, name in foreign.uses for definition in _used(module, name)]
     while waiting:
         definition = waiting.pop()
         if definition in reached or definition[0] in _OF_DIGESTS:
@@ -77,6 +75,14 @@ def code_digest(*entries: str) -> str:
     dumps = sorted([dump for statements in reached.values() for dump in statements] + foreign.dumps)
     data = sorted(content for name in {module for module, _ in reached} for content in _module(name).data())
     return hashlib.sha256("\n".join(dumps).encode() + b"\n".join(data)).hexdigest()[:12]
+
+
+def _used(module: str, name: str) -> list[_Definition]:
+    """List what a plug-in takes of this package by one import: a definition, or all of a module that is imported whole."""
+    inner = f"{module}.{name}" if name else module
+    if _file(inner) is None:
+        return [(module, name)]
+    return [(inner, one) for one in (*_module(inner).definitions, *_module(inner).imports)]
 
 
 def _is_ours(entry: str) -> bool:

@@ -18,7 +18,7 @@ class PluginCode:
     """What the digest of a plug-in is made of."""
 
     dumps: list[str] = field(default_factory=list)  # syntax trees of its modules, without comments and docstrings
-    uses: dict[str, set[str]] = field(default_factory=dict)  # module of this package -> names; none stands for all
+    uses: set[tuple[str, str]] = field(default_factory=set)  # modules of this package, and names in them; "" stands for all
 
 
 def plugin_code(modules: Iterable[str]) -> PluginCode:
@@ -43,17 +43,23 @@ def plugin_code(modules: Iterable[str]) -> PluginCode:
         path = _source(name)
         if path is None:
             raise BenchError(f"the plug-in {name} is not there, or is no Python file: no source of this name is found")
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = _parsed(name, path)
         for module, imported in _imports(tree, name, path.name == "__init__.py"):
             if module.partition(".")[0] == "slt_bench":
-                names = code.uses.setdefault(module, set())
-                names |= {imported} if imported else set()
+                code.uses.add((module, imported))
             else:
                 candidates = {*_parents(module), f"{module}.{imported}" if imported else module}
                 waiting += [one for one in candidates if _counts(one, packages)]
         waiting += [parent for parent in _parents(name) if _source(parent)]
         code.dumps.append(dumped(_without_docstrings(tree)))
     return code
+
+
+def _parsed(name: str, path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BenchError(f"the plug-in {name} cannot be read: {type(error).__name__}: {error}") from None
 
 
 def _parents(name: str) -> list[str]:
@@ -88,7 +94,7 @@ def _source(name: str) -> Path | None:
     look_in_project()
     try:
         spec = find_spec(name)
-    except (ImportError, ValueError, AttributeError):
+    except Exception:  # whatever a foreign package does while it is imported, which this may do
         return None
     origin = spec.origin if spec else None
     return Path(origin) if origin and origin.endswith(".py") else None

@@ -39,12 +39,14 @@ def code_version() -> str:
 
     A Python file beside params.yaml that is not in the commit, as somebody's own search may be, is such a difference too.
     """
-    root = str(PACKAGE.parent)
+    root, project = str(PACKAGE.parent), Path.cwd()
     try:
         # Fails in the checkout of another project, which has this one installed.
         _git(root, "ls-files", "--error-unmatch", "--", "slt_bench/__init__.py")
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        return commit + ("+" if _git(root, "status", "--porcelain", "--", "slt_bench", "stages", ":(glob)*.py") else "")
+        changed = _git(root, "status", "--porcelain", "--", "slt_bench", "stages", ":(glob)*.py")
+        foreign = project.resolve() != PACKAGE.parent.resolve() and any(project.glob("*.py"))
+        return commit + ("+" if changed or foreign else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -70,7 +70,8 @@ def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
         history = read_history(directory / "history.csv")
     except (OSError, ValueError, KeyError, TypeError):
         metrics, history = {}, []
-    if record.keys() >= _RECORD and isinstance(metrics, dict) and metrics.keys() >= _METRICS and history:
+    parts = _has(record, _RECORD) and all(_has(record[name], keys) for name, keys in _PARTS.items())
+    if parts and _has(metrics, _METRICS) and history:
         return Result(cell, record, metrics, history, "of other code" if standing.is_of_other_code else "")
     return Absent(cell, "left out", "damaged: search.json, metrics.json or history.csv is not whole")
 
@@ -101,7 +102,13 @@ def common_images(cells: list[Cell]) -> dict[str, str | None]:
     return {name: digest or latest.get(name, ("", None))[1] for name, digest in prepared.items()}
 
 
+def _has(content: Any, keys: set[str]) -> bool:
+    """Whether a value is a dict with these keys, and with a time of an epoch at least, if that is one of them."""
+    return isinstance(content, dict) and content.keys() >= keys and bool(content.get("epoch_seconds", True))
+
+
 # The least keys of a whole result; a file that somebody edited may lack some.
 _RECORD = {"asked", "realised", "data", "environment", "precision", "dying_edge_ratio", "epoch_seconds", "started", "finished",
            "commit", "code", "best_epoch", "best_val_top1"}  # fmt: skip
-_METRICS = {"top1", "top5", "loss", "last_top1", "bytes", "total", "pruned", "locked", "kept"}
+_PARTS = {"environment": {"cpu", "gpu", "cores", "libraries"}, "data": {"origin", "digest", "images"}}
+_METRICS = {"top1", "top5", "loss", "images", "last_top1", "bytes", "total", "pruned", "locked", "kept"}

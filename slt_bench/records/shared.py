@@ -77,13 +77,13 @@ def set_tables_aside(tables: Iterable[str]) -> list[Path]:
     for directory in sorted(paths.CELLS.glob("*")):
         if directory.is_dir() and directory.name not in kept and not (directory / "search.json").exists():
             set_aside(directory.name, ())  # cell by cell: others of this table may have been set aside before
-            shutil.rmtree(directory)
+            _remove(directory)
             moved.append(paths.SET_ASIDE / directory.name)
     for directory in sorted(paths.TABLES.glob("*")):
         if directory.is_dir() and directory.name not in declared:
             # A report can be written again: the last one is enough. No table has a dot in its name, so none loses its results.
             target = paths.SET_ASIDE / f"{directory.name}.report"
-            shutil.rmtree(target, ignore_errors=True)
+            _remove(target)
             moved.append(_move(directory, target))
     return moved
 
@@ -109,5 +109,13 @@ def _has_same_digests(one: Path, other: Path) -> bool:
 
 def _move(directory: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    directory.replace(target)
+    shutil.move(directory, target)  # a table's directory may be a link to another disk
     return target
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory if it is there; of a link to one, the link alone."""
+    if directory.is_symlink():
+        directory.unlink()
+    elif directory.exists():
+        shutil.rmtree(directory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import mean
 
@@ -89,6 +89,16 @@ def table_lines(experiment: Experiment, outcomes: Outcomes) -> list[Line]:
     """Collect the lines of a table in the order of its rows; lines that would read alike get the names that differ."""
     lines = [line for index in range(len(experiment.rows)) for line in _row_lines(experiment, index, outcomes)]
     return [_told_apart(line, [other for other in lines if _appearance(other) == _appearance(line)]) for line in lines]
+
+
+def shown_cells(lines: Iterable[Line]) -> list[Cell]:
+    """List the cells that lines show, each once: two rows may have a setting in common."""
+    return list({cell.id: cell for line in lines for cell in line.cells}.values())
+
+
+def shown_results(lines: Iterable[Line]) -> list[Result]:
+    """List the results that lines show, each once."""
+    return list({result.cell.id: result for line in lines for result in line.results}.values())
 
 
 def _appearance(line: Line) -> tuple[str, ...]:

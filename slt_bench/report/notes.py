@@ -8,7 +8,7 @@ from collections import Counter
 from slt_bench.common.text import grouped
 from slt_bench.experiment.experiments import Experiment
 from slt_bench.records.result import Result
-from slt_bench.report.lines import Line
+from slt_bench.report.lines import Line, shown_cells, shown_results
 from slt_bench.report.verdicts.statistics import UNKNOWN
 
 _COLUMNS = (
@@ -35,7 +35,7 @@ def _left_out(lines: list[Line]) -> str:
     counts = Counter(str(outcome) for _, outcome in absent if outcome.kind != "diverged")
     parts = [f"{count} {_in_number(reason, count)}" for reason, count in counts.items()]
     parts += [f"{len(diverged)} diverged ({'; '.join(diverged)})"] if diverged else []
-    return f"LEFT OUT: {len(absent)} of {_number_of_cells(lines)} cells: {'; '.join(parts)}."
+    return f"LEFT OUT: {len(absent)} of {len(shown_cells(lines))} cells: {'; '.join(parts)}."
 
 
 def _in_number(reason: str, count: int) -> str:
@@ -45,28 +45,24 @@ def _in_number(reason: str, count: int) -> str:
 
 
 def _stale(table: str, lines: list[Line]) -> str:
-    stale = {result.cell.id for line in lines for result in line.results if result.stale}
+    stale = [result for result in shown_results(lines) if result.stale]
     again = f"`slt-bench run {table}` makes them anew"
-    cells = _number_of_cells(lines)
+    cells = len(shown_cells(lines))
     return f"STALE: {len(stale)} of {cells} cells were made with other code than today's; {again}." if stale else ""
 
 
 def _formats(lines: list[Line]) -> str:
     """Say so where machines realised one precision in several ways, as a CPU computes float32 where TF32 is declared."""
-    formats = Counter({result.cell.id: result.record["precision"] for line in lines for result in line.results}.values())
+    formats = Counter(result.record["precision"] for result in shown_results(lines))
     counts = ", ".join(f"{count} in {name}" for name, count in sorted(formats.items()))
     return (
-        f"UNLIKE NUMBERS: of {_number_of_cells(lines)} cells {counts}: differences are of that too." if len(formats) > 1 else ""
+        f"UNLIKE NUMBERS: of {len(shown_cells(lines))} cells {counts}: differences are of that too." if len(formats) > 1 else ""
     )
-
-
-def _number_of_cells(lines: list[Line]) -> int:
-    return len({cell.id for line in lines for cell in line.cells})
 
 
 def table_notes(experiment: Experiment, lines: list[Line]) -> list[str]:
     """Write the notes below a table, a paragraph each: columns, data, versions of the code, machines."""
-    results = [result for line in lines for result in line.results]
+    results = shown_results(lines)
     notes = [experiment.table.note] if experiment.table.note else []
     notes.append(f"Test accuracy of the {_reported_epoch(lines)}, {_COLUMNS}")
     if any(line.cell.search.learns == "weights" for line in lines):

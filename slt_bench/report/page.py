@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
+from math import isinf
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -15,7 +16,7 @@ from slt_bench.experiment.cell import Cell
 from slt_bench.records.history import Epoch
 from slt_bench.records.result import Absent, Result
 from slt_bench.report.html import pages
-from slt_bench.report.lines import Line
+from slt_bench.report.lines import Line, shown_cells, shown_results
 from slt_bench.report.results import TableResults
 from slt_bench.report.rows import CLAIMS_NOTE, claim_row, line_rows
 from slt_bench.report.verdicts.claims import ClaimResult
@@ -33,13 +34,13 @@ def write_page(tables: Sequence[TableResults], path: Path) -> None:
 
 def _section(results: TableResults) -> dict[str, Any]:
     table, lines, rows = results.name, results.lines, line_rows(results)
-    finished = [result for line in lines for result in line.results]
+    finished = shown_results(lines)
     dates = sorted({result.record["finished"][:10] for result in finished})
     return {
         "name": table,
         "title": results.title,
         "done": len(finished),
-        "cells": sum(len(line.cells) for line in lines),
+        "cells": len(shown_cells(lines)),
         "dates": " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
         "warnings": results.warnings,
         "verdicts": sorted(Counter(claim.verdict for claim in results.claims).items()),
@@ -74,9 +75,9 @@ def _claim(results: TableResults, claim: ClaimResult) -> dict[str, Any]:
 
 
 def _scale(claim: ClaimResult) -> dict[str, Any] | None:
-    """Place the interval, the threshold and published values on a bar, in percent of its width; None without an interval."""
+    """Place the interval, the threshold and published values on a bar, in percent of its width; None where it has no ends."""
     effect, published = claim.effect, [value.value for value in claim.published]
-    if effect.low is None or effect.high is None or effect.size is None:
+    if effect.low is None or effect.high is None or effect.size is None or isinf(effect.high):
         return None
     left, right = min(effect.low, effect.threshold, *published), max(effect.high, effect.threshold, *published)
     span = (right - left) or 1.0

@@ -32,8 +32,9 @@ _UNITS = {"top1": " points", "dying_edge_ratio": "", "epoch_seconds": " s", "byt
 
 def grid(rows: list[Row], style: str = "github") -> str:
     """Lay out rows as a table, in one of the styles of `tabulate`; texts stay as they are, but for what would end a cell."""
+    rows = [{name: " ".join(text.splitlines()) for name, text in row.items()} for row in rows]
     if style == "github":
-        rows = [{name: " ".join(text.replace("|", r"\|").split("\n")) for name, text in row.items()} for row in rows]
+        rows = [{name: text.replace("|", r"\|") for name, text in row.items()} for row in rows]
     return tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True)
 
 
@@ -109,6 +110,7 @@ def _formula_bytes(line: Line) -> int:
 def claim_row(result: ClaimResult) -> Row:
     """Write the row of a tested claim."""
     left_out = f"; left out: {'; '.join(result.left_out)}" if result.left_out else ""
+    left_out += f"; pairs of lines without a look yet: {result.unseen}" if result.unseen and result.is_open else ""
     return {
         "claim": result.claim.text,
         "of": _side(result.of, result.over),

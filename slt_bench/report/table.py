@@ -41,7 +41,7 @@ def markdown(results: TableResults) -> str:
 
 def latex(results: TableResults) -> str:
     """Write the lines of a table as LaTeX, after its warnings as comments."""
-    comments = "".join(f"% {warning}\n" for warning in results.warnings)
+    comments = "".join(f"% {' '.join(warning.splitlines())}\n" for warning in results.warnings)
     return f"{comments}{grid(line_rows(results), 'latex_booktabs')}\n"
 
 

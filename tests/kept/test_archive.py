@@ -46,7 +46,7 @@ def test_a_folder_that_was_not_finished_is_no_kept_table(params: Experiments) ->
         (paths.RESULTS / name / "made.json").write_text("{}")
     assert kept_folders(paths.RESULTS) == [paths.RESULTS / "one"]
     with pytest.raises(
-        BenchError, match=r"results/one is no kept table: .*made\.json lacks cells, .*`slt-bench results one` keeps"
+        BenchError, match=r"results/one is no kept table: made\.json: title: field required; .*`slt-bench results one` keeps"
     ):
         list_archived(params)
 

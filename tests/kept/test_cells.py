@@ -158,3 +158,15 @@ def test_a_kept_ticket_of_other_images_is_not_taken(project: Path, make_cell: Ca
     kept = {"top1": 60.0, "digest": result.record["data"]["digest"], "file": Path("x")}
     assert _ticket_of(result, {cell.id: kept}) == Path("x")
     assert _ticket_of(result, {cell.id: kept | {"digest": "0" * 64}}) is None
+
+
+def test_what_stands_in_the_place_of_a_folder_stays(
+    params: Experiments, kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, *others = (cell.directory for cell in params.tables["one"].cells)
+    for folder in (file, *others):
+        shutil.rmtree(folder)
+    file.write_text("mine")
+    invoke(["results", "--restore", "one"])
+    assert file.read_text() == "mine" and all(folder.is_dir() for folder in others)
+    assert "what 1 other folders held was left as it is" in capsys.readouterr().out

@@ -38,6 +38,14 @@ def test_a_claim_is_a_line_with_its_interval(tmp_path: Path) -> None:
     assert "<!-- Iterative is better -->" in drawn and "<!-- does not hold -->" in drawn
 
 
+@pytest.mark.parametrize("label", ["best 5 %", "best, 5 %", "pruned 5 % more", "5 %, of all"])
+def test_a_share_in_a_label_is_no_source(label: str) -> None:
+    dense, frozen = (f"{label}, {source}tiny, digits, s = 0.9" for source in ("", "locked 5 % (epl), "))
+    for of, expected in ((dense, "digits, s = 0.9"), (frozen, "digits, s = 0.9, locked 5 %")):
+        estimate = _estimate("evidence-digits", CLAIM | {"of": of})
+        assert estimate is not None and estimate.label == expected
+
+
 @pytest.mark.figures
 @pytest.mark.parametrize(
     "changes",

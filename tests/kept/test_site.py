@@ -7,6 +7,7 @@ import re
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,11 +59,16 @@ class Page(HTMLParser):
         self.anchors |= {value or "" for name, value in attrs if name == "id"}
 
 
-@pytest.fixture
-def site(params: Experiments, tmp_path: Path) -> Path:
+def keep_one(params: Experiments) -> None:
+    """Keep a table whose cells seem to have run."""
     for cell in params.tables["one"].cells:
         pretend(cell, 60.0 + cell.seed)
     keep_tables(params, ["one"])
+
+
+@pytest.fixture
+def site(params: Experiments, tmp_path: Path) -> Path:
+    keep_one(params)
     folder = paths.RESULTS / "one"
     made = json.loads((folder / "made.json").read_text())
     (folder / "tickets").mkdir()
@@ -138,11 +144,50 @@ def test_what_is_no_kept_table_is_named(tmp_path: Path) -> None:
     for content, fault in (
         ("", "damaged: JSON"),
         ('{"tickets": [{}]}', "record lacks cell, d"),
-        ("[]", "made.json lacks cells"),
+        ("[]", "made.json: title: field required"),
     ):
         (tmp_path / "one/made.json").write_text(content)
         with pytest.raises(BenchError, match=f"one.* is .*{fault}"):
             read_kept(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"lines": []}, "lines: list should have at least 1 item"),
+        ({"lines": [{"setting": "a", "row": {"n": 1}}]}, r"lines\.0\.row\.n: input should be a valid string"),
+        ({"lines": [{"setting": "a", "row": {"n": "1"}}, {"setting": "b", "row": {}}]}, "lines have unlike columns"),
+        ({"claims": None}, "claims: input should be a valid list"),
+        ({"claims": [{"claim": "a", "of": "b"}]}, r"claims\.0\.over: field required"),
+        ({"hours": "1"}, "hours: input should be a valid number"),
+    ],
+)
+def test_a_damaged_account_of_a_table_is_named(params: Experiments, changes: dict[str, Any], fault: str) -> None:
+    keep_one(params)
+    made = paths.RESULTS / "one/made.json"
+    made.write_text(json.dumps(json.loads(made.read_text()) | changes))
+    with pytest.raises(BenchError, match=rf"results/one is no kept table: made\.json: {fault}.*keeps it anew"):
+        invoke(["results", "--site", "site"])
+    assert not Path("site").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("60.0", "sixty", "could not convert string to float"),
+        ("setting", "settings", "has not the 10 whole rows"),
+        ("cell,", '"cell,', "has not the 10 whole rows"),
+        (r"\n.*\n$", "\n", "has not the 10 whole rows"),
+        (r"\n$", ",more\n", "has not the 10 whole rows"),
+        ("60.0", "6" * 200_000, "field larger than field limit"),
+    ],
+)  # fmt: skip
+def test_a_damaged_list_of_cells_is_named(params: Experiments, old: str, new: str, fault: str) -> None:
+    keep_one(params)
+    file = paths.RESULTS / "one/cells.csv"
+    file.write_text(re.sub(old, new, file.read_text(), count=1))
+    with pytest.raises(BenchError, match=rf"results/one is no kept table: .*({fault}).*keeps it anew"):
+        invoke(["results", "--site", "site"])
 
 
 def probe(page: Path, folder: Path) -> dict[str, str]:

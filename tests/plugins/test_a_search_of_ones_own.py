@@ -124,3 +124,11 @@ def test_a_package_that_is_installed_is_a_plugin_with_all_of_its_own_modules(tmp
     assert len(code.dumps) == 3, "the module, its package and the one beside it, and not torchvision"
     (site / "my_lab/helpers.py").write_text("ONE = 2\n")
     assert sorted(plugin_code(["my_lab.searches"]).dumps) != sorted(code.dumps)
+
+
+@pytest.mark.parametrize("content", [b"def (:\n", b"ONE = '\xff'\n", b"ONE = 1\0\n"])
+def test_a_module_that_is_no_python_is_named(lab: Path, content: bytes) -> None:
+    """Such as one that a plug-in imports in a function, so that nothing has noticed it before."""
+    (lab / "my_help.py").write_bytes(content)
+    with pytest.raises(BenchError, match=r"the plug-in my_help cannot be read: \w+Error: "):
+        plugin_code(["my_gates"])

@@ -117,6 +117,39 @@ def test_a_definition_that_moves_is_the_same_code(own_package: Path) -> None:
     assert digest_all() == before()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from slt_bench.networks import layouts",
+        "from slt_bench.networks import layouts as theirs, registry",
+        "import slt_bench.networks.layouts",
+        "from slt_bench.networks.layouts import *",
+        "from slt_bench.networks.layouts import real_shares",
+    ],
+)
+def test_what_a_plugin_imports_of_the_package_counts(
+    own_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """Whole, where a module is imported: a plug-in may take any of its names then."""
+    (tmp_path / "my_layout.py").write_text(f"{line}\nfrom slt_bench.common.text import did_you_mean\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    layouts, text = own_package / "networks/layouts.py", own_package / "common/text.py"
+    before = code_digest("my_layout:mine")
+    text.write_text(text.read_text().replace("def duration", "def lasting"))
+    assert code_digest("my_layout:mine") == before
+    layouts.write_text(layouts.read_text().replace("(total > 0)", "(total > 1)"))
+    assert code_digest("my_layout:mine") != before
+
+
+def test_a_module_imported_whole_and_by_name_counts_whole(own_package: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "my_names.py").write_text("import slt_bench.common.text\nfrom slt_bench.common.text import did_you_mean\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    text = own_package / "common/text.py"
+    before = code_digest("my_names:mine")
+    text.write_text(text.read_text().replace("def grouped", "def grouped_by"))
+    assert code_digest("my_names:mine") != before
+
+
 def test_an_entry_that_is_not_there_is_an_error() -> None:
     with pytest.raises(KeyError, match="defines no nothing"):
         code_digest("slt_bench.search.run:nothing")

@@ -172,7 +172,18 @@ def test_the_commit_is_that_of_this_code_and_not_of_a_project_that_has_it_instal
     assert provenance.code_version.__wrapped__() == "unknown"
     subprocess.run([*git, "add", "-f", "lib"], check=True)
     subprocess.run([*git, "commit", "-qm", "ours"], check=True)
+    (tmp_path / ".gitignore").unlink()
+    monkeypatch.chdir(tmp_path / "lib")
+    (package.parent / "search.py").touch()
+    assert provenance.code_version.__wrapped__()[12:] == "+", "a search of one's own here"
+    (package.parent / "search.py").unlink()
     assert len(provenance.code_version.__wrapped__()) == 12
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    assert len(provenance.code_version.__wrapped__()) == 12
+    (project / "search.py").touch()
+    assert provenance.code_version.__wrapped__()[12:] == "+", "and one elsewhere"
 
 
 def test_tables_that_are_gone_leave_the_outputs(done: Cell) -> None:
@@ -201,6 +212,20 @@ def test_a_report_replaces_no_results_that_are_set_aside(done: Cell) -> None:
     paths.table_dir("one").mkdir(parents=True)
     set_tables_aside([])
     assert (paths.SET_ASIDE / "one-report" / done.id / "search.json").is_file()
+
+
+def test_a_table_on_another_disk_is_set_aside(done: Cell, tmp_path: Path) -> None:
+    """Of a link the link alone is removed: the directory is somebody's."""
+    disk, folder, report = tmp_path / "disk", paths.CELLS / "one", paths.table_dir("one")
+    shutil.move(folder, disk)
+    folder.symlink_to(disk)
+    report.parent.mkdir(parents=True)
+    report.symlink_to(disk)
+    (paths.SET_ASIDE / "one.report").parent.mkdir(parents=True)
+    (paths.SET_ASIDE / "one.report").symlink_to(disk)
+    assert set_tables_aside([]) == [paths.SET_ASIDE / "one", paths.SET_ASIDE / "one.report"]
+    assert (paths.SET_ASIDE / "one" / done.id / "search.json").is_file()
+    assert disk.is_dir() and not folder.is_symlink() and not report.is_symlink()
 
 
 def test_leftovers_are_named_and_stay(done: Cell) -> None:

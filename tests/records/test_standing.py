@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from slt_bench.params.sources import Source
 from slt_bench.records.checksums import write_checksums
 from slt_bench.records.result import Absent, common_images, read_outcome
 from slt_bench.records.standing import cell_standing, divergence
-from tests.report.test_report import diverge, pretend
+from tests.report.test_report import diverge, pretend, record_too
 
 MakeCell = Callable[..., Cell]
 
@@ -65,15 +66,26 @@ def test_without_prepared_images_those_of_the_latest_result_of_these_parameters_
     assert common_images(cells) == {"digits": "3" * 64} == common_images(cells[::-1])
 
 
-@pytest.mark.parametrize("file", ["metrics.json", "history.csv"])
-def test_a_result_with_a_file_that_is_not_whole_is_left_out(make_cell: MakeCell, file: str) -> None:
+@pytest.mark.parametrize(("file", "lacks"), [("metrics.json", "kept"), ("metrics.json", "images"), ("history.csv", "")])
+def test_a_result_with_a_file_that_is_not_whole_is_left_out(make_cell: MakeCell, file: str, lacks: str) -> None:
     """Also where its digests were written anew."""
     pretend(cell := make_cell(), 60.0)
     path = cell.directory / file
     metrics = {
-        name: value for name, value in json.loads((cell.directory / "metrics.json").read_text()).items() if name != "kept"
+        name: value for name, value in json.loads((cell.directory / "metrics.json").read_text()).items() if name != lacks
     }
     path.write_text(json.dumps(metrics) if file == "metrics.json" else path.read_text().splitlines()[0])
     write_checksums(cell.directory)
+    outcome = read_outcome(cell, None)
+    assert isinstance(outcome, Absent) and outcome.reason.startswith("damaged: search.json, metrics.json or history.csv")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"epoch_seconds": []}, {"environment": {}}, {"environment": None}, {"data": {"origin": "digits"}}, {"data": []}]
+)
+def test_a_record_that_is_not_whole_is_left_out(make_cell: MakeCell, changes: dict[str, Any]) -> None:
+    """Also where its digests were written anew."""
+    pretend(cell := make_cell(), 60.0)
+    record_too(cell, changes)
     outcome = read_outcome(cell, None)
     assert isinstance(outcome, Absent) and outcome.reason.startswith("damaged: search.json, metrics.json or history.csv")

@@ -21,7 +21,7 @@ from slt_bench.records.checksums import write_checksums
 from slt_bench.records.code_digest import cell_code
 from slt_bench.records.history import Epoch, write_history
 from slt_bench.records.result import common_images
-from slt_bench.report.columns import line_columns
+from slt_bench.report.columns import cell_columns, line_columns
 from slt_bench.report.notes import table_notes
 from slt_bench.report.results import table_results
 from slt_bench.report.rows import _difference, _line_row, _seconds, grid, line_rows
@@ -63,7 +63,7 @@ def pretend(
     """The files that a finished cell leaves."""
     directory = cell.directory
     metrics = {"top1": top1, "top5": 99.0, "loss": 1.0, "last_top1": top1 - 1, "bytes": 500, "total": 1000, "pruned": 100,
-               "locked": 201, "kept": 500, "sparsity": 0.5, **also}  # fmt: skip
+               "images": 200, "locked": 201, "kept": 500, "sparsity": 0.5, **also}  # fmt: skip
     counts = {"total": 1000, "pruned": 100, "locked": 201, "kept": 500}
     record = {"identity": cell.identity, "commit": "abc", "precision": "float32", "code": code,
               "layers": [{"name": "a.weight", "total": 600}, {"name": "b.weight", "total": 400}],
@@ -107,6 +107,17 @@ def test_times_of_unlike_machines_have_no_mean(params: Experiments) -> None:
     report_table(params.tables["one"])
     (first, *others) = csv.DictReader(StringIO((paths.table_dir("one") / "cells.csv").read_text()))
     assert first["state"] == "missing" and first["top1"] == "" and others[1]["top1"] == "60.0", "no NaN in a file"
+
+
+def test_the_time_of_an_epoch_is_the_median(params: Experiments) -> None:
+    """The first is longer: it compiles, and fills the caches."""
+    cell = params.tables["one"].cells[2]
+    pretend(cell, 60.0)
+    record_too(cell, {"epoch_seconds": [9.0, 2.0, 1.0]})
+    results = table_results(params.tables["one"])
+    (row,) = (row for row in cell_columns(results) if row["cell"] == cell.id)
+    assert (row["seconds_an_epoch"], row["seconds"]) == (2.0, 12.0)
+    assert results.lines_with_results[0].epoch_seconds == 2.0
 
 
 def test_the_images_of_a_result_of_other_parameters_are_not_those_of_a_table(params: Experiments) -> None:

@@ -29,18 +29,19 @@ from tests.toys_results import read_results
 from tests.toys_tickets import make_spec
 
 DECLARED = load_experiments(Path(__file__).parents[2] / "params.yaml")
+SEEDS = (1, 0, 2)  # the first is neither the first nor the last of a line
 Change = Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture(scope="module")
 def searched(digits_directory: Path, make_cell: Callable[..., Cell], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The outputs of two seeds."""
+    """The outputs of three seeds."""
     directory = tmp_path_factory.mktemp("searched")
     (directory / "data").mkdir()
     (directory / "data" / "digits").symlink_to(digits_directory)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
-        for seed in (1, 0):
+        for seed in SEEDS:
             search(make_cell(seed=seed))
             evaluate_cell(Machine(), make_cell(seed=seed))
     return directory / "outputs"
@@ -48,9 +49,9 @@ def searched(digits_directory: Path, make_cell: Callable[..., Cell], tmp_path_fa
 
 @pytest.fixture
 def kept(project: Path, searched: Path, make_cell: Callable[..., Cell]) -> Path:
-    """A table's folder in results/, with the ticket of one of two seeds."""
+    """A table's folder in results/, with the ticket of one of three seeds."""
     shutil.copytree(searched, project / "outputs")
-    cells = [make_cell(seed=seed) for seed in (1, 0)]
+    cells = [make_cell(seed=seed) for seed in SEEDS]
     lines = [SimpleNamespace(results=read_results(cells), cell=cells[0]), SimpleNamespace(results=[], cell=cells[0])]
     folder = paths.RESULTS / "one"
     results: Any = SimpleNamespace(name="one", lines=lines)
@@ -134,6 +135,16 @@ def test_a_restored_result_keeps_the_ticket_that_is_kept_already(
     change(kept, lambda record: record.update(top1=1.0))  # of another result of this cell
     assert keep_tickets(results, paths.RESULTS / "anew") == []
     assert f"note: no ticket of {cell.setting} is kept: its results were restored without one" in capsys.readouterr().out
+
+
+def test_a_ticket_that_is_not_the_cells_own_is_not_kept(kept: Path, make_cell: Callable[..., Cell]) -> None:
+    one, other = (make_cell(seed=seed) for seed in (0, 1))
+    shutil.copy(other.directory / "ticket.safetensors", one.directory / "ticket.safetensors")
+    results: Any = SimpleNamespace(name="one", lines=[SimpleNamespace(results=read_results([one]), cell=one)])
+    with pytest.raises(
+        BenchError, match=rf"{one.id}/ticket\.safetensors is not the ticket that was .*`slt-bench run {one.id}`"
+    ):
+        keep_tickets(results, paths.RESULTS / "anew")
 
 
 @pytest.mark.parametrize("kind", ["training", "random"])

@@ -74,6 +74,7 @@ class ClaimResult:
     further: list[int]  # numbers of seeds of the looks that are left; none where it is decided
     usable: list[int]  # the seeds of all looks, in their order
     is_exploratory: bool  # whether results of the table were known when the claim was put
+    others: tuple[ClaimResult, ...] = ()  # of the pairs that this one was selected from: its rivals
 
     @property
     def verdict(self) -> str:
@@ -84,6 +85,11 @@ class ClaimResult:
     def is_open(self) -> bool:
         """Whether seeds are to be spent on it: what is exploratory is tested elsewhere."""
         return self.effect.is_open and not self.is_exploratory
+
+    @property
+    def unseen(self) -> int:
+        """The number of rival pairs of lines without a look yet: one of them may turn out to be the best."""
+        return sum(not other.look for other in self.others)
 
 
 def measure_effect(
@@ -140,7 +146,10 @@ def _tested(experiment: Experiment, claim: Claim, lines: list[Line]) -> list[Cla
     results = [
         _compare(table, claim, of[one.setting], over[other.setting], selected_from, exploratory) for one, other in compared
     ]
-    return results if claim.across == "each" else [max(results, key=_rank)]
+    if claim.across == "each":
+        return results
+    best = max(results, key=_rank)
+    return [replace(best, others=tuple(result for result in results if result is not best))]
 
 
 def _compare(table: Table, claim: Claim, of: Line, over: Line, selected_from: int, is_exploratory: bool) -> ClaimResult:

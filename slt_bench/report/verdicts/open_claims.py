@@ -32,8 +32,11 @@ class OpenClaim:
 
 
 def open_claims(results: TableResults) -> Iterator[OpenClaim]:
-    """List the open claims of a table that may be looked at again, or have not got their first look."""
-    for result in results.claims:
+    """List the open claims of a table that may be looked at again, or have not got their first look.
+
+    A claim that is selected from several pairs of lines is listed once for each pair that may still decide it.
+    """
+    for result in (pair for claim in results.claims if claim.is_open for pair in (claim, *claim.others)):
         if result.is_open:
             sizes = result.further
             cells = _missing(results, result, sizes[0]) if sizes else []

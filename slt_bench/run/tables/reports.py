@@ -95,7 +95,7 @@ def restore_table(experiment: Experiment) -> str:
     rest = f"`slt-bench report {name}` shows them; `slt-bench run {name}` makes these cells anew"
     if experiment.table.claims:
         rest += ", with `--decide --hours 1` it goes on from them, where claims are open"
-    there = sum(cell.directory.is_dir() for cell in experiment.cells if cell not in restored)
+    there = sum(cell.directory.exists() for cell in experiment.cells if cell not in restored)
     rest += f"; what {there} other folders held was left as it is" if there else ""
     return f"{name}: {len(restored)} results are in {paths.cells_dir(name)} again, without their tickets{told}. {rest}"
 
