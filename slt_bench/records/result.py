@@ -70,8 +70,7 @@ def read_outcome(cell: Cell, images: str | None) -> Result | Absent:
         history = read_history(directory / "history.csv")
     except (OSError, ValueError, KeyError, TypeError):
         metrics, history = {}, []
-    parts = _has(record, _RECORD) and all(_has(record[name], keys) for name, keys in _PARTS.items())
-    if parts and _has(metrics, _METRICS) and history:
+    if _is_whole(record, metrics, history):
         return Result(cell, record, metrics, history, "of other code" if standing.is_of_other_code else "")
     return Absent(cell, "left out", "damaged: search.json, metrics.json or history.csv is not whole")
 
@@ -102,9 +101,14 @@ def common_images(cells: list[Cell]) -> dict[str, str | None]:
     return {name: digest or latest.get(name, ("", None))[1] for name, digest in prepared.items()}
 
 
+def _is_whole(record: dict[str, Any], metrics: Any, history: list[Epoch]) -> bool:
+    """Whether files hold all that is read of them, and times and history are of the same epochs, one at least."""
+    parts = _has(record, _RECORD) and all(_has(record[name], keys) for name, keys in _PARTS.items())
+    return parts and _has(metrics, _METRICS) and len(history) == len(record["epoch_seconds"]) > 0
+
+
 def _has(content: Any, keys: set[str]) -> bool:
-    """Whether a value is a dict with these keys, and with a time of an epoch at least, if that is one of them."""
-    return isinstance(content, dict) and content.keys() >= keys and bool(content.get("epoch_seconds", True))
+    return isinstance(content, dict) and content.keys() >= keys
 
 
 # The least keys of a whole result; a file that somebody edited may lack some.

@@ -81,7 +81,15 @@ def test_a_result_with_a_file_that_is_not_whole_is_left_out(make_cell: MakeCell,
 
 
 @pytest.mark.parametrize(
-    "changes", [{"epoch_seconds": []}, {"environment": {}}, {"environment": None}, {"data": {"origin": "digits"}}, {"data": []}]
+    "changes",
+    [
+        {"epoch_seconds": []},
+        {"epoch_seconds": [1.0]},
+        {"environment": {}},
+        {"environment": None},
+        {"data": {"origin": "digits"}},
+        {"data": []},
+    ],
 )
 def test_a_record_that_is_not_whole_is_left_out(make_cell: MakeCell, changes: dict[str, Any]) -> None:
     """Also where its digests were written anew."""

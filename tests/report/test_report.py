@@ -113,6 +113,8 @@ def test_the_time_of_an_epoch_is_the_median(params: Experiments) -> None:
     """The first is longer: it compiles, and fills the caches."""
     cell = params.tables["one"].cells[2]
     pretend(cell, 60.0)
+    history = cell.directory / "history.csv"
+    history.write_text(history.read_text() + history.read_text().splitlines()[-1] + "\n")
     record_too(cell, {"epoch_seconds": [9.0, 2.0, 1.0]})
     results = table_results(params.tables["one"])
     (row,) = (row for row in cell_columns(results) if row["cell"] == cell.id)
