@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from slt_bench.compute.world import ALONE
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
-from slt_bench.networks.source import SourceNetwork, make_source, random_roles
+from slt_bench.networks.roles import random_roles
+from slt_bench.networks.source import SourceNetwork, make_source
 from slt_bench.params.recipes import Recipe, Scale
 from slt_bench.search.methods.contract import Method, Search
 from slt_bench.search.methods.edge_popup import EdgePopup

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
-from slt_bench.networks.source import FREE, LOCKED, make_source, random_roles
+from slt_bench.networks.roles import FREE, LOCKED, random_roles
+from slt_bench.networks.source import make_source
 from slt_bench.params.recipes import Scale
 from slt_bench.ticket.masked_network import MaskedNetwork
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from slt_bench.networks.source import FREE
+from slt_bench.networks.roles import FREE
 from slt_bench.params.networks import Kind, Network
 from slt_bench.ticket.found import Found
 from slt_bench.ticket.ticket import Spec, Ticket, TicketSource

@@ -9,7 +9,7 @@ from slt_bench.compute.world import World
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import Manifest
 from slt_bench.experiment.cell import Cell
-from slt_bench.networks.source import FREE, LOCKED, roles_from_ticket
+from slt_bench.networks.roles import FREE, LOCKED, roles_from_ticket
 from slt_bench.params.sources import Source
 from slt_bench.records.standing import divergence
 from slt_bench.ticket.file import read_ticket

@@ -15,7 +15,8 @@ from slt_bench.common.errors import BenchError
 from slt_bench.common.files import write_bytes
 from slt_bench.networks.budget import Budget
 from slt_bench.networks.registry import Layer, channels
-from slt_bench.networks.source import SourceNetwork, count_roles
+from slt_bench.networks.roles import count_roles
+from slt_bench.networks.source import SourceNetwork
 from slt_bench.ticket.coding.check import Damaged, Stored, check_edges, check_header, check_lengths, check_tensors
 from slt_bench.ticket.coding.content import (
     BUDGET,

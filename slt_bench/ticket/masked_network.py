@@ -11,7 +11,8 @@ from torch.func import functional_call
 
 from slt_bench.compute.passes import are_compiled, run
 from slt_bench.compute.precision import put
-from slt_bench.networks.source import FREE, LOCKED, SourceNetwork
+from slt_bench.networks.roles import FREE, LOCKED
+from slt_bench.networks.source import SourceNetwork
 from slt_bench.params.recipes import Scale
 from slt_bench.ticket.counts import Counts
 from slt_bench.ticket.scales import layer_scales

@@ -15,7 +15,8 @@ from slt_bench.common.plugins import is_plugin
 from slt_bench.networks import registry
 from slt_bench.networks.budget import Budget, freeze
 from slt_bench.networks.registry import Layer
-from slt_bench.networks.source import FREE, SourceNetwork, make_source, random_roles
+from slt_bench.networks.roles import FREE, random_roles
+from slt_bench.networks.source import SourceNetwork, make_source
 from slt_bench.params.base import Model, PositiveRgb, Rgb, Seed
 from slt_bench.params.networks import AnyNetwork
 from slt_bench.params.recipes import Scale, WeightInit

@@ -12,7 +12,8 @@ from torch.func import functional_call
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.folded import FoldedBlocks
-from slt_bench.networks.source import make_source, random_roles
+from slt_bench.networks.roles import random_roles
+from slt_bench.networks.source import make_source
 from slt_bench.params.networks import FoldedKind, FoldedNetwork, Stem
 from slt_bench.ticket.masked_network import MaskedNetwork
 

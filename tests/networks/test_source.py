@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 from slt_bench.common import random
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
-from slt_bench.networks.source import (
-    FREE,
-    LOCKED,
-    PRUNED,
-    SourceNetwork,
-    initial_scores,
-    make_source,
-    random_roles,
-    roles_from_ticket,
-    uniform_scores,
-)
+from slt_bench.networks.roles import FREE, LOCKED, PRUNED, random_roles, roles_from_ticket
+from slt_bench.networks.source import SourceNetwork, initial_scores, make_source, uniform_scores
 from slt_bench.params.recipes import ScoreInit, WeightInit
 
 LAYERS = registry.searchable_layers(registry.build("conv4", 0.25, 16, 10))

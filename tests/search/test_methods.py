@@ -10,7 +10,8 @@ from torch.func import functional_call
 
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
-from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles, uniform_scores
+from slt_bench.networks.roles import FREE, LOCKED, random_roles
+from slt_bench.networks.source import initial_scores, make_source, uniform_scores
 from slt_bench.params.recipes import Scale
 from slt_bench.params.searches import BUILT_IN, Search, Selection, search_class
 from slt_bench.search.methods.contract import Method

@@ -7,7 +7,8 @@ from torch.nn.functional import cross_entropy
 from slt_bench.networks import registry
 from slt_bench.networks.budget import freeze
 from slt_bench.networks.registry import batch_norm_statistics
-from slt_bench.networks.source import FREE, LOCKED, initial_scores, make_source, random_roles
+from slt_bench.networks.roles import FREE, LOCKED, random_roles
+from slt_bench.networks.source import initial_scores, make_source
 from slt_bench.params.recipes import Recipe, Scale
 from slt_bench.params.searches import Phase, Selection
 from slt_bench.search.methods.edge_popup import EdgePopup, ScoreMethod

@@ -14,7 +14,8 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from slt_bench.common import random
-from slt_bench.networks.source import FREE, LOCKED, initial_scores, uniform_scores
+from slt_bench.networks.roles import FREE, LOCKED
+from slt_bench.networks.source import initial_scores, uniform_scores
 from slt_bench.params.recipes import Recipe
 from slt_bench.params.searches import search_class
 from slt_bench.search.methods.contract import Method

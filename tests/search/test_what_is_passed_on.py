@@ -20,7 +20,7 @@ from slt_bench.common.errors import BenchError, Interrupted
 from slt_bench.compute.world import ALONE
 from slt_bench.data.loader import Loader
 from slt_bench.data.manifest import read_manifest
-from slt_bench.networks.source import PRUNED
+from slt_bench.networks.roles import PRUNED
 from slt_bench.params.datasets import View
 from slt_bench.params.sources import Source
 from slt_bench.records.history import read_history

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slt_bench.networks.budget import freeze
-from slt_bench.networks.source import FREE
+from slt_bench.networks.roles import FREE
 from slt_bench.ticket.describe import describe, forms
 from slt_bench.ticket.file import read_ticket, save_ticket
 from slt_bench.ticket.ticket import TicketSource

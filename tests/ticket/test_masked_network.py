@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from slt_bench.networks.source import FREE, LOCKED, PRUNED
+from slt_bench.networks.roles import FREE, LOCKED, PRUNED
 from slt_bench.params.recipes import Scale
 from slt_bench.ticket.masked_network import MaskedNetwork
 from tests.toys_networks import SOURCES, make_network, naive_weights
