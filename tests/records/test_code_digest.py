@@ -145,9 +145,13 @@ def test_a_module_imported_whole_and_by_name_counts_whole(own_package: Path, tmp
     (tmp_path / "my_names.py").write_text("import slt_bench.common.text\nfrom slt_bench.common.text import did_you_mean\n")
     monkeypatch.syspath_prepend(tmp_path)
     text = own_package / "common/text.py"
+    text.write_text(text.read_text() + "from slt_bench.common.rounding import round_to_total\n")
     before = code_digest("my_names:mine")
     text.write_text(text.read_text().replace("def grouped", "def grouped_by"))
-    assert code_digest("my_names:mine") != before
+    after, rounding = code_digest("my_names:mine"), own_package / "common/rounding.py"
+    assert after != before
+    rounding.write_text(rounding.read_text().replace("def round_to_total(", "def round_to_total(more, "))
+    assert code_digest("my_names:mine") != after, "with what it has from elsewhere"
 
 
 def test_an_entry_that_is_not_there_is_an_error() -> None:
