@@ -79,6 +79,10 @@ def test_the_page_needs_nothing_else_and_tells_all(params: Experiments) -> None:
                  "&#34;prune_ratio&#34;: 0.1", "class=\"verdict", "made with"):  # fmt: skip
         assert part in page, part
     assert "SMALL BUDGET" not in page
+    top, title = page.index('<p class="verdicts">'), page.index("<h1>")
+    assert title < top < page.index("<h2>Claims</h2>") < page.index("<h2>Results</h2>"), "the verdicts are on top"
+    assert page[title:top].count("<p") == 1, "below nothing but what it is of"
+    assert re.search(r'<strong><a href="#one-line-\d+">[-\d.]+ \[', page), "an effect leads to its cells"
 
 
 def test_a_small_table_says_so_in_every_output_and_is_not_compared(params: Experiments) -> None:
